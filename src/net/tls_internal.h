@@ -1,0 +1,36 @@
+/* What the tls_*.c files share. */
+#ifndef NET_TLS_INTERNAL_H
+#define NET_TLS_INTERNAL_H
+
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+
+#include "net/tls.h"
+
+struct tls_trust {
+    X509_STORE *store;
+};
+
+/* tls_fail turns OpenSSL's last error into a failure with code `e` and clears its queue. */
+RC tls_fail(struct ctx *ctx, enum err e, const char *doing);
+/* tls_read_der reads one certificate; E_PARSE where it is none or something follows.  The caller frees it. */
+RC tls_read_der(struct ctx *ctx, struct bytes der, X509 **out);
+
+static inline void tls_x509_freep(X509 **x)
+{
+    X509_free(*x);
+}
+static inline void tls_ctx_freep(SSL_CTX **c)
+{
+    SSL_CTX_free(*c);
+}
+static inline void tls_ssl_freep(SSL **s)
+{
+    SSL_free(*s);
+}
+static inline void tls_bio_freep(BIO **b)
+{
+    BIO_free_all(*b);
+}
+
+#endif
