@@ -1,0 +1,152 @@
+-- Who may do what: installation, teams, tokens, agents.
+
+-- query installation_get : maybe
+-- doc The one row that says which installation this is.
+-- out name text, epoch i64, created_at i64
+SELECT name, epoch, created_at FROM installation WHERE one = 1;
+
+-- query installation_add : none
+-- doc First start: the installation's row; does nothing where it is there.
+-- in name text, epoch i64, now i64
+INSERT INTO installation (one, name, epoch, created_at) VALUES (1, $name, $epoch, $now) ON CONFLICT DO NOTHING;
+
+-- query team_add : none
+-- doc A team; does nothing where its name is there.
+-- in id text, parent_id text?, name text, now i64
+INSERT INTO team (id, parent_id, name, created_at) VALUES ($id, $parent_id, $name, $now) ON CONFLICT DO NOTHING;
+
+-- query team_within_add : none
+-- doc States that a team lies within another.
+-- in team_id text, ancestor_id text
+INSERT INTO team_within (team_id, ancestor_id) VALUES ($team_id, $ancestor_id) ON CONFLICT DO NOTHING;
+
+-- query team_by_name : maybe
+-- doc A team by its name.
+-- in name text
+-- out id text
+SELECT id FROM team WHERE name = $name;
+
+-- query team_name : one
+-- doc The name of a team.
+-- in id text
+-- out name text
+SELECT name FROM team WHERE id = $id;
+
+-- query team_is_within : maybe
+-- doc Whether a team lies within another (or is it).
+-- in team_id text, ancestor_id text
+-- out found i64
+SELECT 1 AS found FROM team_within WHERE team_id = $team_id AND ancestor_id = $ancestor_id;
+
+-- query token_add : none
+-- doc A new bearer token: only its hash is kept.
+-- in id text, team_id text, name text, role text, hash blob, now i64, expires_at i64
+INSERT INTO token (id, team_id, name, role, hash, created_at, expires_at)
+VALUES ($id, $team_id, $name, $role, $hash, $now, $expires_at);
+
+-- query token_by_hash : maybe
+-- doc A token that is neither revoked nor expired.
+-- in hash blob, now i64
+-- out id text, team_id text, name text, role text, expires_at i64, used_at i64?
+SELECT id, team_id, name, role, expires_at, used_at FROM token
+WHERE hash = $hash AND revoked_at IS NULL AND expires_at > $now;
+
+-- query token_used : none
+-- doc When a token was last used; written at most once an hour.
+-- in id text, now i64
+UPDATE token SET used_at = $now WHERE id = $id AND (used_at IS NULL OR used_at < $now - 3600);
+
+-- query token_list : many
+-- doc Tokens within a team, newest first.
+-- in scope text, after text, limit i64
+-- out id text, team_id text, name text, role text, created_at i64, expires_at i64, used_at i64?, revoked_at i64?
+SELECT id, team_id, name, role, created_at, expires_at, used_at, revoked_at FROM token t
+WHERE t.id > $after AND EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = t.team_id AND w.ancestor_id = $scope)
+ORDER BY id LIMIT $limit;
+
+-- query token_get : maybe
+-- doc One token within a team, by id or name.
+-- in ref text, scope text
+-- out id text, team_id text, name text, role text, created_at i64, expires_at i64, used_at i64?, revoked_at i64?
+SELECT id, team_id, name, role, created_at, expires_at, used_at, revoked_at FROM token t
+WHERE (t.id = $ref OR (t.name = $ref AND t.revoked_at IS NULL))
+  AND EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = t.team_id AND w.ancestor_id = $scope)
+LIMIT 1;
+
+-- query token_revoke : exactly
+-- doc Ends a token.
+-- in id text, now i64
+UPDATE token SET revoked_at = $now WHERE id = $id AND revoked_at IS NULL;
+
+-- query agent_by_identity : maybe
+-- doc An agent by what proves who it is.
+-- in identity text
+-- out id text, team_id text, name text, state text, boot_id text, version text, sandbox text, seen_at i64
+SELECT id, team_id, name, state, boot_id, version, sandbox, seen_at FROM agent WHERE identity = $identity;
+
+-- query agent_add : none
+-- doc A new agent.
+-- in id text, team_id text, name text, identity text, version text, platform text, capabilities json, sandbox text, boot_id text, clock_skew_s i64, now i64
+INSERT INTO agent (id, team_id, name, identity, state, version, platform, capabilities, sandbox, boot_id, clock_skew_s, created_at, seen_at)
+VALUES ($id, $team_id, $name, $identity, 'active', $version, $platform, $capabilities, $sandbox, $boot_id, $clock_skew_s, $now, $now);
+
+-- query agent_seen : none
+-- doc What an agent said of itself at its start.
+-- in id text, version text, platform text, capabilities json, sandbox text, boot_id text, clock_skew_s i64, now i64
+UPDATE agent SET version = $version, platform = $platform, capabilities = $capabilities, sandbox = $sandbox,
+    boot_id = $boot_id, clock_skew_s = $clock_skew_s, seen_at = $now
+WHERE id = $id;
+
+-- query agent_list : many
+-- doc Agents within a team.
+-- in scope text, after text, limit i64
+-- out id text, team_id text, name text, state text, version text, platform text, capabilities json, sandbox text, clock_skew_s i64, created_at i64, seen_at i64
+SELECT id, team_id, name, state, version, platform, capabilities, sandbox, clock_skew_s, created_at, seen_at FROM agent a
+WHERE a.id > $after AND a.state <> 'removed' AND a.identity <> 'hub'
+  AND EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = a.team_id AND w.ancestor_id = $scope)
+ORDER BY id LIMIT $limit;
+
+-- query agent_get : maybe
+-- doc One agent within a team, by id or name.
+-- in ref text, scope text
+-- out id text, team_id text, name text, state text, version text, platform text, capabilities json, sandbox text, clock_skew_s i64, created_at i64, seen_at i64
+SELECT id, team_id, name, state, version, platform, capabilities, sandbox, clock_skew_s, created_at, seen_at FROM agent a
+WHERE (a.id = $ref OR a.name = $ref) AND a.state <> 'removed'
+  AND EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = a.team_id AND w.ancestor_id = $scope)
+LIMIT 1;
+
+-- query agent_first : maybe
+-- doc The agent that does what names no other: the hub's own, else the oldest active one.
+-- out id text, name text
+SELECT id, name FROM agent WHERE state = 'active' AND identity <> 'hub' ORDER BY id LIMIT 1;
+
+-- query audit_add : none
+-- doc One audit entry, in the transaction that it speaks of.
+-- in at i64, principal text, action text, object_kind text, object_id text, team_id text, request_id text, detail json
+INSERT INTO audit (at, principal, action, object_kind, object_id, team_id, request_id, detail)
+VALUES ($at, $principal, $action, $object_kind, $object_id, $team_id, $request_id, $detail);
+
+-- query audit_list : many
+-- doc Audit entries within a team, newest first, before a number.
+-- in scope text, before i64, limit i64
+-- out seq i64, at i64, principal text, action text, object_kind text, object_id text, request_id text, detail json
+SELECT seq, at, principal, action, object_kind, object_id, request_id, detail FROM audit a
+WHERE a.seq < $before AND EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = a.team_id AND w.ancestor_id = $scope)
+ORDER BY seq DESC LIMIT $limit;
+
+-- query idempotency_get : maybe
+-- doc The answer that a request with this key got before.
+-- in principal text, key text
+-- out request_hash blob, status i64, body text
+SELECT request_hash, status, body FROM idempotency WHERE principal = $principal AND key = $key;
+
+-- query idempotency_add : none
+-- doc Keeps the answer of a request, in its transaction.
+-- in principal text, key text, request_hash blob, status i64, body text, now i64
+INSERT INTO idempotency (principal, key, request_hash, status, body, created_at)
+VALUES ($principal, $key, $request_hash, $status, $body, $now);
+
+-- query idempotency_expire : none
+-- doc Retention: answers older than a day.
+-- in before i64
+DELETE FROM idempotency WHERE created_at < $before;

@@ -1,0 +1,92 @@
+/* Between the generated queries and the engines.  Only store/ includes this. */
+#ifndef STORE_SQL_H
+#define STORE_SQL_H
+
+#include "store/store.h"
+
+enum sql_type { SQL_NULL, SQL_I64, SQL_TEXT, SQL_BLOB };
+
+struct sql_value {
+    enum sql_type type;
+    int64_t i;
+    struct bytes b;
+};
+
+static inline struct sql_value sql_i64(int64_t v) { return (struct sql_value){.type = SQL_I64, .i = v}; }
+static inline struct sql_value sql_i64_null(const int64_t *v) { return v ? sql_i64(*v) : (struct sql_value){0}; }
+static inline struct sql_value sql_text(const char *v) { return (struct sql_value){.type = v ? SQL_TEXT : SQL_NULL, .b = bytes_z(v)}; }
+static inline struct sql_value sql_blob(struct bytes v) { return (struct sql_value){.type = SQL_BLOB, .b = v}; }
+static inline struct sql_value sql_blob_null(struct bytes v) { return v.n ? sql_blob(v) : (struct sql_value){0}; }
+
+struct sql_query {
+    const char *name;
+    const char *sqlite, *postgres;
+    const uint8_t *params; /* enum sql_type of each */
+    uint8_t params_n, columns_n;
+};
+extern const struct sql_query sql_queries[];
+extern const unsigned sql_queries_n;
+
+struct sql_migration {
+    int64_t number;
+    const char *name, *checksum;
+    const char *sqlite, *postgres;
+};
+extern const struct sql_migration sql_migrations[];
+extern const unsigned sql_migrations_n;
+
+/* Called for each row; values are valid during the call only. */
+typedef struct rc sql_row_fn(struct ctx *ctx, void *arg, const struct sql_value *row);
+
+/* sql_run runs query `index`; `row` may be NULL; `changed` (may be NULL) gets the number of rows written. */
+RC sql_run(struct ctx *ctx, struct txn *txn, unsigned index, const struct sql_value *params, sql_row_fn *row, void *arg, int64_t *changed);
+RC sql_exactly(struct ctx *ctx, struct txn *txn, unsigned index, const struct sql_value *params);
+
+/* The row of a query that gives one at most. */
+struct sql_one {
+    void *row;
+    bool found;
+};
+/* Rows of a query that may give many. */
+struct sql_many {
+    void *rows;
+    size_t n, cap;
+};
+void *sql_many_add(struct ctx *ctx, struct sql_many *m, size_t size);
+const int64_t *sql_copy_i64(struct ctx *ctx, const struct sql_value *v); /* NULL for NULL */
+const char *sql_copy_text(struct ctx *ctx, const struct sql_value *v);
+struct bytes sql_copy_blob(struct ctx *ctx, const struct sql_value *v);
+
+/* An engine. */
+struct sql_engine {
+    RC (*open)(struct ctx *ctx, const struct store_config *config, struct store *store);
+    void (*close)(struct store *store);
+    RC (*read)(struct ctx *ctx, struct store *store, store_fn *fn, void *arg);
+    RC (*write)(struct ctx *ctx, struct store *store, store_fn *fn, void *arg);
+    RC (*run)(struct ctx *ctx, struct txn *txn, unsigned index, const struct sql_value *params, sql_row_fn *row, void *arg, int64_t *changed);
+    RC (*prepare_all)(struct ctx *ctx, struct store *store);
+};
+extern const struct sql_engine sql_sqlite, sql_postgres;
+
+struct sql_effect {
+    void (*fn)(void *arg);
+    void *arg;
+    struct sql_effect *next;
+};
+
+/* The head of every engine's transaction. */
+struct txn {
+    const struct sql_engine *engine;
+    struct sql_effect *effects; /* in the caller's arena */
+    void *conn;
+};
+void sql_effects_run(struct txn *txn);
+
+struct store {
+    const struct sql_engine *engine;
+    enum store_engine kind;
+    void *own; /* the engine's */
+    _Atomic int64_t writes, commits, retries;
+};
+
+#endif

@@ -1,0 +1,256 @@
+#!/usr/bin/env python3
+"""Makes typed C functions of queries/*.sql and tables of migrations/*.sql.
+
+    gen-sql.py --out DIR FILE.sql...      writes DIR/store/queries.h, queries.c, migrations.c
+
+A query:
+
+    -- query NAME : one | maybe | many | none | exactly
+    -- doc What it is for.
+    -- in  name type, name type?          ? may be null
+    -- out name type, name type?
+    SELECT … $name … ;
+    -- postgres:
+    (another text for that engine)
+
+one: E_NOT_FOUND without a row.  maybe: says whether there is one.  many: an array in the arena.  none: runs.  exactly: E_CHANGED unless
+one row was written.  Types: i64, text, json (text), blob.  SQL is not read, but for $name.  Up to four parameters are arguments, more are
+a struct q_NAME_in.  Nullable: text is NULL, i64 a pointer, an empty blob is null.
+"""
+import argparse
+import hashlib
+import os
+import re
+import sys
+
+C_OUT = {"i64": "int64_t", "text": "const char *", "json": "const char *", "blob": "struct bytes"}
+CARDINALITIES = ("one", "maybe", "many", "none", "exactly")
+
+
+class Mistake(Exception):
+    pass
+
+
+class Column:
+    def __init__(self, text, where):
+        words = text.split()
+        if len(words) != 2 or words[1].rstrip("?") not in C_OUT:
+            raise Mistake(f"{where}: '{text.strip()}' is not 'name type'")
+        self.name, self.null, self.type = words[0], words[1].endswith("?"), words[1].rstrip("?")
+
+    def declare(self):
+        if self.type == "i64" and self.null:
+            return f"const int64_t *{self.name}"
+        kind = C_OUT[self.type]
+        return f"{kind}{'' if kind.endswith('*') else ' '}{self.name}"
+
+    def value(self, expr):
+        if self.type == "i64":
+            return f"sql_i64_null({expr})" if self.null else f"sql_i64({expr})"
+        if self.type == "blob":
+            return f"sql_blob_null({expr})" if self.null else f"sql_blob({expr})"
+        return f"sql_text({expr})"
+
+    def copy(self, i):
+        if self.type == "i64":
+            return f"sql_copy_i64(ctx, &v[{i}])" if self.null else f"v[{i}].i"
+        return f"sql_copy_{'blob' if self.type == 'blob' else 'text'}(ctx, &v[{i}])"
+
+
+class Query:
+    def __init__(self, name, cardinality, where):
+        if cardinality not in CARDINALITIES:
+            raise Mistake(f"{where}: '{cardinality}' is none of {', '.join(CARDINALITIES)}")
+        self.name, self.cardinality, self.where = name, cardinality, where
+        self.doc, self.ins, self.outs, self.sql, self.postgres = "", [], [], "", ""
+
+    def finish(self):
+        if bool(self.outs) != (self.cardinality in ("one", "maybe", "many")):
+            raise Mistake(f"{self.where}: {self.name}: columns do not fit '{self.cardinality}'")
+        names = {c.name for c in self.ins}
+        used = set(re.findall(r"\$([a-z_][a-z0-9_]*)", self.sql))
+        if names != used:
+            raise Mistake(f"{self.where}: {self.name}: parameters differ: {', '.join(sorted(names ^ used))}")
+
+    def text(self, engine):
+        sql = self.postgres if engine == "postgres" and self.postgres else self.sql
+        order = {c.name: i + 1 for i, c in enumerate(self.ins)}
+        mark = "$" if engine == "postgres" else "?"
+        return re.sub(r"\$([a-z_][a-z0-9_]*)", lambda m: f"{mark}{order[m.group(1)]}", sql)
+
+    def signature(self):
+        args = ["struct ctx *ctx", "struct txn *txn"]
+        if len(self.ins) > 4:
+            args.append(f"const struct q_{self.name}_in *in")
+        else:
+            args += [c.declare() for c in self.ins]
+        row = f"struct q_{self.name}_row"
+        if self.cardinality == "many":
+            args += [f"{row} **rows", "size_t *n"]
+        elif self.outs:
+            args.append(f"{row} *row")
+        if self.cardinality == "maybe":
+            args.append("bool *found")
+        return f"RC q_{self.name}({', '.join(args)})"
+
+
+def read_queries(path):
+    queries, query, postgres = [], None, False
+    for number, line in enumerate(open(path, encoding="utf-8"), 1):
+        where, text = f"{path}:{number}", line.rstrip("\n")
+        head = re.match(r"-- (query|doc|in|out)\s+(.*)", text)
+        if head and head.group(1) == "query":
+            name, _, cardinality = head.group(2).partition(":")
+            query, postgres = Query(name.strip(), cardinality.strip(), where), False
+            queries.append(query)
+        elif head and query and head.group(1) == "doc":
+            query.doc = head.group(2)
+        elif head and query:
+            columns = [Column(c, where) for c in head.group(2).split(",")]
+            if head.group(1) == "in":
+                query.ins += columns
+            else:
+                query.outs += columns
+        elif text.startswith("-- postgres:"):
+            postgres = True
+        elif text.startswith("--") or not text.strip():
+            continue
+        elif query and postgres:
+            query.postgres += text.strip() + " "
+        elif query:
+            query.sql += text.strip() + " "
+        else:
+            raise Mistake(f"{where}: SQL before a query's head")
+    for q in queries:
+        q.finish()
+    return queries
+
+
+MACROS = {
+    "sqlite": {"ID": "TEXT", "TEXT": "TEXT", "INT": "INTEGER", "BLOB": "BLOB", "STRICT": "STRICT",
+               "SERIAL": "INTEGER PRIMARY KEY AUTOINCREMENT"},
+    "postgres": {"ID": 'TEXT COLLATE "C"', "TEXT": 'TEXT COLLATE "C"', "INT": "BIGINT", "BLOB": "BYTEA", "STRICT": "",
+                 "SERIAL": "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY"},
+}
+
+
+def migration_text(text, engine):
+    out, only = [], None
+    for line in text.splitlines():
+        mark = re.match(r"-- (only (sqlite|postgres)|end)$", line.strip())
+        if mark:
+            only = mark.group(2)
+        elif only in (None, engine):
+            out.append(re.sub(r"\s*--.*$", "", line))
+    body = "\n".join(l for l in out if l.strip())
+    return re.sub(r"\{([A-Z]+)\}", lambda m: MACROS[engine][m.group(1)], body)
+
+
+def c_string(text):
+    lines = [l.replace("\\", "\\\\").replace('"', '\\"') for l in text.strip().split("\n")]
+    return "\n    ".join(f'"{l}\\n"' for l in lines)
+
+
+def write(path, text):
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(text)
+
+
+def header(queries):
+    out = ["/* Made by tools/gen-sql.py of src/store/queries: one typed function a query. */", "#ifndef STORE_QUERIES_H",
+           "#define STORE_QUERIES_H", "", '#include "store/store.h"', ""]
+    for q in queries:
+        if len(q.ins) > 4:
+            out += [f"struct q_{q.name}_in {{"] + [f"    {c.declare()};" for c in q.ins] + ["};"]
+        if q.outs:
+            out += [f"struct q_{q.name}_row {{"] + [f"    {c.declare()};" for c in q.outs] + ["};"]
+        out += [f"/* {q.doc} */", q.signature() + ";", ""]
+    return "\n".join(out + ["#endif", ""])
+
+
+def function(q, index):
+    out = []
+    row = f"struct q_{q.name}_row"
+    if q.outs:
+        out += [f"static struct rc row_{q.name}(struct ctx *ctx, void *arg, const struct sql_value *v)", "{", "    (void)ctx;"]
+        if q.cardinality == "many":
+            out.append(f"    {row} *r = sql_many_add(ctx, arg, sizeof *r);")
+        else:
+            out += ["    struct sql_one *one = arg;", "    one->found = true;", f"    {row} *r = one->row;"]
+        out.append(f"    *r = ({row}){{")
+        out += [f"        .{c.name} = {c.copy(i)}," for i, c in enumerate(q.outs)]
+        out += ["    };", "    return RC_OK;", "}"]
+    out += [q.signature(), "{"]
+    prefix = "in->" if len(q.ins) > 4 else ""
+    if q.ins:
+        out += ["    const struct sql_value p[] = {"] + [f"        {c.value(prefix + c.name)}," for c in q.ins] + ["    };"]
+    p = "p" if q.ins else "NULL"
+    if q.cardinality == "exactly":
+        out.append(f"    return sql_exactly(ctx, txn, {index}, {p});")
+    elif q.cardinality == "none":
+        out.append(f"    return sql_run(ctx, txn, {index}, {p}, NULL, NULL, NULL);")
+    elif q.cardinality == "many":
+        out += ["    struct sql_many many = {0};", f"    TRY(sql_run(ctx, txn, {index}, {p}, row_{q.name}, &many, NULL));",
+                "    *rows = many.rows;", "    *n = many.n;", "    return RC_OK;"]
+    else:
+        out += ["    struct sql_one one = {row, false};",
+                f"    TRY(sql_run(ctx, txn, {index}, {p}, row_{q.name}, &one, NULL));"]
+        if q.cardinality == "maybe":
+            out += ["    *found = one.found;", "    return RC_OK;"]
+        else:
+            out.append(f'    return one.found ? RC_OK : ctx_fail(ctx, E_NOT_FOUND, "not there ({q.name})");')
+    return out + ["}", ""]
+
+
+def source(queries):
+    out = ["/* Made by tools/gen-sql.py of src/store/queries. */", '#include "store/queries.h"', "", '#include "store/sql.h"', ""]
+    types = {"i64": "SQL_I64", "text": "SQL_TEXT", "json": "SQL_TEXT", "blob": "SQL_BLOB"}
+    for q in queries:
+        if q.ins:
+            out.append(f"static const uint8_t in_{q.name}[] = {{{', '.join(types[c.type] for c in q.ins)}}};")
+    out += ["", "const struct sql_query sql_queries[] = {"]
+    for q in queries:
+        lite, pg = q.text("sqlite"), q.text("postgres")
+        same = "NULL" if lite == pg else c_string(pg)
+        params = f"in_{q.name}" if q.ins else "NULL"
+        out += [f'    {{"{q.name}", {c_string(lite)}, {same}, {params}, {len(q.ins)}, {len(q.outs)}}},']
+    out += ["};", "const unsigned sql_queries_n = sizeof sql_queries / sizeof *sql_queries;", ""]
+    for i, q in enumerate(queries):
+        out += function(q, i)
+    return "\n".join(out)
+
+
+def migrations(paths):
+    out = ["/* Made by tools/gen-sql.py of src/store/migrations. */", '#include "store/sql.h"', "", "const struct sql_migration sql_migrations[] = {"]
+    for path in sorted(paths):
+        text = open(path, encoding="utf-8").read()
+        number, _, name = os.path.basename(path)[:-4].partition("_")
+        checksum = hashlib.sha256(migration_text(text, "sqlite").encode()).hexdigest()
+        out += [f'    {{{int(number)}, "{name}", "{checksum}",', f"    {c_string(migration_text(text, 'sqlite'))},",
+                f"    {c_string(migration_text(text, 'postgres'))}}},"]
+    return "\n".join(out + ["};", "const unsigned sql_migrations_n = sizeof sql_migrations / sizeof *sql_migrations;", ""])
+
+
+def main():
+    arguments = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    arguments.add_argument("--out", required=True)
+    arguments.add_argument("files", nargs="+")
+    args = arguments.parse_args()
+    try:
+        queries = []
+        for path in sorted(f for f in args.files if "/queries/" in f):
+            queries += read_queries(path)
+        names = [q.name for q in queries]
+        for name in names:
+            if names.count(name) > 1:
+                raise Mistake(f"query {name} is there twice")
+        write(os.path.join(args.out, "store/queries.h"), header(queries))
+        write(os.path.join(args.out, "store/queries.c"), source(queries))
+        write(os.path.join(args.out, "store/migrations.c"), migrations([f for f in args.files if "/migrations/" in f]))
+    except Mistake as mistake:
+        sys.exit(f"gen-sql: {mistake}")
+
+
+if __name__ == "__main__":
+    main()
