@@ -1,0 +1,146 @@
+/* What the signer knows: its CAs, accounts, pins and requests.  All of it comes from the journal: state_apply() is run on each
+ * record once it is on the disk, and on all of them when the signer starts, so that both ways end in the same state.  One thread.
+ */
+#ifndef SIGNER_STATE_H
+#define SIGNER_STATE_H
+
+#include "base/ctx.h"
+#include "pki/cert.h"
+#include "pki/weak.h"
+#include "signer/index.h"
+#include "signer/journal.h"
+#include "signer/keyring.h"
+#include "signer/record.h"
+
+#define CA_NAME_FLEET  "fleet" /* the CA of agents and hub: no profile can name it (invariant 4) */
+#define CA_CHAIN_MAX   7       /* above an issuer; an answer holds the issuer too */
+#define SERIAL_MAX     20
+#define BLOCKLISTS_MAX 8
+
+/* Requests can be replayed this long; attempts live for days. */
+#define REPLAY_S ((int64_t)30 * 86400)
+
+/* ceilings.h */
+struct ceilings {
+    int64_t max_validity_s;
+    int64_t per_hour;
+    struct str_list permitted_dns, permitted_ip; /* empty: any */
+    struct str_list profiles;                    /* "tls-server" …; empty: none */
+};
+
+struct revoked {
+    uint8_t serial[SERIAL_MAX];
+    uint8_t serial_n;
+    uint8_t reason;
+    int64_t at, not_after;
+};
+
+/* What RECORD_CA holds. */
+struct ca_facts {
+    const char *name, *parent, *organization, *common_name;
+    const char *own_crl_url, *own_issuer_url; /* go into the certificates that it issues */
+    enum key_kind key_kind;
+    int path_length; /* -1: none stated */
+    bool external;
+    uint8_t digest[32]; /* of the request that made it */
+    int64_t issued;
+    struct bytes certificate, csr, root; /* empty where there is none */
+    struct bytes chain[CA_CHAIN_MAX];    /* those above it, without the root where there is one above */
+    size_t chain_n;
+};
+
+struct ca {
+    struct ca_facts f;
+    struct cert cert; /* of f.certificate; valid where that is not empty */
+    struct cert above[CA_CHAIN_MAX];
+    struct key *key; /* NULL until it was used */
+    struct ceilings ceilings;
+    struct {
+        int64_t minute; /* since 1970 */
+        int64_t n;
+    } issued_in[60];
+    int64_t issuing; /* in the batch that is being worked on */
+    struct revoked *revoked;
+    size_t revoked_n, revoked_cap;
+    int64_t crl_number, crl_this, crl_next; /* of the last that was begun */
+    bool crl_stale;                         /* something was revoked since */
+    struct bytes crl;                       /* heap; empty where it has to be made anew */
+    struct ca *next;
+};
+
+struct account {
+    const char *name, *directory_url;
+    enum key_kind key_kind;
+    struct key *key; /* NULL until it was used */
+    struct account *next;
+};
+
+struct signer {
+    struct ctx life; /* its arena holds what lives as long as the state */
+    const struct clock *clock;
+    const char *dir;
+    uid_t officer; /* who, besides root, may use the officer's socket */
+    const char *sandbox;
+    struct keyring keys;
+    struct signer_journal *journal;
+    int64_t compact_at; /* size of the journal at which it is rewritten */
+    struct weak_list *blocklists[BLOCKLISTS_MAX];
+    size_t blocklists_n;
+    struct ca *cas;
+    struct account *accounts;
+    /* requests: a = intent's record, b = result's, each offset + 1.  serials: a = not after, b = 1 where revoked.
+     * pins: a = record's offset + 1, b = highest fence seen since the start. */
+    struct index requests, serials, pins;
+};
+
+struct signer_config {
+    const char *dir;        /* state folder, made where it is missing; must live as long */
+    const char *blocklists; /* folder with lists of weak keys; NULL or not there: none */
+    uid_t officer;
+    const struct clock *clock;
+    const char *sandbox;
+};
+
+/* signer_open reads the state; the key-encryption key is taken over from `kek`.  The signer is on the heap. */
+RC signer_open(struct ctx *ctx, const struct signer_config *config, struct secret *kek, struct signer **out);
+void signer_close(struct signer *s); /* NULL is fine */
+
+/* state_apply takes in one record that is on the disk. */
+RC state_apply(struct ctx *ctx, struct signer *s, const struct signer_record *record);
+/* state_compact rewrites the journal without what nobody can ask for any more, and reads the state anew from it. */
+RC state_compact(struct ctx *ctx, struct signer *s);
+
+/* state_ca finds a CA (E_NOT_FOUND); state_ca_ready also wants its certificate to be there (E_CONFLICT). */
+struct ca *state_find_ca(const struct signer *s, const char *name);
+RC state_ca(struct ctx *ctx, const struct signer *s, const char *name, struct ca **out);
+RC state_ca_ready(struct ctx *ctx, const struct signer *s, const char *name, struct ca **out);
+/* state_ca_key lends the CA's private key. */
+RC state_ca_key(struct ctx *ctx, struct signer *s, struct ca *ca, const struct key **out);
+RC state_account(struct ctx *ctx, struct signer *s, const char *name, struct account **out);
+struct account *state_find_account(const struct signer *s, const char *name);
+
+/* Keys of the index. */
+RC state_serial_key(struct ctx *ctx, const char *ca, struct bytes serial, uint8_t key[INDEX_KEY_LEN]);
+
+/* The records' content.  Readers fail with E_IO: the journal's checksums held, so what cannot be read is another program's. */
+void ca_facts_put(struct buf *b, const struct ca_facts *f);
+void ceilings_put(struct buf *b, const char *ca, const struct ceilings *c);
+struct intent {
+    struct bytes key; /* of the requests' index */
+    const char *request_id;
+    uint8_t digest[32]; /* of what was asked */
+    const char *ca, *profile, *subject;
+    struct bytes serial;
+    int64_t not_before, not_after;
+};
+void intent_put(struct buf *b, const struct intent *i);
+RC intent_take(struct ctx *ctx, struct bytes content, struct intent *out);
+struct pin {
+    const char *attempt, *account;
+    struct str_list identifiers; /* "dns:…", normalised and sorted */
+    struct bytes spki_hash;      /* empty until the key is made */
+};
+void pin_put(struct buf *b, const struct pin *p);
+RC pin_take(struct ctx *ctx, struct bytes content, struct pin *out);
+
+#endif
