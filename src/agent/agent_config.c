@@ -1,0 +1,280 @@
+#include "agent/agent_config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/yaml.h"
+
+#define CONFIG_MAX ((size_t)1 << 20)
+#define LIST_MAX 1000
+
+static const char *const top_keys[] = {"name",     "hub",    "state",  "connectors_dir", "connectors", "paths", "users",
+                                       "groups",   "networks", "commands", "http01",       "workers",    NULL};
+
+/* What is true where the file is silent. */
+static struct agent_config defaults(const char *file)
+{
+    return (struct agent_config){
+        .file = file,
+        .hub_socket = "/run/certwright/agent.sock",
+        .state_dir = "/var/lib/certwright/agent",
+        .connectors_dir = "/usr/share/certwright/connectors",
+        .http01_address = "0.0.0.0",
+        .http01_port = 80,
+        .workers = 8,
+    };
+}
+
+static RC read_string(struct ctx *ctx, const struct yaml *y, const char *key, const char **out)
+{
+    const json_t *v = json_object_get(y->root, key);
+    if (v == NULL)
+        return RC_OK;
+    if (!json_is_string(v) || json_string_length(v) == 0)
+        return yaml_fail(ctx, y, v, "%s must be a text", key);
+    *out = arena_strdup(&ctx->arena, json_string_value(v));
+    return RC_OK;
+}
+
+static RC read_int(struct ctx *ctx, const struct yaml *y, const json_t *obj, const char *key, int least, int most, int *out)
+{
+    const json_t *v = json_object_get(obj, key);
+    if (v == NULL)
+        return RC_OK;
+    if (!json_is_integer(v) || json_integer_value(v) < least || json_integer_value(v) > most)
+        return yaml_fail(ctx, y, v, "%s must be a number from %d to %d", key, least, most);
+    *out = (int)json_integer_value(v);
+    return RC_OK;
+}
+
+static RC read_list(struct ctx *ctx, const struct yaml *y, const json_t *obj, const char *key, struct str_list *out)
+{
+    const json_t *list = json_object_get(obj, key), *v;
+    size_t i;
+    if (list == NULL)
+        return RC_OK;
+    if (!json_is_array(list) || json_array_size(list) > LIST_MAX)
+        return yaml_fail(ctx, y, list, "%s must be a list of at most %d texts", key, LIST_MAX);
+    json_array_foreach(list, i, v) {
+        if (!json_is_string(v) || json_string_length(v) == 0)
+            return yaml_fail(ctx, y, list, "%s must be a list of texts", key);
+        str_list_add(&ctx->arena, out, arena_strdup(&ctx->arena, json_string_value(v)));
+    }
+    return RC_OK;
+}
+
+/* An absolute path whose elements are plain: nothing in it can lead elsewhere as text. */
+static bool path_is_plain(const char *path)
+{
+    struct bytes rest = bytes_z(path), part;
+    uint8_t slash;
+    if (!bytes_take_u8(&rest, &slash) || slash != '/' || rest.n == 0)
+        return false;
+    while (bytes_take_until(&rest, '/', &part))
+        if (part.n == 0 || bytes_equal_z(part, ".") || bytes_equal_z(part, ".."))
+            return false;
+    return path[strlen(path) - 1] != '/';
+}
+
+static RC read_paths(struct ctx *ctx, const struct yaml *y, struct agent_config *c)
+{
+    TRY(read_list(ctx, y, y->root, "paths", &c->paths));
+    for (size_t i = 0; i < c->paths.n; i++) {
+        char *p = arena_strdup(&ctx->arena, c->paths.v[i]);
+        size_t n = strlen(p);
+        if (n > 1 && p[n - 1] == '/')
+            p[n - 1] = '\0';
+        if (!path_is_plain(p))
+            return yaml_fail(ctx, y, json_object_get(y->root, "paths"), "paths: %s is not an absolute path below /", p);
+        c->paths.v[i] = p;
+    }
+    return RC_OK;
+}
+
+static RC read_argv(struct ctx *ctx, const struct yaml *y, const char *name, const json_t *list, struct agent_command *cmd)
+{
+    size_t n = json_array_size(list), i;
+    const json_t *v;
+    if (!json_is_array(list) || n == 0 || n > 64)
+        return yaml_fail(ctx, y, list, "command %s must be a list: a program and its arguments", name);
+    const char **argv = arena_array(&ctx->arena, n + 1, sizeof *argv);
+    json_array_foreach(list, i, v) {
+        if (json_is_integer(v))
+            argv[i] = arena_printf(&ctx->arena, "%lld", (long long)json_integer_value(v));
+        else if (json_is_string(v))
+            argv[i] = arena_strdup(&ctx->arena, json_string_value(v));
+        else
+            return yaml_fail(ctx, y, list, "command %s must be a list of texts", name);
+    }
+    if (!path_is_plain(argv[0]))
+        return yaml_fail(ctx, y, list, "command %s must begin with the absolute path of a program", name);
+    cmd->argv = argv;
+    return RC_OK;
+}
+
+static RC read_command(struct ctx *ctx, const struct yaml *y, const char *name, const json_t *v, struct agent_command *cmd)
+{
+    static const char *const keys[] = {"run", "user", "timeout_s", NULL};
+    *cmd = (struct agent_command){.name = arena_strdup(&ctx->arena, name), .timeout_s = 30};
+    if (!str_is_name(bytes_z(name)))
+        return yaml_fail(ctx, y, v, "%s is not a name", name);
+    if (json_is_array(v))
+        return read_argv(ctx, y, name, v, cmd);
+    if (!json_is_object(v))
+        return yaml_fail(ctx, y, v, "command %s must be a list, or run, user and timeout_s", name);
+    TRY(yaml_only(ctx, y, v, keys));
+    const json_t *user = json_object_get(v, "user"), *run = json_object_get(v, "run");
+    if (run == NULL)
+        return yaml_fail(ctx, y, v, "command %s says nothing to run", name);
+    if (user != NULL && !json_is_string(user))
+        return yaml_fail(ctx, y, user, "user must be a text");
+    cmd->user = user != NULL ? arena_strdup(&ctx->arena, json_string_value(user)) : NULL;
+    TRY(read_int(ctx, y, v, "timeout_s", 1, 3600, &cmd->timeout_s));
+    return read_argv(ctx, y, name, run, cmd);
+}
+
+static RC read_commands(struct ctx *ctx, const struct yaml *y, struct agent_config *c)
+{
+    json_t *all = json_object_get(y->root, "commands"), *v;
+    const char *name;
+    if (all == NULL)
+        return RC_OK;
+    if (!json_is_object(all) || json_object_size(all) > LIST_MAX)
+        return yaml_fail(ctx, y, all, "commands must be names, each with a list");
+    c->commands = arena_array(&ctx->arena, json_object_size(all) + 1, sizeof *c->commands);
+    json_object_foreach(all, name, v) TRY(read_command(ctx, y, name, v, &c->commands[c->n_commands++]));
+    return RC_OK;
+}
+
+static RC read_sections(struct ctx *ctx, const struct yaml *y, struct agent_config *c)
+{
+    static const char *const net_keys[] = {"probe", "relay", NULL};
+    static const char *const http_keys[] = {"port", "address", NULL};
+    const json_t *net = json_object_get(y->root, "networks"), *http = json_object_get(y->root, "http01");
+    if (net != NULL) {
+        if (!json_is_object(net))
+            return yaml_fail(ctx, y, net, "networks must hold probe and relay");
+        TRY(yaml_only(ctx, y, net, net_keys));
+        TRY(read_list(ctx, y, net, "probe", &c->probe_networks));
+        TRY(read_list(ctx, y, net, "relay", &c->relay_networks));
+    }
+    if (http == NULL)
+        return RC_OK;
+    if (!json_is_object(http))
+        return yaml_fail(ctx, y, http, "http01 must hold port and address");
+    TRY(yaml_only(ctx, y, http, http_keys));
+    TRY(read_int(ctx, y, http, "port", 1, 65535, &c->http01_port));
+    const json_t *address = json_object_get(http, "address");
+    if (address != NULL && !json_is_string(address))
+        return yaml_fail(ctx, y, address, "address must be a text");
+    if (address != NULL)
+        c->http01_address = arena_strdup(&ctx->arena, json_string_value(address));
+    return RC_OK;
+}
+
+static RC read_all(struct ctx *ctx, const struct yaml *y, struct agent_config *c)
+{
+    if (!json_is_object(y->root))
+        return ctx_fail(ctx, E_INVALID, "%s: must be a list of settings, not a list or a single value", c->file);
+    TRY(yaml_only(ctx, y, y->root, top_keys));
+    TRY(read_string(ctx, y, "name", &c->name));
+    TRY(read_string(ctx, y, "hub", &c->hub_socket));
+    TRY(read_string(ctx, y, "state", &c->state_dir));
+    TRY(read_string(ctx, y, "connectors_dir", &c->connectors_dir));
+    TRY(read_list(ctx, y, y->root, "connectors", &c->connectors));
+    TRY(read_list(ctx, y, y->root, "users", &c->users));
+    TRY(read_list(ctx, y, y->root, "groups", &c->groups));
+    TRY(read_int(ctx, y, y->root, "workers", 1, 64, &c->workers));
+    TRY(read_paths(ctx, y, c));
+    TRY(read_sections(ctx, y, c));
+    return read_commands(ctx, y, c);
+}
+
+RC agent_config_parse(struct ctx *ctx, const char *file, struct bytes text, struct agent_config *out)
+{
+    char host[65] = {0};
+    __attribute__((cleanup(yaml_free))) struct yaml y = {0};
+    TRY(yaml_read(ctx, file, text, &y));
+    *out = defaults(arena_strdup(&ctx->arena, file));
+    TRY(read_all(ctx, &y, out));
+    if (out->name == NULL)
+        out->name = gethostname(host, sizeof host - 1) == 0 ? arena_strdup(&ctx->arena, host) : "agent";
+    return RC_OK;
+}
+
+static void close_fd(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+}
+
+RC agent_file_trusted(struct ctx *ctx, const char *path, size_t max, struct bytes *out)
+{
+    __attribute__((cleanup(close_fd))) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    struct stat st;
+    if (fd < 0)
+        return ctx_fail_errno(ctx, "%s", path);
+    if (fstat(fd, &st) != 0)
+        return ctx_fail_errno(ctx, "%s", path);
+    if (!S_ISREG(st.st_mode))
+        return ctx_fail(ctx, E_NOT_GRANTED, "%s is not a regular file", path);
+    if ((st.st_uid != 0 && st.st_uid != geteuid()) || (st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+        return ctx_fail(ctx, E_NOT_GRANTED, "%s decides what runs on this host, but others may change it: chown root, chmod go-w", path);
+    if ((uint64_t)st.st_size > max)
+        return ctx_fail(ctx, E_TOO_LARGE, "%s is larger than %zu bytes", path, max);
+    struct buf b;
+    buf_init_arena(&b, &ctx->arena, max);
+    for (;;) {
+        uint8_t *room = buf_reserve(&b, 4096);
+        if (room == NULL)
+            return ctx_fail(ctx, E_TOO_LARGE, "%s is larger than %zu bytes", path, max);
+        ssize_t n = read(fd, room, 4096);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return ctx_fail_errno(ctx, "reading %s", path);
+        if (n == 0)
+            break;
+        buf_commit(&b, (size_t)n);
+    }
+    *out = buf_bytes(&b);
+    return RC_OK;
+}
+
+RC agent_config_load(struct ctx *ctx, const char *path, struct agent_config *out)
+{
+    struct bytes text;
+    TRY(agent_file_trusted(ctx, path, CONFIG_MAX + 4096, &text));
+    return agent_config_parse(ctx, path, text, out);
+}
+
+RC agent_config_command(struct ctx *ctx, const struct agent_config *c, const char *name, const struct agent_command **out)
+{
+    for (size_t i = 0; i < c->n_commands; i++)
+        if (str_equal(c->commands[i].name, name)) {
+            *out = &c->commands[i];
+            return RC_OK;
+        }
+    return ctx_fail(ctx, E_NOT_GRANTED, "no command is named %s on this host: add it under commands in %s", name, c->file);
+}
+
+bool agent_config_path_allowed(const struct agent_config *c, const char *path)
+{
+    if (!path_is_plain(path))
+        return false;
+    for (size_t i = 0; i < c->paths.n; i++) {
+        size_t n = strlen(c->paths.v[i]);
+        if (strncmp(path, c->paths.v[i], n) == 0 && (path[n] == '\0' || path[n] == '/'))
+            return true;
+    }
+    return false;
+}
+
+RC agent_config_check_path(struct ctx *ctx, const struct agent_config *c, const char *path)
+{
+    if (agent_config_path_allowed(c, path))
+        return RC_OK;
+    return ctx_fail(ctx, E_NOT_GRANTED, "%s is not below a path granted on this host: add its folder under paths in %s", path, c->file);
+}

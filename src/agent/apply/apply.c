@@ -1,0 +1,192 @@
+#include "agent/apply/apply.h"
+
+#include "agent/apply/challenge.h"
+#include "agent/apply/disk.h"
+#include "agent/apply/keystore.h"
+#include "agent/apply/target.h"
+#include "base/failpoint.h"
+#include "wire/messages.h"
+
+#define APPLY_THREADS 4 /* an RSA key takes seconds; other targets need not wait for it */
+
+struct apply {
+    const struct agent_config *cfg;
+    const char *sandbox;
+};
+
+static const struct agent_config *config(void *arg) { return ((struct apply *)arg)->cfg; }
+
+static struct wire_texts texts_of(const struct str_list *l) { return (struct wire_texts){l->v, l->n}; }
+
+static RC on_key_make(struct ctx *ctx, void *arg, const void *in, void *out)
+{
+    const struct wire_apply_key_make *m = in;
+    struct wire_apply_key *o = out;
+    struct keystore_wish wish = {m->certificate, m->attempt, m->key_kind, m->names.v, m->names.n, m->common_name, m->reuse_key};
+    uint8_t *hash = arena_alloc(&ctx->arena, SHA256_LEN);
+    TRY(keystore_make(ctx, config(arg), &wish, &o->csr, hash));
+    o->spki_sha256 = bytes_of(hash, SHA256_LEN);
+    FAILPOINT("apply.key_answer");
+    return RC_OK;
+}
+
+static RC on_key_forget(struct ctx *ctx, void *arg, const void *in, void *out)
+{
+    const struct wire_apply_key_forget *m = in;
+    (void)out;
+    return keystore_forget(ctx, config(arg), m->attempt);
+}
+
+static RC on_stage(struct ctx *ctx, void *arg, const void *in, void *out)
+{
+    const struct wire_apply_stage *m = in;
+    struct wire_apply_staged *o = out;
+    struct stage_wish wish = {m->target,    m->deployment, m->fence,     m->connector, m->parameters,
+                              m->attempt,   m->chain_pem,  m->roots_pem, m->plan,      m->dry_run};
+    struct stage_result r;
+    TRY(target_stage(ctx, config(arg), &wish, &r));
+    *o = (struct wire_apply_staged){.generation = r.generation, .step = target_step_name(r.step), .files = texts_of(&r.files),
+                                    .missing = r.missing, .same = r.same, .fingerprint = r.fingerprint, .previous = r.previous};
+    return RC_OK;
+}
+
+/* install, rollback, undone and commit say the same three things. */
+#define TARGET_HANDLER(verb)                                                        \
+    static RC on_##verb(struct ctx *ctx, void *arg, const void *in, void *out)      \
+    {                                                                               \
+        const struct wire_apply_##verb *m = in;                                     \
+        struct target_ref ref = {m->target, m->deployment, m->fence};               \
+        (void)out;                                                                  \
+        return target_##verb(ctx, config(arg), &ref);                               \
+    }
+TARGET_HANDLER(install)
+TARGET_HANDLER(rollback)
+TARGET_HANDLER(undone)
+TARGET_HANDLER(commit)
+
+static RC on_compare(struct ctx *ctx, void *arg, const void *in, void *out)
+{
+    const struct wire_apply_compare *m = in;
+    struct wire_apply_compared *o = out;
+    struct target_ref ref = {m->target, m->deployment, 0};
+    return target_compare(ctx, config(arg), &ref, &o->equal, &o->detail);
+}
+
+static RC on_state(struct ctx *ctx, void *arg, const void *in, void *out)
+{
+    const struct wire_apply_state *m = in;
+    struct wire_apply_state_is *o = out;
+    struct target_state s;
+    TRY(target_state(ctx, config(arg), m->target, &s));
+    *o = (struct wire_apply_state_is){.step = target_step_name(s.last.step), .deployment = s.last.deployment, .fence = s.last.fence,
+                                      .generation = s.last.generation, .plan = s.plan, .files = texts_of(&s.files),
+                                      .fingerprint = s.fingerprint, .previous = s.previous};
+    return RC_OK;
+}
+
+static RC on_unfinished(struct ctx *ctx, void *arg, const void *in, void *out)
+{
+    struct wire_apply_targets *o = out;
+    struct str_list l = {0};
+    (void)in;
+    TRY(target_unfinished(ctx, config(arg), &l));
+    o->targets = texts_of(&l);
+    return RC_OK;
+}
+
+static RC on_close(struct ctx *ctx, void *arg, const void *in, void *out)
+{
+    const struct wire_apply_close *m = in;
+    (void)out;
+    return target_close(ctx, config(arg), m->target, m->fence);
+}
+
+static RC on_challenge_put(struct ctx *ctx, void *arg, const void *in, void *out)
+{
+    const struct wire_apply_challenge_put *m = in;
+    struct challenge_wish wish = {m->token,        m->key_authorization, m->identifier,   m->connector,
+                                  m->parameters,   m->conf_files.v,      m->conf_lines.v, m->conf_files.n};
+    (void)out;
+    if (m->conf_files.n != m->conf_lines.n)
+        return ctx_fail(ctx, E_BUG, "%zu files, but %zu lines", m->conf_files.n, m->conf_lines.n);
+    return challenge_put(ctx, config(arg), &wish);
+}
+
+static RC on_challenge_remove(struct ctx *ctx, void *arg, const void *in, void *out)
+{
+    const struct wire_apply_challenge_remove *m = in;
+    struct wire_apply_challenge_removed *o = out;
+    return challenge_remove(ctx, config(arg), m->token, m->forget, &o->changed, &o->connector);
+}
+
+static RC on_challenge_list(struct ctx *ctx, void *arg, const void *in, void *out)
+{
+    struct wire_apply_challenges *o = out;
+    struct challenge_list l;
+    (void)in;
+    TRY(challenge_list(ctx, config(arg), &l));
+    o->tokens = (struct wire_texts){arena_array(&ctx->arena, l.n + 1, sizeof(char *)), l.n};
+    o->key_authorizations = (struct wire_texts){arena_array(&ctx->arena, l.n + 1, sizeof(char *)), l.n};
+    o->connectors = (struct wire_texts){arena_array(&ctx->arena, l.n + 1, sizeof(char *)), l.n};
+    o->put_at_s = (struct wire_numbers){arena_array(&ctx->arena, l.n + 1, sizeof(int64_t)), l.n};
+    for (size_t i = 0; i < l.n; i++) {
+        o->tokens.v[i] = l.v[i].token;
+        o->key_authorizations.v[i] = l.v[i].key_authorization;
+        o->connectors.v[i] = l.v[i].connector;
+        o->put_at_s.v[i] = l.v[i].put_at;
+    }
+    return RC_OK;
+}
+
+static RC on_health(struct ctx *ctx, void *arg, const void *in, void *out)
+{
+    struct wire_apply_healthy *o = out;
+    (void)ctx;
+    (void)in;
+    o->sandbox = ((struct apply *)arg)->sandbox;
+    return RC_OK;
+}
+
+static const struct wire_route routes[] = {
+    {WIRE_apply_key_make, on_key_make},
+    {WIRE_apply_key_forget, on_key_forget},
+    {WIRE_apply_stage, on_stage},
+    {WIRE_apply_install, on_install},
+    {WIRE_apply_rollback, on_rollback},
+    {WIRE_apply_undone, on_undone},
+    {WIRE_apply_commit, on_commit},
+    {WIRE_apply_compare, on_compare},
+    {WIRE_apply_state, on_state},
+    {WIRE_apply_unfinished, on_unfinished},
+    {WIRE_apply_close, on_close},
+    {WIRE_apply_challenge_put, on_challenge_put},
+    {WIRE_apply_challenge_remove, on_challenge_remove},
+    {WIRE_apply_challenge_list, on_challenge_list},
+    {WIRE_apply_health, on_health},
+};
+
+RC apply_serve(struct ctx *ctx, struct wire_server *server, const struct agent_config *cfg, const char *sandbox, unsigned threads)
+{
+    struct apply a = {cfg, sandbox};
+    return wire_serve(ctx, server, routes, sizeof routes / sizeof *routes, threads, &a);
+}
+
+RC apply_confine(struct ctx *ctx, struct role_env *env, struct sandbox *sb)
+{
+    struct agent_config cfg;
+    TRY(agent_config_parse(ctx, "agent.yaml", role_config(env), &cfg));
+    sandbox_allow(sb, cfg.state_dir, SANDBOX_READ | SANDBOX_WRITE);
+    sandbox_allow(sb, cfg.connectors_dir, SANDBOX_READ);
+    for (size_t i = 0; i < cfg.paths.n; i++)
+        sandbox_allow(sb, cfg.paths.v[i], SANDBOX_READ | SANDBOX_WRITE | SANDBOX_OPTIONAL);
+    sb->may |= SANDBOX_CHOWN;
+    return RC_OK;
+}
+
+RC apply_enter(struct ctx *ctx, struct role_env *env)
+{
+    struct agent_config cfg;
+    TRY(agent_config_parse(ctx, "agent.yaml", role_config(env), &cfg));
+    role_ready(env, role_sandbox_state(env));
+    return apply_serve(ctx, role_server(env), &cfg, role_sandbox_state(env), APPLY_THREADS);
+}

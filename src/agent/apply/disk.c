@@ -1,0 +1,282 @@
+#include "agent/apply/disk.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+
+void disk_close(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+}
+#define FD_CLEANUP __attribute__((cleanup(disk_close)))
+
+static RC read_all(struct ctx *ctx, int fd, const char *path, size_t max, struct bytes *out)
+{
+    struct buf b;
+    buf_init_arena(&b, &ctx->arena, max + 1);
+    for (;;) {
+        uint8_t *room = buf_reserve(&b, 4096 < max + 1 - b.n ? 4096 : max + 1 - b.n);
+        if (room == NULL || b.n > max)
+            return ctx_fail(ctx, E_TOO_LARGE, "%s is larger than %zu bytes", path, max);
+        ssize_t n = read(fd, room, 4096 < max + 1 - b.n ? 4096 : max + 1 - b.n);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return ctx_fail_errno(ctx, "reading %s", path);
+        if (n == 0)
+            break;
+        buf_commit(&b, (size_t)n);
+    }
+    *out = buf_bytes(&b);
+    return RC_OK;
+}
+
+RC disk_read(struct ctx *ctx, const char *path, size_t max, struct bytes *out, struct stat *st)
+{
+    struct stat own;
+    FD_CLEANUP int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0 && errno == ENOENT)
+        return rc_of(E_NOT_FOUND);
+    if (fd < 0 || fstat(fd, st != NULL ? st : &own) != 0)
+        return ctx_fail_errno(ctx, "%s", path);
+    if (!S_ISREG((st != NULL ? st : &own)->st_mode))
+        return ctx_fail(ctx, E_INVALID, "%s is not a regular file", path);
+    return read_all(ctx, fd, path, max, out);
+}
+
+RC disk_read_secret(struct ctx *ctx, const char *path, size_t max, struct secret *out)
+{
+    struct stat st;
+    size_t at = 0;
+    FD_CLEANUP int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0 && errno == ENOENT)
+        return rc_of(E_NOT_FOUND);
+    if (fd < 0 || fstat(fd, &st) != 0)
+        return ctx_fail_errno(ctx, "%s", path);
+    if (!S_ISREG(st.st_mode) || st.st_size < 1 || (size_t)st.st_size > max)
+        return ctx_fail(ctx, E_PARSE, "%s is not a file of 1 to %zu bytes", path, max);
+    TRY(secret_new(ctx, out, (size_t)st.st_size));
+    while (at < out->n) {
+        ssize_t n = read(fd, secret_fill(out) + at, out->n - at);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return ctx_fail_errno(ctx, "reading %s", path);
+        at += (size_t)n;
+    }
+    return RC_OK;
+}
+
+RC disk_fsync_parent(struct ctx *ctx, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    size_t n = slash == NULL || slash == path ? 1 : (size_t)(slash - path);
+    const char *folder = slash == NULL ? "." : arena_str(&ctx->arena, bytes_of(path, n));
+    FD_CLEANUP int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || fsync(fd) != 0)
+        return ctx_fail_errno(ctx, "folder %s", folder);
+    return RC_OK;
+}
+
+/* A hidden name: patterns like sites-enabled/ * do not match it. */
+static bool temp_name(char out[PATH_MAX], const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    int folder = slash == NULL ? 0 : (int)(slash + 1 - path);
+    int n = snprintf(out, PATH_MAX, "%.*s.certwright-%s", folder, path, path + folder);
+    return n > 0 && n < PATH_MAX;
+}
+
+static RC write_fd(struct ctx *ctx, int fd, const char *path, struct bytes data)
+{
+    while (data.n > 0) {
+        ssize_t n = write(fd, data.p, data.n);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return ctx_fail_errno(ctx, "writing %s", path);
+        bytes_skip(&data, (size_t)n);
+    }
+    return RC_OK;
+}
+
+static RC write_temp(struct ctx *ctx, const char *temp, struct bytes data, struct disk_attr attr)
+{
+    FD_CLEANUP int fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return ctx_fail_errno(ctx, "making %s", temp);
+    /* Owner before mode: fchown clears the set-id bits and may take away the right to change the mode. */
+    if ((attr.uid != (uid_t)-1 || attr.gid != (gid_t)-1) && fchown(fd, attr.uid, attr.gid) != 0)
+        return ctx_fail_errno(ctx, "giving %s its owner %d:%d", temp, (int)attr.uid, (int)attr.gid);
+    if (fchmod(fd, attr.mode & 07777) != 0)
+        return ctx_fail_errno(ctx, "giving %s its mode", temp);
+    TRY(write_fd(ctx, fd, temp, data));
+    if (fsync(fd) != 0)
+        return ctx_fail_errno(ctx, "writing %s", temp);
+    return RC_OK;
+}
+
+RC disk_prepare(struct ctx *ctx, const char *path, struct bytes data, struct disk_attr attr)
+{
+    char temp[PATH_MAX];
+    if (!temp_name(temp, path))
+        return ctx_fail(ctx, E_INVALID, "the path %s is too long", path);
+    if (unlink(temp) != 0 && errno != ENOENT)
+        return ctx_fail_errno(ctx, "removing %s", temp);
+    struct rc rc = write_temp(ctx, temp, data, attr);
+    if (rc_failed(rc))
+        unlink(temp);
+    return rc;
+}
+
+RC disk_swap(struct ctx *ctx, const char *path)
+{
+    char temp[PATH_MAX];
+    if (!temp_name(temp, path))
+        return ctx_fail(ctx, E_INVALID, "the path %s is too long", path);
+    if (rename(temp, path) != 0)
+        return ctx_fail_errno(ctx, "replacing %s", path);
+    return disk_fsync_parent(ctx, path);
+}
+
+void disk_discard(const char *path)
+{
+    char temp[PATH_MAX];
+    if (temp_name(temp, path))
+        unlink(temp);
+}
+
+RC disk_replace(struct ctx *ctx, const char *path, struct bytes data, struct disk_attr attr)
+{
+    TRY(disk_prepare(ctx, path, data, attr));
+    return disk_swap(ctx, path);
+}
+
+RC disk_create(struct ctx *ctx, const char *path, struct bytes data)
+{
+    char temp[PATH_MAX];
+    if (!temp_name(temp, path))
+        return ctx_fail(ctx, E_INVALID, "the path %s is too long", path);
+    TRY(disk_prepare(ctx, path, data, (struct disk_attr){(uid_t)-1, (gid_t)-1, 0600}));
+    int made = link(temp, path); /* unlike rename, this never replaces */
+    int why = errno;
+    unlink(temp);
+    errno = why;
+    if (made != 0 && why != EEXIST)
+        return ctx_fail_errno(ctx, "making %s", path);
+    return disk_fsync_parent(ctx, path);
+}
+
+RC disk_remove(struct ctx *ctx, const char *path)
+{
+    if (unlink(path) != 0)
+        return errno == ENOENT ? RC_OK : ctx_fail_errno(ctx, "removing %s", path);
+    return disk_fsync_parent(ctx, path);
+}
+
+static void close_dir(DIR **d)
+{
+    if (*d != NULL)
+        closedir(*d);
+}
+
+RC disk_remove_tree(struct ctx *ctx, const char *path)
+{
+    __attribute__((cleanup(close_dir))) DIR *dir = opendir(path);
+    const struct dirent *e;
+    if (dir == NULL)
+        return errno == ENOENT ? RC_OK : ctx_fail_errno(ctx, "folder %s", path);
+    while ((e = readdir(dir)) != NULL) {
+        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+            continue;
+        if (unlinkat(dirfd(dir), e->d_name, 0) != 0 && errno != ENOENT)
+            return ctx_fail_errno(ctx, "removing %s/%s", path, e->d_name);
+    }
+    if (rmdir(path) != 0 && errno != ENOENT)
+        return ctx_fail_errno(ctx, "removing %s", path);
+    return disk_fsync_parent(ctx, path);
+}
+
+RC disk_mkdir(struct ctx *ctx, const char *path, unsigned mode)
+{
+    if (mkdir(path, mode) != 0)
+        return errno == EEXIST ? RC_OK : ctx_fail_errno(ctx, "making the folder %s", path);
+    return disk_fsync_parent(ctx, path);
+}
+
+/* Cuts what follows the last newline: the start of a record whose fsync never returned, so nobody was told of it. */
+static RC cut_torn(struct ctx *ctx, int fd, const char *path)
+{
+    off_t end = lseek(fd, 0, SEEK_END), at = end;
+    char c = '\n';
+    while (at > 0) {
+        if (pread(fd, &c, 1, at - 1) != 1)
+            return ctx_fail_errno(ctx, "reading %s", path);
+        if (c == '\n')
+            break;
+        at--;
+    }
+    if (at != end && ftruncate(fd, at) != 0)
+        return ctx_fail_errno(ctx, "mending %s", path);
+    return RC_OK;
+}
+
+RC disk_append(struct ctx *ctx, const char *path, struct bytes line)
+{
+    FD_CLEANUP int fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    struct stat st;
+    if (fd < 0 || fstat(fd, &st) != 0)
+        return ctx_fail_errno(ctx, "%s", path);
+    TRY(cut_torn(ctx, fd, path));
+    struct rc rc = write_fd(ctx, fd, path, line);
+    if (rc_ok(rc) && fsync(fd) != 0)
+        rc = ctx_fail_errno(ctx, "writing %s", path);
+    if (rc_failed(rc)) {
+        int ignored = ftruncate(fd, st.st_size); /* a full disk: the next append cuts it as well */
+        (void)ignored;
+        return rc;
+    }
+    return st.st_size == 0 ? disk_fsync_parent(ctx, path) : RC_OK;
+}
+
+RC disk_lock(struct ctx *ctx, const char *path, int *fd)
+{
+    int64_t until = clock_mono_ms() + ctx_left_ms(ctx, 30000);
+    *fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (*fd < 0)
+        return ctx_fail_errno(ctx, "%s", path);
+    while (flock(*fd, LOCK_EX | LOCK_NB) != 0) {
+        if (errno != EWOULDBLOCK && errno != EINTR)
+            return ctx_fail_errno(ctx, "locking %s", path);
+        if (clock_mono_ms() >= until)
+            return ctx_fail(ctx, E_BUSY, "%s is held by another step for too long", path);
+        nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+    }
+    return RC_OK;
+}
+
+RC disk_resolve(struct ctx *ctx, const char *path, const char **out)
+{
+    char real[PATH_MAX];
+    const char *slash = strrchr(path, '/');
+    if (realpath(path, real) != NULL) {
+        *out = arena_strdup(&ctx->arena, real);
+        return RC_OK;
+    }
+    if (errno != ENOENT || slash == NULL)
+        return ctx_fail_errno(ctx, "%s", path);
+    struct stat st;
+    if (lstat(path, &st) == 0)
+        return ctx_fail(ctx, E_INVALID, "%s is a symbolic link that leads nowhere", path);
+    const char *folder = slash == path ? "/" : arena_str(&ctx->arena, bytes_of(path, (size_t)(slash - path)));
+    if (realpath(folder, real) == NULL)
+        return ctx_fail_errno(ctx, "the folder %s", folder);
+    *out = arena_printf(&ctx->arena, "%s/%s", strcmp(real, "/") == 0 ? "" : real, slash + 1);
+    return RC_OK;
+}

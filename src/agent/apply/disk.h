@@ -1,0 +1,46 @@
+/* The few things that apply does to a disk, each durable when it returns, each safe to do again after kill -9.
+ *
+ * A file is never written in place (invariant 7): disk_prepare() writes a temporary file of a fixed name beside it (what a killed
+ * process leaves is overwritten by the next try), disk_swap() renames it over the destination and syncs the folder. */
+#ifndef AGENT_APPLY_DISK_H
+#define AGENT_APPLY_DISK_H
+
+#include <sys/stat.h>
+
+#include "base/ctx.h"
+#include "base/secret.h"
+
+#define DISK_FILE_MAX ((size_t)16 << 20)
+
+/* Owner and mode a file is to have; (uid_t)-1 and (gid_t)-1 leave what the process makes. */
+struct disk_attr {
+    uid_t uid;
+    gid_t gid;
+    unsigned mode;
+};
+
+/* disk_read reads a regular file; E_NOT_FOUND where there is none (no trail entry is left then).  `st` may be NULL. */
+RC disk_read(struct ctx *ctx, const char *path, size_t max, struct bytes *out, struct stat *st);
+/* disk_read_secret does the same without leaving a copy elsewhere in memory. */
+RC disk_read_secret(struct ctx *ctx, const char *path, size_t max, struct secret *out);
+RC disk_prepare(struct ctx *ctx, const char *path, struct bytes data, struct disk_attr attr);
+RC disk_swap(struct ctx *ctx, const char *path);
+void disk_discard(const char *path); /* removes what disk_prepare() made, where it is still there */
+/* disk_replace is disk_prepare() and disk_swap(). */
+RC disk_replace(struct ctx *ctx, const char *path, struct bytes data, struct disk_attr attr);
+/* disk_create makes a file that was not there; where it is there already nothing changes, and that is a success too. */
+RC disk_create(struct ctx *ctx, const char *path, struct bytes data);
+RC disk_remove(struct ctx *ctx, const char *path);      /* a file; absent is fine */
+RC disk_remove_tree(struct ctx *ctx, const char *path); /* a folder of files; absent is fine */
+RC disk_mkdir(struct ctx *ctx, const char *path, unsigned mode); /* one level; there already is fine */
+/* disk_append adds one line to a file (made 0600 where absent) and syncs; a torn end left by a kill is cut off first. */
+RC disk_append(struct ctx *ctx, const char *path, struct bytes line);
+/* disk_lock takes the lock file `path`, made where absent, waiting until the ctx's deadline (30 s at most).  Closing *fd releases. */
+RC disk_lock(struct ctx *ctx, const char *path, int *fd);
+void disk_close(int *fd); /* for cleanup; -1 is fine */
+/* disk_resolve follows symbolic links: the path of the file that would be read, or made, through `path`.  The folder must exist. */
+RC disk_resolve(struct ctx *ctx, const char *path, const char **out);
+/* disk_fsync_parent makes a change of names in the folder of `path` durable. */
+RC disk_fsync_parent(struct ctx *ctx, const char *path);
+
+#endif

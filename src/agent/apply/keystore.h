@@ -1,0 +1,26 @@
+/* Keys that were made on this host and never leave it: state_dir/keys, 0600, one for each attempt, and the request made with it. */
+#ifndef AGENT_APPLY_KEYSTORE_H
+#define AGENT_APPLY_KEYSTORE_H
+
+#include "agent/agent_config.h"
+#include "pki/digest.h"
+#include "pki/key.h"
+
+struct keystore_wish {
+    const char *certificate; /* id of the managed certificate */
+    const char *attempt;
+    const char *key_kind;
+    const char *const *names;
+    size_t n_names;
+    const char *common_name; /* NULL or "": empty subject */
+    bool reuse_key;
+};
+
+/* keystore_make makes the key of an attempt and its request, both on disk before it returns; again: the same two. */
+RC keystore_make(struct ctx *ctx, const struct agent_config *cfg, const struct keystore_wish *wish, struct bytes *csr,
+                 uint8_t spki_sha256[SHA256_LEN]);
+/* keystore_load reads the key of an attempt; E_NOT_FOUND says that it was made elsewhere or forgotten. */
+RC keystore_load(struct ctx *ctx, const struct agent_config *cfg, const char *attempt, struct key **out);
+RC keystore_forget(struct ctx *ctx, const struct agent_config *cfg, const char *attempt);
+
+#endif

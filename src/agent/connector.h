@@ -1,0 +1,69 @@
+/* Connector descriptions: how to install a certificate into one kind of service, as data (connectors/NAME.yaml, root-owned).
+ *
+ *     connector: nginx
+ *     description: …
+ *     discover: {command: nginx-dump, reader: nginx}          # offers targets
+ *     parameters:
+ *       certificate: {type: path, required: true, description: …}
+ *     files:                                                   # what to write, in this order
+ *       - {content: fullchain, path: certificate, mode: "0644"}
+ *       - {content: key, path: key, mode: "0600", owner: owner}
+ *     check: nginx-check             # a command of agent.yaml; "{name}": the command that the parameter names
+ *     reload: nginx-reload
+ *     challenge: nginx               # http-01: nginx, webroot or listener
+ *
+ * `path`, `owner`, `group` and `mode` of a file name parameters; a file whose path parameter is not given is not written.  A closed
+ * schema: anything else is refused with file, line and reason.  The hub never sends any of this (invariant 5). */
+#ifndef AGENT_CONNECTOR_H
+#define AGENT_CONNECTOR_H
+
+#include "agent/agent_config.h"
+#include "base/json.h"
+
+enum connector_type { PARAM_PATH, PARAM_COMMAND, PARAM_USER, PARAM_GROUP, PARAM_MODE, PARAM_NAME };
+enum connector_content { CONTENT_FULLCHAIN, CONTENT_LEAF, CONTENT_CHAIN, CONTENT_KEY, CONTENT_COMBINED, CONTENT_ROOT };
+enum connector_challenge { CHALLENGE_NONE, CHALLENGE_NGINX, CHALLENGE_WEBROOT, CHALLENGE_LISTENER };
+
+struct connector_param {
+    const char *name;
+    const char *description;
+    enum connector_type type;
+    bool required;
+};
+
+struct connector_file {
+    enum connector_content content;
+    const char *path_param;
+    const char *owner_param, *group_param, *mode_param; /* NULL: none */
+    unsigned mode;                                      /* where no parameter says another and the file was not there */
+};
+
+#define CONNECTOR_PARAMS_MAX 32
+#define CONNECTOR_FILES_MAX 16
+struct connector {
+    const char *name;
+    const char *description;
+    const char *discover_command; /* NULL: finds nothing by itself */
+    struct connector_param params[CONNECTOR_PARAMS_MAX];
+    size_t n_params;
+    struct connector_file files[CONNECTOR_FILES_MAX];
+    size_t n_files;
+    const char *check, *reload; /* NULL: none */
+    enum connector_challenge challenge;
+    uint8_t digest[32]; /* SHA-256 of the description, as installed; zero from connector_parse */
+};
+
+/* connector_parse reads a description; `file` is for messages. */
+RC connector_parse(struct ctx *ctx, const char *file, struct bytes text, struct connector *out);
+/* connector_load finds `name` among those agent.yaml allows, reads its file from the connectors' folder. */
+RC connector_load(struct ctx *ctx, const struct agent_config *cfg, const char *name, struct connector *out);
+
+/* connector_check_params checks parameters (a JSON object of strings) against the description and the grants of agent.yaml: known,
+ * of their type, required ones there.  The failure's field is "/parameters/NAME". */
+RC connector_check_params(struct ctx *ctx, const struct agent_config *cfg, const struct connector *c, const json_t *params);
+/* connector_param returns the value of a parameter, NULL where it is not given or empty. */
+const char *connector_param(const json_t *params, const char *name);
+/* connector_command works out which command of agent.yaml `spec` (check or reload) means; NULL for none. */
+const char *connector_command(const json_t *params, const char *spec);
+
+#endif

@@ -1,0 +1,153 @@
+#include "agent/discover.h"
+
+#include "agent/connector.h"
+
+#define TARGETS_MAX 4096
+#define NAMES_MAX 100
+#define ENDPOINTS_MAX 64
+
+static bool is_concrete(const char *name)
+{
+    return *name != '\0' && strchr("_~*.", *name) == NULL && name[strlen(name) - 1] != '*';
+}
+
+static bool is_wildcard(const char *name) { return strncmp(name, "*.", 2) == 0; }
+
+static bool has_pair(const struct nginx_server *s, const struct nginx_pair *pair)
+{
+    for (size_t i = 0; i < s->n_pairs; i++)
+        if (strcmp(s->pairs[i].certificate, pair->certificate) == 0 && strcmp(s->pairs[i].key, pair->key) == 0)
+            return true;
+    return false;
+}
+
+static bool has_ssl(const struct nginx_server *s)
+{
+    for (size_t i = 0; i < s->n_listens; i++)
+        if (s->listens[i].ssl)
+            return true;
+    return false;
+}
+
+/* "*:443" and "[::]:443" are one listener to a client on this host; the IPv4 one is asked. */
+static bool doubled(const struct nginx_server *s, size_t at)
+{
+    for (size_t i = 0; i < s->n_listens; i++)
+        if (i != at && s->listens[i].ssl && s->listens[i].port == s->listens[at].port && strcmp(s->listens[at].address, "::") == 0 &&
+            strcmp(s->listens[i].address, "0.0.0.0") == 0)
+            return true;
+    return false;
+}
+
+static void put_endpoints(struct json_out *j, const struct nginx_server *s, size_t *count)
+{
+    const char *name = "";
+    for (size_t i = 0; i < s->names.n && *name == '\0'; i++)
+        if (is_concrete(s->names.v[i]))
+            name = s->names.v[i];
+    for (size_t i = 0; i < s->n_listens && *count < ENDPOINTS_MAX; i++) {
+        const char *address = s->listens[i].address;
+        if (!s->listens[i].ssl || doubled(s, i))
+            continue;
+        json_open_obj(j, NULL);
+        json_put_str(j, "address", strcmp(address, "0.0.0.0") == 0 ? "127.0.0.1" : strcmp(address, "::") == 0 ? "::1" : address);
+        json_put_int(j, "port", s->listens[i].port);
+        json_put_str(j, "name", name);
+        json_close(j);
+        (*count)++;
+    }
+}
+
+static void put_target(struct ctx *ctx, struct json_out *j, const char *connector, const struct nginx_conf *conf, size_t first,
+                       const struct nginx_pair *pair)
+{
+    struct str_list names = {0};
+    size_t count = 0;
+    for (size_t i = first; i < conf->n; i++)
+        for (size_t k = 0; has_pair(&conf->servers[i], pair) && k < conf->servers[i].names.n && names.n < NAMES_MAX; k++) {
+            const char *name = conf->servers[i].names.v[k];
+            if ((is_concrete(name) || is_wildcard(name)) && !str_list_has(&names, name))
+                str_list_add(&ctx->arena, &names, name);
+        }
+    const char *slash = strrchr(pair->certificate, '/');
+    json_open_obj(j, NULL);
+    json_put_str(j, "connector", connector);
+    json_put_str(j, "name", names.n > 0 ? names.v[0] : slash + 1);
+    json_open_obj(j, "parameters");
+    json_put_str(j, "certificate", pair->certificate);
+    json_put_str(j, "key", pair->key);
+    json_close(j);
+    json_open_list(j, "endpoints");
+    for (size_t i = first; i < conf->n; i++)
+        if (has_pair(&conf->servers[i], pair))
+            put_endpoints(j, &conf->servers[i], &count);
+    json_close(j);
+    json_open_list(j, "names");
+    for (size_t i = 0; i < names.n; i++)
+        json_put_str(j, NULL, names.v[i]);
+    json_close(j);
+    json_put_str(j, "description", arena_printf(&ctx->arena, "%s:%d", conf->servers[first].file, conf->servers[first].line));
+    json_close(j);
+}
+
+void discover_put_nginx(struct ctx *ctx, struct json_out *j, const char *connector, const struct nginx_conf *conf)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < conf->n; i++)
+        for (size_t k = 0; has_ssl(&conf->servers[i]) && k < conf->servers[i].n_pairs && count < TARGETS_MAX; k++) {
+            const struct nginx_pair *pair = &conf->servers[i].pairs[k];
+            bool told = false;
+            for (size_t b = 0; b < i && !told; b++)
+                told = has_ssl(&conf->servers[b]) && has_pair(&conf->servers[b], pair);
+            if (told)
+                continue;
+            put_target(ctx, j, connector, conf, i, pair);
+            count++;
+        }
+}
+
+static RC ask_connector(struct ctx *ctx, struct hands *h, const char *name, struct json_out *j)
+{
+    struct connector desc;
+    struct nginx_conf conf;
+    struct bytes dump;
+    TRY(connector_load(ctx, h->cfg, name, &desc));
+    if (desc.discover_command == NULL)
+        return RC_OK;
+    TRY(hands_output(ctx, h, desc.discover_command, &dump));
+    TRY(nginx_conf_read(ctx, dump, &conf)); /* the one reader there is; connector.c refuses others */
+    discover_put_nginx(ctx, j, name, &conf);
+    return RC_OK;
+}
+
+RC discover_run(struct ctx *ctx, struct hands *h, struct story *story, const json_t *body, struct buf *member)
+{
+    const json_t *list = NULL, *v;
+    struct str_list names = {0};
+    struct json_out j;
+    size_t i, failed = 0;
+    TRY(json_get_list(ctx, body, "connectors", false, &list));
+    json_array_foreach(list, i, v)
+        if (json_is_string(v))
+            str_list_add(&ctx->arena, &names, arena_strdup(&ctx->arena, json_string_value(v)));
+    if (names.n == 0)
+        names = h->cfg->connectors;
+    json_begin(&j, member);
+    json_open_obj(&j, NULL);
+    json_open_list(&j, "targets");
+    struct rc last = RC_OK;
+    for (i = 0; i < names.n; i++) {
+        struct rc rc = ask_connector(ctx, h, names.v[i], &j);
+        if (rc_ok(rc))
+            continue;
+        story_add(ctx, story, "discover", "%s: %s", names.v[i], ctx_why(ctx));
+        last = rc;
+        failed++;
+    }
+    json_close(&j);
+    json_close(&j);
+    if (failed > 0 && failed == names.n)
+        return last;
+    ctx_forget(ctx);
+    return RC_OK;
+}

@@ -1,0 +1,176 @@
+#include "agent/exchange.h"
+
+#include "base/failpoint.h"
+#include "base/log.h"
+#include "base/version.h"
+
+#define HUB "http://hub"
+
+static void put_self(struct ctx *ctx, const struct agent *a, struct json_out *j)
+{
+    json_open_obj(j, "agent");
+    json_put_str(j, "name", a->cfg->name);
+    json_put_str(j, "version", CERTWRIGHT_VERSION);
+    json_put_str(j, "platform", a->platform);
+    json_open_list(j, "capabilities");
+    for (const char *const *k = jobs_kinds(); *k != NULL; k++)
+        json_put_str(j, NULL, *k);
+    for (size_t i = 0; i < a->cfg->connectors.n && i < 40; i++)
+        json_put_str(j, NULL, arena_printf(&ctx->arena, "connector:%s", a->cfg->connectors.v[i]));
+    json_close(j);
+    json_put_str(j, "boot_id", a->boot_id);
+    json_put_str(j, "sandbox", a->sandbox);
+    json_put_int(j, "now_s", ctx_now_s(ctx));
+    json_close(j);
+}
+
+/* As many as fit; `told` remembers which. */
+static size_t put_results(struct ctx *ctx, struct agent *a, struct json_out *j, struct told told[RESULTS_BATCH])
+{
+    size_t n = 0, bytes = 0;
+    json_open_list(j, "results");
+    for (struct result *r = a->results.first; r != NULL && n < RESULTS_BATCH && bytes < RESULTS_BATCH_BYTES; r = r->next) {
+        json_put_raw(j, NULL, bytes_of(r->json, r->n));
+        told[n++] = (struct told){arena_strdup(&ctx->arena, r->id), r->fence};
+        bytes += r->n;
+    }
+    json_close(j);
+    return n;
+}
+
+static void put_progress(struct agent *a, struct json_out *j)
+{
+    json_open_list(j, "progress");
+    for (struct running *r = a->running; r != NULL; r = r->next) {
+        if (r->done || *r->id == '\0' || !story_has_news(&r->story))
+            continue;
+        json_open_obj(j, NULL);
+        json_put_str(j, "id", r->id);
+        json_put_int(j, "fence", r->fence);
+        story_put(&r->story, j, true);
+        json_close(j);
+    }
+    json_close(j);
+}
+
+static void put_holding(struct agent *a, struct json_out *j)
+{
+    json_open_list(j, "holding");
+    for (struct running *r = a->running; r != NULL; r = r->next) {
+        if (r->done || *r->id == '\0')
+            continue;
+        json_open_obj(j, NULL);
+        json_put_str(j, "id", r->id);
+        json_put_int(j, "fence", r->fence);
+        json_close(j);
+    }
+    /* A result that is still to be told is held too: else the hub would lease the job again. */
+    for (struct result *r = a->results.first; r != NULL; r = r->next) {
+        json_open_obj(j, NULL);
+        json_put_str(j, "id", r->id);
+        json_put_int(j, "fence", r->fence);
+        json_close(j);
+    }
+    json_close(j);
+}
+
+static size_t put_request(struct ctx *ctx, struct agent *a, int wait_s, struct buf *b, struct told told[RESULTS_BATCH])
+{
+    struct json_out j;
+    size_t n = 0;
+    json_begin(&j, b);
+    json_open_obj(&j, NULL);
+    put_self(ctx, a, &j);
+    pthread_mutex_lock(&a->lock);
+    size_t workers = (size_t)a->cfg->workers;
+    if (wait_s == 0) {
+        n = put_results(ctx, a, &j, told);
+        put_progress(a, &j);
+        a->news = false;
+    }
+    put_holding(a, &j);
+    json_put_int(&j, "capacity", a->n_running < workers && !a->stop ? (int64_t)(workers - a->n_running) : 0);
+    pthread_mutex_unlock(&a->lock);
+    json_put_int(&j, "wait_s", wait_s);
+    json_close(&j);
+    return n;
+}
+
+RC exchange_post(struct ctx *ctx, struct http_client *http, const char *path, struct bytes body, struct bytes *answer)
+{
+    static const struct http_header json_type = {"Content-Type", "application/json"};
+    struct http_answer reply;
+    struct http_call call = {.method = "POST", .url = arena_printf(&ctx->arena, HUB "%s", path), .headers = &json_type, .headers_n = 1,
+                             .body = body, .total_ms = 90000, .body_max = (size_t)32 << 20};
+    TRY(http_client_call(ctx, http, &call, &reply));
+    *answer = reply.body;
+    if (reply.status == 200)
+        return RC_OK;
+    /* A problem document names the error; its own type is the last part of "type". */
+    json_t *problem = NULL;
+    const char *detail = "", *type = "";
+    struct rc rc = json_read(ctx, reply.body, &problem);
+    if (rc_ok(rc)) {
+        rc = json_get_str(ctx, problem, "detail", false, &detail);
+        if (rc_ok(rc))
+            rc = json_get_str(ctx, problem, "type", false, &type);
+    }
+    json_decref(problem);
+    if (rc_failed(rc))
+        ctx_forget(ctx);
+    bool known = strncmp(type, HTTP_PROBLEM_TYPE, strlen(HTTP_PROBLEM_TYPE)) == 0;
+    enum err e = known ? err_by_name(type + strlen(HTTP_PROBLEM_TYPE)) : reply.status >= 500 ? E_UNREACHABLE : E_BAD_ANSWER;
+    if (reply.retry_after_s > 0)
+        ctx->retry_after_s = reply.retry_after_s;
+    return ctx_fail(ctx, e, "the hub answered %d: %s", reply.status, *detail != '\0' ? detail : http_status_text(reply.status));
+}
+
+static void drop(struct agent *a, const char *id)
+{
+    for (struct running *r = a->running; r != NULL; r = r->next)
+        if (strcmp(r->id, id) == 0) {
+            pthread_mutex_lock(&r->story.lock);
+            r->story.dropped = true;
+            pthread_mutex_unlock(&r->story.lock);
+            log_event(LOG_INFO_, "job_dropped", "job", id, NULL);
+        }
+}
+
+static RC take_reply(struct ctx *ctx, struct agent *a, const json_t *reply, const struct told *told, size_t n)
+{
+    const json_t *jobs, *dropped, *v;
+    size_t i;
+    TRY(json_get_list(ctx, reply, "jobs", true, &jobs));
+    TRY(json_get_list(ctx, reply, "dropped", true, &dropped));
+    pthread_mutex_lock(&a->lock);
+    for (i = 0; i < n; i++)
+        results_acked(ctx, &a->results, told[i].id, told[i].fence);
+    json_array_foreach(dropped, i, v) {
+        const json_t *id = json_object_get(v, "id");
+        if (json_is_string(id))
+            drop(a, json_string_value(id));
+    }
+    json_array_foreach(jobs, i, v) agent_start_job(a, v);
+    if (a->results.first != NULL && n > 0)
+        a->news = true; /* more than one exchange could carry */
+    pthread_mutex_unlock(&a->lock);
+    return RC_OK;
+}
+
+RC exchange_once(struct ctx *ctx, struct agent *a, int wait_s)
+{
+    BUF_CLEANUP struct buf request;
+    struct told told[RESULTS_BATCH];
+    struct bytes answer;
+    json_t *reply = NULL;
+    buf_init(&request, (size_t)32 << 20);
+    size_t n = put_request(ctx, a, wait_s, &request, told);
+    TRY(buf_status(&request));
+    FAILPOINT("agent.exchange_before");
+    TRY(exchange_post(ctx, a->http, "/agent/v1/exchange", buf_bytes(&request), &answer));
+    FAILPOINT("agent.exchange_after");
+    TRY(json_read(ctx, answer, &reply));
+    struct rc rc = take_reply(ctx, a, reply, told, n);
+    json_decref(reply);
+    return rc;
+}

@@ -1,0 +1,54 @@
+/* What travels between the agent and the hub: building a request, reading the answer (POST /agent/v1/exchange). */
+#ifndef AGENT_EXCHANGE_H
+#define AGENT_EXCHANGE_H
+
+#include <pthread.h>
+
+#include "agent/jobs.h"
+#include "agent/results.h"
+#include "net/http_client.h"
+#include "os/pool.h"
+
+/* A job that is being done, or waits for a worker. */
+struct running {
+    struct agent *agent;
+    char *id, *kind;     /* heap */
+    int64_t fence;       /* of the newest lease */
+    json_t *job;         /* owned; NULL for what was taken up from the journal */
+    char *target;        /* heap; of what was taken up from the journal, else NULL */
+    struct story story;
+    bool done;           /* its result is kept; freed at the next look */
+    struct running *next;
+};
+
+struct agent {
+    const struct agent_config *cfg;
+    const struct clock *clock;
+    struct hands hands;
+    struct http_client *http;
+    struct pool *pool;
+    const char *boot_id, *platform, *sandbox;
+    pthread_mutex_t lock; /* over everything below */
+    pthread_cond_t wake;  /* a result, progress, or the end */
+    struct running *running;
+    size_t n_running;
+    struct results results;
+    bool news;
+    bool stop;
+};
+
+struct told {
+    const char *id;
+    int64_t fence;
+};
+
+/* exchange_once does one exchange.  `wait_s` 0: carries results and progress and comes back at once; else it only waits for jobs. */
+RC exchange_once(struct ctx *ctx, struct agent *a, int wait_s);
+/* exchange_post sends another request of the agent API to the hub. */
+RC exchange_post(struct ctx *ctx, struct http_client *http, const char *path, struct bytes body, struct bytes *answer);
+
+/* agent_start_job queues one (the lock is held); agent_poke wakes the sender. */
+void agent_start_job(struct agent *a, const json_t *job);
+void agent_poke(void *agent);
+
+#endif

@@ -1,0 +1,132 @@
+#include "agent/jobs.h"
+
+#include "agent/discover.h"
+#include "agent/present.h"
+#include "agent/relay_link.h"
+#include "base/failpoint.h"
+
+struct work {
+    struct hands *h;
+    struct story *story;
+    const struct job *job;
+    struct buf *member;
+};
+
+static RC key_run(struct ctx *ctx, const struct work *w)
+{
+    struct wire_apply_key_make in = {.common_name = ""};
+    struct wire_apply_key out;
+    const json_t *names, *v;
+    struct str_list list = {0};
+    struct json_out j;
+    size_t i;
+    TRY(json_get_str(ctx, w->job->body, "certificate", true, &in.certificate));
+    TRY(json_get_str(ctx, w->job->body, "attempt", true, &in.attempt));
+    TRY(json_get_str(ctx, w->job->body, "key_kind", true, &in.key_kind));
+    TRY(json_get_str(ctx, w->job->body, "common_name", false, &in.common_name));
+    TRY(json_get_bool(ctx, w->job->body, "reuse_key", false, &in.reuse_key));
+    TRY(json_get_list(ctx, w->job->body, "names", true, &names));
+    json_array_foreach(names, i, v)
+        if (json_is_string(v))
+            str_list_add(&ctx->arena, &list, json_string_value(v));
+    in.names = (struct wire_texts){list.v, list.n};
+    TRY(HANDS_CALL(ctx, w->h->apply, apply_key_make, &in, apply_key, &out));
+    story_add(ctx, w->story, "key", "%s key and request made on this host", in.key_kind);
+    json_begin(&j, w->member);
+    json_open_obj(&j, NULL);
+    json_put_base64(&j, "csr", out.csr);
+    json_put_hex(&j, "spki_sha256", out.spki_sha256);
+    json_close(&j);
+    return RC_OK;
+}
+
+static RC forget_key_run(struct ctx *ctx, const struct work *w)
+{
+    struct wire_apply_key_forget in = {0};
+    struct wire_apply_done out;
+    TRY(json_get_str(ctx, w->job->body, "attempt", true, &in.attempt));
+    return HANDS_CALL(ctx, w->h->apply, apply_key_forget, &in, apply_done, &out);
+}
+
+static RC present_job(struct ctx *ctx, const struct work *w) { return present_run(ctx, w->h, w->story, w->job->body); }
+
+static RC clean_job(struct ctx *ctx, const struct work *w)
+{
+    const char *token;
+    TRY(json_get_str(ctx, w->job->body, "token", true, &token));
+    return present_clean(ctx, w->h, w->story, token);
+}
+
+static RC deploy_job(struct ctx *ctx, const struct work *w)
+{
+    return deploy_run(ctx, w->h, w->story, (struct lease){w->job->id, w->job->fence}, w->job->body, w->member);
+}
+
+static RC verify_job(struct ctx *ctx, const struct work *w) { return deploy_verify(ctx, w->h, w->story, w->job->body, w->member); }
+
+static RC discover_job(struct ctx *ctx, const struct work *w) { return discover_run(ctx, w->h, w->story, w->job->body, w->member); }
+
+static RC undeploy_job(struct ctx *ctx, const struct work *w)
+{
+    struct wire_apply_close in = {.fence = w->job->fence};
+    struct wire_apply_done out;
+    TRY(json_get_str(ctx, w->job->body, "target", true, &in.target));
+    TRY(hands_enter(ctx, w->h, in.target));
+    struct rc rc = HANDS_CALL(ctx, w->h->apply, apply_close, &in, apply_done, &out);
+    hands_leave(w->h, in.target);
+    return rc;
+}
+
+static RC relay_run(struct ctx *ctx, const struct work *w) { return relay_job(ctx, w->h, w->story, w->job, w->member); }
+
+static const struct {
+    const char *kind;
+    RC (*run)(struct ctx *ctx, const struct work *w);
+} kinds[] = {
+    {"key", key_run},           {"present", present_job},     {"clean", clean_job},       {"deploy", deploy_job},
+    {"verify", verify_job},     {"discover", discover_job},   {"undeploy", undeploy_job}, {"forget_key", forget_key_run},
+    {"order", relay_run},       {"acme_revoke", relay_run},   {"acme_info", relay_run},   {"renewal_info", relay_run},
+};
+
+const char *const *jobs_kinds(void)
+{
+    static const char *const names[] = {"key",      "present", "clean",       "deploy",    "verify",       "discover", "undeploy",
+                                        "forget_key", "order",   "acme_revoke", "acme_info", "renewal_info", NULL};
+    return names;
+}
+
+RC jobs_run(struct ctx *ctx, struct hands *h, struct story *story, const struct job *job, struct buf *member)
+{
+    struct work w = {h, story, job, member};
+    FAILPOINT("agent.job_begin");
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (strcmp(kinds[i].kind, job->kind) == 0) {
+            struct rc rc = kinds[i].run(ctx, &w);
+            FAILPOINT("agent.job_end");
+            return rc;
+        }
+    return ctx_fail(ctx, E_UNSUPPORTED, "this agent does not know jobs of kind %s: upgrade it", job->kind);
+}
+
+void jobs_put_result(struct ctx *ctx, struct buf *out, const char *id, int64_t fence, const char *kind, struct rc rc, struct story *story,
+                     const struct buf *member)
+{
+    struct json_out j;
+    json_begin(&j, out);
+    json_open_obj(&j, NULL);
+    json_put_str(&j, "id", id);
+    json_put_int(&j, "fence", fence);
+    json_put_bool(&j, "ok", rc_ok(rc));
+    if (rc_failed(rc)) {
+        json_open_obj(&j, "error");
+        json_put_str(&j, "code", err_info(rc.e)->name);
+        json_put_str(&j, "text", words_of(ctx, bytes_z(ctx_why(ctx)), 3900));
+        if (ctx->retry_after_s > 0)
+            json_put_int(&j, "retry_after_s", ctx->retry_after_s < 31622400 ? ctx->retry_after_s : 31622400);
+        json_close(&j);
+    }
+    story_put(story, &j, false);
+    if (member->n > 0 && rc_ok(buf_status(member)))
+        json_put_raw(&j, kind, buf_bytes(member));
+    json_close(&j);
+}

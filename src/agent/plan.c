@@ -1,0 +1,48 @@
+#include "agent/plan.h"
+
+#include <linux/capability.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent/agent.h"
+#include "agent/apply/apply.h"
+#include "agent/probe/probe.h"
+#include "agent/relay/relay.h"
+#include "agent/run/run.h"
+#include "os/file.h"
+
+#define CAP(name) (UINT64_C(1) << (name))
+
+const struct role agent_roles[AGENT_ROLES] = {
+    {"agent", agent_confine, agent_enter, 0},
+    {"relay", relay_confine, relay_enter, 0},
+    {"probe", probe_confine, probe_enter, CAP(CAP_NET_BIND_SERVICE)},
+    {"apply", apply_confine, apply_enter, CAP(CAP_CHOWN) | CAP(CAP_FOWNER) | CAP(CAP_DAC_OVERRIDE)},
+    {"run", run_confine, run_enter, ROLE_CAP_ALL},
+};
+
+void agent_plan_add(struct parent_role *roles, size_t *n, struct bytes config, const struct agent_plan_users *users)
+{
+    const struct parent_user root = {.keep_root = true};
+    roles[(*n)++] = (struct parent_role){.name = "agent", .user = {.user = users->agent, .uid_base = users->uid_base}, .config = config,
+                                         .peers = {"relay", "probe", "apply", "run"}};
+    roles[(*n)++] = (struct parent_role){.name = "relay", .user = {.user = users->relay, .uid_base = users->uid_base}, .config = config};
+    roles[(*n)++] = (struct parent_role){.name = "probe", .user = {.user = users->probe, .uid_base = users->uid_base}, .config = config};
+    roles[(*n)++] = (struct parent_role){.name = "apply", .user = root, .config = config};
+    roles[(*n)++] = (struct parent_role){.name = "run", .user = root, .config = config};
+}
+
+RC agent_plan_prepare(struct ctx *ctx, const struct agent_config *cfg, uid_t uid, gid_t gid)
+{
+    FD_CLEANUP int dir = -1;
+    TRY(file_mkdirs(ctx, cfg->state_dir, 0711)); /* the agent must get through to its results */
+    TRY(file_open_dir(ctx, cfg->state_dir, &dir));
+    TRY(file_mkdir(ctx, dir, "keys", FILE_KEEP_UID, FILE_KEEP_GID, 0700));
+    TRY(file_mkdir(ctx, dir, "targets", FILE_KEEP_UID, FILE_KEEP_GID, 0700));
+    TRY(file_mkdir(ctx, dir, "challenges", FILE_KEEP_UID, FILE_KEEP_GID, 0700));
+    TRY(file_mkdir(ctx, dir, "results", uid, gid, 0700));
+    /* A demonstration may have been started by another user before. */
+    if (geteuid() == 0 && uid != (uid_t)-1 && fchownat(dir, "results", uid, gid, AT_SYMLINK_NOFOLLOW) != 0)
+        return ctx_fail_errno(ctx, "%s/results", cfg->state_dir);
+    return RC_OK;
+}

@@ -1,0 +1,66 @@
+#include "agent/relay/chain_check.h"
+
+#include "pki/csr.h"
+#include "pki/key.h"
+
+static RC check_names(struct ctx *ctx, const struct cert *leaf, const char *const *names, size_t n)
+{
+    struct name_list wanted = {0}, got = {0};
+    TRY(name_list_parse(ctx, names, n, &wanted));
+    TRY(cert_names(ctx, leaf, &got));
+    for (size_t i = 0; i < wanted.n; i++)
+        if (!name_list_has(&got, &wanted.v[i]))
+            return ctx_fail(ctx, E_BAD_CERTIFICATE, "the CA's certificate lacks the name %s", wanted.v[i].text);
+    for (size_t i = 0; i < got.n; i++)
+        if (!name_list_has(&wanted, &got.v[i]))
+            return ctx_fail(ctx, E_BAD_CERTIFICATE, "the CA's certificate has the name %s, which nobody asked for", got.v[i].text);
+    return RC_OK;
+}
+
+static RC check_link(struct ctx *ctx, const struct cert *below, const struct cert *above)
+{
+    struct key *key KEY_CLEANUP = NULL;
+    if (!bytes_equal(below->issuer.der, above->subject.der))
+        return ctx_fail(ctx, E_BAD_CERTIFICATE, "the CA's chain is broken: %s does not issue %s", above->subject.text,
+                        below->subject.text);
+    if (!above->is_ca)
+        return ctx_fail(ctx, E_BAD_CERTIFICATE, "the CA's chain is broken: %s is no CA", above->subject.text);
+    struct rc rc = key_from_spki(ctx, above->spki.der, &key);
+    if (rc_ok(rc))
+        rc = key_verify(ctx, key, below->signature_algorithm, below->tbs, below->signature);
+    if (rc.e == E_UNSUPPORTED) { /* a CA's key of another kind: its signature is checked by who believes it */
+        ctx_forget(ctx);
+        return RC_OK;
+    }
+    if (rc_failed(rc))
+        return ctx_fail(ctx, E_BAD_CERTIFICATE, "the CA's chain is broken: the signature of %s by %s is wrong", below->subject.text,
+                        above->subject.text);
+    return RC_OK;
+}
+
+RC relay_chain_check(struct ctx *ctx, struct bytes pem, struct bytes csr_der, const char *const *names, size_t n,
+                     struct cert_chain *out)
+{
+    struct csr csr;
+    TRY(csr_parse(ctx, csr_der, &csr));
+    if (rc_failed(cert_chain_parse_pem(ctx, pem, CHAIN_CERTIFICATES_MAX, out)))
+        return ctx_fail(ctx, E_BAD_CERTIFICATE, "what the CA returned is no chain of at most %d certificates",
+                        CHAIN_CERTIFICATES_MAX);
+    const struct cert *leaf = &out->v[0];
+    if (memcmp(leaf->spki_sha256, csr.spki_sha256, sizeof csr.spki_sha256) != 0)
+        return ctx_fail(ctx, E_BAD_CERTIFICATE, "the CA's certificate is for another key than the one asked for");
+    if (leaf->is_ca)
+        return ctx_fail(ctx, E_BAD_CERTIFICATE, "the CA's certificate is that of a CA");
+    if (leaf->not_after < ctx_now_s(ctx))
+        return ctx_fail(ctx, E_BAD_CERTIFICATE, "the CA's certificate has expired already; is this host's clock right?");
+    TRY(check_names(ctx, leaf, names, n));
+    for (size_t i = 1; i < out->n; i++)
+        TRY(check_link(ctx, &out->v[i - 1], &out->v[i]));
+    return RC_OK;
+}
+
+bool relay_chain_ends_with(const struct cert_chain *chain, const char *common_name)
+{
+    const char *cn = chain->n > 0 ? chain->v[chain->n - 1].issuer.common_name : NULL;
+    return cn != NULL && strcmp(cn, common_name) == 0;
+}

@@ -1,0 +1,371 @@
+#include "agent/relay/order.h"
+
+#include "agent/relay/chain_check.h"
+#include "base/failpoint.h"
+
+#define HTTP_01        "http-01"
+#define CHALLENGES_MAX 100
+#define FINALIZE_MAX   3
+#define ALTERNATES_MAX 8
+
+struct run {
+    struct relay_session *s;
+    const struct wire_relay_order *in;
+    struct wire_relay_order_done *out;
+    struct acme_order order;
+    struct http_answer answer; /* the last with the order in it */
+};
+
+/* --- the order itself */
+
+static RC same_identifiers(struct ctx *ctx, const struct run *r)
+{
+    struct name_list wanted = {0}, got = {0};
+    TRY(name_list_parse(ctx, r->in->identifiers.v, r->in->identifiers.n, &wanted));
+    if (rc_failed(name_list_parse(ctx, r->order.identifiers.v, r->order.identifiers.n, &got)) || !name_list_same(&wanted, &got))
+        return ctx_fail(ctx, E_BAD_ANSWER, "the CA's order is for other names than those asked for");
+    return RC_OK;
+}
+
+static RC take_order(struct ctx *ctx, struct run *r)
+{
+    TRY(acme_order_parse(ctx, r->answer.body, &r->order));
+    TRY(same_identifiers(ctx, r));
+    TRY(relay_check_url(ctx, r->s, "finalizing", r->order.finalize));
+    r->s->finalize_url = r->order.finalize;
+    return RC_OK;
+}
+
+static RC look(struct ctx *ctx, struct run *r)
+{
+    TRY(relay_fetch(ctx, r->s, r->s->order_url, "the order", &r->answer));
+    return take_order(ctx, r);
+}
+
+static RC new_order(struct ctx *ctx, struct run *r)
+{
+    struct relay_session *s = r->s;
+    struct wire_relay_sign req = {.operation = WIRE_relay_sign_operation_new_order,
+                                  .url = s->directory.new_order,
+                                  .identifiers = r->in->identifiers,
+                                  .replaces = r->in->replaces,
+                                  .profile = r->in->profile};
+    struct rc rc = relay_post(ctx, s, &req, "an order", &r->answer);
+    if (rc_failed(rc) && req.replaces[0] != 0 && acme_problem_is(&s->problem, "alreadyReplaced")) {
+        ctx_forget(ctx); /* RFC 9773 section 5: the order may do without */
+        req.replaces = "";
+        rc = relay_post(ctx, s, &req, "an order", &r->answer);
+    }
+    TRY(rc);
+    FAILPOINT("relay.after_new_order");
+    TRY(relay_check_url(ctx, s, "the order", r->answer.location));
+    s->order_url = r->answer.location;
+    TRY(take_order(ctx, r));
+    relay_tell(ctx, s, "order", "order made at the CA");
+    return RC_OK;
+}
+
+/* An account that the CA has forgotten is made again, once. */
+static RC with_account(struct ctx *ctx, struct run *r, RC (*step)(struct ctx *ctx, struct run *r))
+{
+    TRY(relay_account(ctx, r->s, r->in->contacts, r->in->terms_agreed));
+    FAILPOINT("relay.after_new_account");
+    struct rc rc = step(ctx, r);
+    if (rc_ok(rc) || !acme_problem_is(&r->s->problem, "accountDoesNotExist") || r->in->account_url[0] == 0)
+        return rc;
+    ctx_forget(ctx);
+    r->s->account_url = NULL;
+    TRY(relay_account(ctx, r->s, r->in->contacts, r->in->terms_agreed));
+    return step(ctx, r);
+}
+
+/* --- authorizations */
+
+static RC take_authorization(struct ctx *ctx, struct run *r, const char *url, struct acme_authorization *out)
+{
+    struct http_answer answer;
+    TRY(relay_fetch(ctx, r->s, url, "an authorization", &answer));
+    TRY(acme_authorization_parse(ctx, answer.body, out));
+    /* A wildcard's authorization bears the name below it. */
+    const char *full = out->wildcard && strncmp(out->identifier, "dns:", 4) == 0
+                           ? arena_printf(&ctx->arena, "dns:*.%s", out->identifier + 4)
+                           : out->identifier;
+    if (!str_list_has(&r->order.identifiers, full) && !str_list_has(&r->order.identifiers, out->identifier))
+        return ctx_fail(ctx, E_BAD_ANSWER, "the CA's order has an authorization for %s, which is not in it", full);
+    return RC_OK;
+}
+
+static void put_challenge_problems(struct buf *b, const struct acme_authorization *a)
+{
+    for (size_t i = 0; i < a->n_challenges; i++)
+        if (a->challenges[i].has_problem) {
+            buf_printf(b, "%s%s: ", b->n > 0 ? "; " : "", a->identifier);
+            acme_problem_put(b, &a->challenges[i].problem);
+        }
+}
+
+/* order_failed gathers the CA's words on an order that is invalid: its own, and those on each challenge. */
+static RC order_failed(struct ctx *ctx, struct run *r)
+{
+    struct buf b;
+    enum err e = r->order.has_problem ? acme_problem_err(&r->order.problem, 403) : E_ISSUER_REFUSED;
+    buf_init_arena(&b, &ctx->arena, 65536);
+    for (size_t i = 0; i < r->order.authorizations.n; i++) {
+        struct acme_authorization a;
+        if (rc_failed(take_authorization(ctx, r, r->order.authorizations.v[i], &a))) {
+            ctx_forget(ctx);
+            continue;
+        }
+        if (a.status == ACME_INVALID)
+            put_challenge_problems(&b, &a);
+    }
+    if (b.n > 0)
+        e = E_CHALLENGE_FAILED;
+    if (r->order.has_problem) {
+        buf_put_z(&b, b.n > 0 ? "; order: " : "");
+        acme_problem_put(&b, &r->order.problem);
+    }
+    return ctx_fail(ctx, e, "the CA has ended the order: %s", b.n > 0 ? buf_z(&b) : "it gave no reason");
+}
+
+static RC challenge_of(struct ctx *ctx, const struct acme_authorization *a, const struct acme_challenge **out)
+{
+    *out = acme_authorization_challenge(a, HTTP_01);
+    if (*out == NULL || (*out)->token == NULL)
+        return ctx_fail(ctx, E_UNSUPPORTED, "the CA offers no http-01 challenge for %s%s", a->wildcard ? "the wildcard of " : "",
+                        a->identifier);
+    return RC_OK;
+}
+
+/* The lists of the answer, one place a challenge. */
+struct lists {
+    struct str_list identifiers, urls, authorization_urls, types, tokens;
+    int64_t wildcards[CHALLENGES_MAX];
+};
+
+static RC read_challenges(struct ctx *ctx, struct run *r)
+{
+    struct lists *l = ARENA_NEW(&ctx->arena, struct lists);
+    struct arena *a = &ctx->arena;
+    for (size_t i = 0; i < r->order.authorizations.n; i++) {
+        const char *url = r->order.authorizations.v[i];
+        struct acme_authorization authorization;
+        const struct acme_challenge *c = NULL;
+        TRY(take_authorization(ctx, r, url, &authorization));
+        if (authorization.status == ACME_INVALID)
+            return order_failed(ctx, r);
+        if (authorization.status != ACME_PENDING)
+            continue;
+        TRY(challenge_of(ctx, &authorization, &c));
+        TRY(relay_check_url(ctx, r->s, "a challenge", c->url));
+        l->wildcards[l->urls.n] = authorization.wildcard ? 1 : 0;
+        str_list_add(a, &l->identifiers, authorization.identifier);
+        str_list_add(a, &l->urls, c->url);
+        str_list_add(a, &l->authorization_urls, url);
+        str_list_add(a, &l->types, c->type);
+        str_list_add(a, &l->tokens, c->token);
+    }
+    r->out->identifiers = (struct wire_texts){l->identifiers.v, l->identifiers.n};
+    r->out->urls = (struct wire_texts){l->urls.v, l->urls.n};
+    r->out->authorization_urls = (struct wire_texts){l->authorization_urls.v, l->authorization_urls.n};
+    r->out->types = (struct wire_texts){l->types.v, l->types.n};
+    r->out->tokens = (struct wire_texts){l->tokens.v, l->tokens.n};
+    r->out->wildcards = (struct wire_numbers){l->wildcards, l->urls.n};
+    return RC_OK;
+}
+
+/* --- finishing */
+
+static bool answered(const struct wire_relay_order *in, const char *url)
+{
+    for (size_t i = 0; i < in->challenge_urls.n; i++)
+        if (strcmp(in->challenge_urls.v[i], url) == 0)
+            return true;
+    return in->challenge_urls.n == 0;
+}
+
+/* Only challenges that are still pending are answered: a job that was interrupted does not say it twice (section 7.5.1). */
+static RC say_answered(struct ctx *ctx, struct run *r)
+{
+    for (size_t i = 0; i < r->order.authorizations.n; i++) {
+        struct acme_authorization authorization;
+        struct http_answer answer;
+        const struct acme_challenge *c = NULL;
+        TRY(take_authorization(ctx, r, r->order.authorizations.v[i], &authorization));
+        if (authorization.status != ACME_PENDING)
+            continue;
+        TRY(challenge_of(ctx, &authorization, &c));
+        if (c->status != ACME_PENDING || !answered(r->in, c->url))
+            continue;
+        struct wire_relay_sign req = {.operation = WIRE_relay_sign_operation_challenge, .url = c->url};
+        TRY(relay_post(ctx, r->s, &req, "the check of a challenge", &answer));
+        FAILPOINT("relay.after_challenge");
+        relay_tell(ctx, r->s, "challenge", "the CA checks %s", authorization.identifier);
+    }
+    return RC_OK;
+}
+
+/* Waits while the order is in `state`; the answer at hand says how long. */
+static RC wait_while(struct ctx *ctx, struct run *r, enum acme_status state)
+{
+    for (unsigned round = 0; r->order.status == state; round++) {
+        TRY(relay_poll_wait(ctx, &r->answer, round));
+        TRY(look(ctx, r));
+    }
+    return RC_OK;
+}
+
+static RC finalize(struct ctx *ctx, struct run *r)
+{
+    struct wire_relay_sign req = {.operation = WIRE_relay_sign_operation_finalize, .url = r->order.finalize, .csr = r->in->csr};
+    FAILPOINT("relay.before_finalize");
+    struct rc rc = relay_post(ctx, r->s, &req, "the certificate", &r->answer);
+    FAILPOINT("relay.after_finalize");
+    if (rc_ok(rc)) {
+        relay_tell(ctx, r->s, "finalize", "the CA has the request for the certificate");
+        return take_order(ctx, r);
+    }
+    /* The CA was not ready after all, or nobody knows whether it got the request: the order's state tells. */
+    bool unsure = acme_problem_is(&r->s->problem, "orderNotReady") || rc.e == E_UNREACHABLE || rc.e == E_TIMEOUT ||
+                  rc.e == E_BAD_ANSWER || rc.e == E_DNS || (rc.e == E_ISSUER_FAILED && r->s->status >= 500);
+    if (!unsure)
+        return rc;
+    ctx_forget(ctx);
+    TRY(relay_wait(ctx, 500));
+    return look(ctx, r);
+}
+
+static RC fetch_chain(struct ctx *ctx, struct run *r, const char *url, struct http_answer *answer, struct cert_chain *out)
+{
+    TRY(relay_fetch(ctx, r->s, url, "the certificate's chain", answer));
+    if (answer->content_type[0] != 0 && strcmp(answer->content_type, "application/pem-certificate-chain") != 0)
+        return ctx_fail(ctx, E_BAD_CERTIFICATE, "the CA returned %s, not a certificate chain", answer->content_type);
+    return relay_chain_check(ctx, answer->body, r->in->csr, r->in->identifiers.v, r->in->identifiers.n, out);
+}
+
+/* Section 7.4.2: other chains to other roots are named by links. */
+static void prefer(struct ctx *ctx, struct run *r, const struct http_answer *first, struct cert_chain *chain)
+{
+    unsigned fetched = 0;
+    if (r->in->preferred_chain[0] == 0 || relay_chain_ends_with(chain, r->in->preferred_chain))
+        return;
+    for (size_t i = 0; i < first->links_n && fetched < ALTERNATES_MAX; i++) {
+        struct http_answer answer;
+        struct cert_chain other;
+        if (strcmp(first->links[i].rel, "alternate") != 0)
+            continue;
+        fetched++;
+        if (rc_failed(fetch_chain(ctx, r, first->links[i].url, &answer, &other))) {
+            ctx_forget(ctx); /* the first chain is good */
+            continue;
+        }
+        if (relay_chain_ends_with(&other, r->in->preferred_chain)) {
+            *chain = other;
+            return;
+        }
+    }
+}
+
+static RC download(struct ctx *ctx, struct run *r)
+{
+    struct cert_chain chain;
+    struct http_answer answer;
+    struct buf pem;
+    TRY(relay_check_url(ctx, r->s, "the certificate", r->order.certificate));
+    TRY(fetch_chain(ctx, r, r->order.certificate, &answer, &chain));
+    FAILPOINT("relay.after_download");
+    prefer(ctx, r, &answer, &chain);
+    buf_init_arena(&pem, &ctx->arena, SESSION_BODY_MAX);
+    cert_chain_put_pem(&pem, &chain);
+    TRY(buf_status(&pem));
+    r->out->certificate_url = r->order.certificate;
+    r->out->chain_pem = buf_z(&pem);
+    relay_tell(ctx, r->s, "download", "chain of %zu certificates from the CA", chain.n);
+    return RC_OK;
+}
+
+static RC finish(struct ctx *ctx, struct run *r)
+{
+    unsigned finalized = 0;
+    if (r->order.status == ACME_PENDING)
+        TRY(say_answered(ctx, r));
+    for (;;) {
+        switch (r->order.status) {
+        case ACME_PENDING:
+        case ACME_PROCESSING:
+            TRY(wait_while(ctx, r, r->order.status));
+            break;
+        case ACME_READY:
+            if (finalized++ == FINALIZE_MAX)
+                return ctx_fail(ctx, E_ISSUER_FAILED, "the CA keeps calling the order ready and does not take the request");
+            TRY(finalize(ctx, r));
+            break;
+        case ACME_VALID:
+            return download(ctx, r);
+        default:
+            return order_failed(ctx, r);
+        }
+    }
+}
+
+/* --- the phases */
+
+static RC start(struct ctx *ctx, struct run *r)
+{
+    /* A CA takes a moment to see that all authorizations are valid from before. */
+    for (unsigned round = 0; r->order.status == ACME_PENDING; round++) {
+        TRY(read_challenges(ctx, r));
+        if (r->out->urls.n > 0)
+            return RC_OK;
+        TRY(relay_poll_wait(ctx, &r->answer, round));
+        TRY(look(ctx, r));
+    }
+    if (r->order.status == ACME_INVALID)
+        return order_failed(ctx, r);
+    return r->order.status == ACME_VALID ? download(ctx, r) : RC_OK;
+}
+
+static RC take_up(struct ctx *ctx, struct run *r)
+{
+    if (r->in->order_url[0] == 0)
+        return new_order(ctx, r);
+    r->s->order_url = r->in->order_url;
+    struct rc rc = look(ctx, r);
+    bool gone = rc_failed(rc) && r->s->status == 404 && !acme_problem_is(&r->s->problem, "accountDoesNotExist");
+    if (gone && r->in->phase == WIRE_relay_order_phase_start) {
+        ctx_forget(ctx);
+        r->s->order_url = NULL;
+        return new_order(ctx, r);
+    }
+    return gone ? ctx_fail(ctx, E_NOT_FOUND, "the CA does not know the order any more") : rc;
+}
+
+RC relay_order_run(struct ctx *ctx, struct relay_session *s, const struct wire_relay_order *in, struct wire_relay_order_done *out)
+{
+    struct run r = {.s = s, .in = in, .out = out};
+    bool to_finish = in->phase == WIRE_relay_order_phase_finish;
+    if (in->identifiers.n == 0)
+        return ctx_fail(ctx, E_INVALID, "an order without a name");
+    if (to_finish && in->order_url[0] == 0)
+        return ctx_fail(ctx, E_INVALID, "no order to finish");
+    s->account_url = in->account_url[0] == 0 ? NULL : in->account_url;
+    TRY(with_account(ctx, &r, take_up));
+    TRY(to_finish ? finish(ctx, &r) : start(ctx, &r));
+    out->account_url = s->account_url;
+    out->order_url = s->order_url;
+    out->finalize_url = r.order.finalize;
+    switch (r.order.status) {
+    case ACME_READY:
+        out->state = WIRE_relay_order_done_state_ready;
+        break;
+    case ACME_PROCESSING:
+        out->state = WIRE_relay_order_done_state_processing;
+        break;
+    case ACME_VALID:
+        out->state = WIRE_relay_order_done_state_valid;
+        break;
+    default:
+        out->state = WIRE_relay_order_done_state_challenges;
+    }
+    return RC_OK;
+}

@@ -1,0 +1,212 @@
+#include "agent/relay/relay.h"
+
+#include <pthread.h>
+
+#include "pki/digest.h"
+
+#define RELAY_THREADS 16 /* an order waits for its CA most of the time */
+#define CLIENTS_MAX   16
+
+/* One HTTP client for each set of roots and networks: connections are used again. */
+struct client {
+    uint8_t hash[SHA256_LEN];
+    struct http_client *http;
+};
+
+struct relay {
+    const struct agent_config *cfg;
+    const struct relay_agent *agent;
+    const char *sandbox;
+    pthread_mutex_t lock; /* over clients */
+    struct client clients[CLIENTS_MAX];
+    size_t n_clients;
+};
+
+/* --- what a job may reach */
+
+static bool inside(const struct cidr *small, const struct cidr *large)
+{
+    return small->bits >= large->bits && cidr_has(large, &small->base);
+}
+
+/* The host's own list is the limit (invariant 5); the issuer may narrow it to what its CA needs. */
+static RC grants_of(struct ctx *ctx, const struct agent_config *cfg, struct wire_texts asked, struct address_grants *out)
+{
+    size_t n = 0;
+    struct cidr *host = arena_array(&ctx->arena, cfg->relay_networks.n + 1, sizeof *host);
+    struct cidr *both = arena_array(&ctx->arena, asked.n + 1, sizeof *both);
+    for (size_t i = 0; i < cfg->relay_networks.n; i++)
+        if (!cidr_parse(bytes_z(cfg->relay_networks.v[i]), &host[i]))
+            return ctx_fail(ctx, E_INVALID, "%s: networks: relay: %s is not a network such as 192.0.2.0/24", cfg->file,
+                            cfg->relay_networks.v[i]);
+    if (asked.n == 0) {
+        *out = (struct address_grants){host, cfg->relay_networks.n};
+        return RC_OK;
+    }
+    for (size_t i = 0; i < asked.n; i++) {
+        bool granted = false;
+        if (!cidr_parse(bytes_z(asked.v[i]), &both[n]))
+            return ctx_fail(ctx, E_INVALID, "%s is not a network such as 192.0.2.0/24", asked.v[i]);
+        for (size_t k = 0; k < cfg->relay_networks.n; k++)
+            granted |= inside(&both[n], &host[k]);
+        n += granted;
+    }
+    *out = (struct address_grants){both, n};
+    return RC_OK;
+}
+
+static RC client_new(struct ctx *ctx, const struct relay *r, const char *roots_pem, struct wire_texts networks,
+                     struct http_client **out)
+{
+    struct http_client_config config = {.roots_pem = bytes_z(roots_pem)};
+    TRY(grants_of(ctx, r->cfg, networks, &config.grants));
+    return http_client_new(ctx, &config, out);
+}
+
+static RC client_hash(struct ctx *ctx, const char *roots_pem, struct wire_texts networks, uint8_t out[SHA256_LEN])
+{
+    BUF_CLEANUP struct buf b = {0};
+    buf_init(&b, (size_t)128 << 10);
+    buf_put_z(&b, roots_pem);
+    for (size_t i = 0; i < networks.n; i++) {
+        buf_put_u8(&b, 0);
+        buf_put_z(&b, networks.v[i]);
+    }
+    TRY(buf_status(&b));
+    return digest_sha256(ctx, buf_bytes(&b), out);
+}
+
+/* Kept for good while there is room; over that `*own` is set and the caller frees it. */
+static RC client_for(struct ctx *ctx, struct relay *r, const char *roots_pem, struct wire_texts networks, struct http_client **out,
+                     bool *own)
+{
+    uint8_t hash[SHA256_LEN];
+    struct rc rc = RC_OK;
+    *out = NULL;
+    *own = false;
+    TRY(client_hash(ctx, roots_pem, networks, hash));
+    pthread_mutex_lock(&r->lock);
+    for (size_t i = 0; i < r->n_clients && *out == NULL; i++)
+        if (memcmp(r->clients[i].hash, hash, SHA256_LEN) == 0)
+            *out = r->clients[i].http;
+    if (*out == NULL) {
+        rc = client_new(ctx, r, roots_pem, networks, out);
+        *own = rc_ok(rc) && r->n_clients == CLIENTS_MAX;
+        if (rc_ok(rc) && !*own) {
+            struct client *c = &r->clients[r->n_clients++];
+            memcpy(c->hash, hash, SHA256_LEN);
+            c->http = *out;
+        }
+    }
+    pthread_mutex_unlock(&r->lock);
+    return rc;
+}
+
+/* --- messages */
+
+#define WITH_CLIENT(call)                                                                                                          \
+    struct relay *r = arg;                                                                                                         \
+    bool own = false;                                                                                                              \
+    struct relay_job job = {.agent = r->agent};                                                                                    \
+    TRY(client_for(ctx, r, m->ca_roots_pem, m->granted_networks, &job.http, &own));                                                \
+    struct rc rc = (call);                                                                                                         \
+    if (own)                                                                                                                       \
+        http_client_free(job.http);                                                                                                \
+    return rc
+
+static RC on_order(struct ctx *ctx, void *arg, const void *in, void *out)
+{
+    const struct wire_relay_order *m = in;
+    WITH_CLIENT(relay_do_order(ctx, &job, m, out));
+}
+
+static RC on_revoke(struct ctx *ctx, void *arg, const void *in, void *out)
+{
+    const struct wire_relay_acme_revoke *m = in;
+    (void)out;
+    WITH_CLIENT(relay_do_revoke(ctx, &job, m));
+}
+
+static RC on_info(struct ctx *ctx, void *arg, const void *in, void *out)
+{
+    const struct wire_relay_acme_info *m = in;
+    WITH_CLIENT(relay_do_info(ctx, &job, m, out));
+}
+
+static RC on_renewal_info(struct ctx *ctx, void *arg, const void *in, void *out)
+{
+    const struct wire_relay_renewal_info *m = in;
+    WITH_CLIENT(relay_do_renewal_info(ctx, &job, m, out));
+}
+
+static RC on_health(struct ctx *ctx, void *arg, const void *in, void *out)
+{
+    struct wire_relay_healthy *o = out;
+    (void)ctx;
+    (void)in;
+    o->sandbox = ((struct relay *)arg)->sandbox;
+    return RC_OK;
+}
+
+static const struct wire_route routes[] = {
+    {WIRE_relay_order, on_order},    {WIRE_relay_acme_revoke, on_revoke},
+    {WIRE_relay_acme_info, on_info}, {WIRE_relay_renewal_info, on_renewal_info},
+    {WIRE_relay_health, on_health},
+};
+
+static void relay_free(struct relay *r)
+{
+    for (size_t i = 0; i < r->n_clients; i++)
+        http_client_free(r->clients[i].http);
+    pthread_mutex_destroy(&r->lock);
+}
+
+RC relay_serve(struct ctx *ctx, struct wire_server *server, const struct agent_config *cfg, const struct relay_agent *agent,
+               const char *sandbox, unsigned threads)
+{
+    __attribute__((cleanup(relay_free))) struct relay r = {
+        .cfg = cfg, .agent = agent, .sandbox = sandbox, .lock = PTHREAD_MUTEX_INITIALIZER};
+    struct address_grants grants;
+    TRY(grants_of(ctx, cfg, (struct wire_texts){0}, &grants)); /* a mistake in agent.yaml is told at the start */
+    return wire_serve(ctx, server, routes, sizeof routes / sizeof *routes, threads, &r);
+}
+
+/* --- the role */
+
+static RC ask_to_sign(struct ctx *ctx, void *arg, const struct wire_relay_sign *in, const char **body)
+{
+    struct wire_relay_signed out;
+    TRY(wire_call_relay_sign(ctx, arg, in, &out));
+    *body = out.body;
+    return RC_OK;
+}
+
+/* News that does not arrive is told by the job's result. */
+static void tell(struct ctx *ctx, void *arg, const struct wire_relay_progress *in)
+{
+    if (rc_failed(wire_notify_relay_progress(ctx, arg, in)))
+        ctx_forget(ctx);
+}
+
+RC relay_confine(struct ctx *ctx, struct role_env *env, struct sandbox *sb)
+{
+    static const char *const roots[] = {"/etc/ssl", "/usr/lib/ssl", "/usr/share/ca-certificates",
+                                        "/usr/local/share/ca-certificates"};
+    (void)ctx;
+    (void)env;
+    for (size_t i = 0; i < sizeof roots / sizeof *roots; i++)
+        sandbox_allow(sb, roots[i], SANDBOX_READ | SANDBOX_OPTIONAL);
+    sb->may |= SANDBOX_CONNECT_TCP | SANDBOX_UDP;
+    return RC_OK;
+}
+
+RC relay_enter(struct ctx *ctx, struct role_env *env)
+{
+    struct agent_config cfg;
+    struct relay_agent agent = {.sign = ask_to_sign, .progress = tell, .arg = role_peer(env, "agent")};
+    if (agent.arg == NULL)
+        return ctx_fail(ctx, E_BUG, "the plan gives the relay no way to the agent");
+    TRY(agent_config_parse(ctx, "agent.yaml", role_config(env), &cfg));
+    role_ready(env, role_sandbox_state(env));
+    return relay_serve(ctx, role_server(env), &cfg, &agent, role_sandbox_state(env), RELAY_THREADS);
+}

@@ -1,0 +1,29 @@
+/* The hand `relay`: speaks ACME with CAs.  Hostile answers, no keys: every request is signed by the hub's signer. */
+#ifndef AGENT_RELAY_RELAY_H
+#define AGENT_RELAY_RELAY_H
+
+#include "agent/agent_config.h"
+#include "agent/relay/session.h"
+#include "os/role.h"
+
+RC relay_confine(struct ctx *ctx, struct role_env *env, struct sandbox *sb);
+RC relay_enter(struct ctx *ctx, struct role_env *env);
+
+/* relay_serve is the role's work without the role, for tests; `agent` is asked for signatures. */
+RC relay_serve(struct ctx *ctx, struct wire_server *server, const struct agent_config *cfg, const struct relay_agent *agent,
+               const char *sandbox, unsigned threads);
+
+/* The jobs, one call each; see wire/relay.def.  `http` reaches what the job may reach. */
+struct relay_job {
+    struct http_client *http;
+    const struct relay_agent *agent;
+};
+RC relay_do_order(struct ctx *ctx, const struct relay_job *job, const struct wire_relay_order *in,
+                  struct wire_relay_order_done *out);
+RC relay_do_revoke(struct ctx *ctx, const struct relay_job *job, const struct wire_relay_acme_revoke *in);
+RC relay_do_info(struct ctx *ctx, const struct relay_job *job, const struct wire_relay_acme_info *in,
+                 struct wire_relay_acme_info_done *out);
+RC relay_do_renewal_info(struct ctx *ctx, const struct relay_job *job, const struct wire_relay_renewal_info *in,
+                         struct wire_relay_renewal_info_done *out);
+
+#endif

@@ -1,0 +1,307 @@
+#include "agent/relay_link.h"
+
+#include "agent/exchange.h"
+#include "base/encode.h"
+#include "base/failpoint.h"
+
+#define SERVE_THREADS 4
+#define DEAD_TRIES 3
+
+/* A relay that died leaves the order at the CA: it is taken up again where its URL is known, so that no second one is made.  What the
+ * relay itself answers, "the CA cannot be reached" among it, is the job's result. */
+static RC ask(struct ctx *ctx, struct hands *h, uint16_t type, const void *in, uint16_t reply, void *out, bool *died)
+{
+    struct rc rc = wire_call(ctx, h->relay, type, in, reply, out);
+    *died = rc.e == E_UNREACHABLE && !wire_peer_connected(h->relay);
+    return rc;
+}
+
+/* --- reading a job */
+
+static RC get_text(struct ctx *ctx, const json_t *body, const char *key, const char **out)
+{
+    *out = "";
+    return json_get_str(ctx, body, key, false, out);
+}
+
+static RC get_texts(struct ctx *ctx, const json_t *body, const char *key, struct wire_texts *out)
+{
+    const json_t *list = NULL, *v;
+    struct str_list l = {0};
+    size_t i;
+    TRY(json_get_list(ctx, body, key, false, &list));
+    json_array_foreach(list, i, v)
+        if (json_is_string(v))
+            str_list_add(&ctx->arena, &l, arena_strdup(&ctx->arena, json_string_value(v)));
+    *out = (struct wire_texts){l.v, l.n};
+    return RC_OK;
+}
+
+static RC read_order(struct ctx *ctx, const struct job *job, struct wire_relay_order *in)
+{
+    const json_t *b = job->body, *list = NULL, *v;
+    const char *phase;
+    struct str_list urls = {0};
+    size_t i;
+    in->job = job->id;
+    in->fence = job->fence;
+    TRY(json_get_str(ctx, b, "attempt", true, &in->attempt));
+    TRY(json_get_str(ctx, b, "account", true, &in->account));
+    TRY(json_get_str(ctx, b, "directory_url", true, &in->directory_url));
+    TRY(json_get_str(ctx, b, "phase", true, &phase));
+    TRY(get_text(ctx, b, "ca_roots_pem", &in->ca_roots_pem));
+    TRY(get_texts(ctx, b, "granted_networks", &in->granted_networks));
+    TRY(get_text(ctx, b, "account_url", &in->account_url));
+    TRY(get_texts(ctx, b, "contacts", &in->contacts));
+    TRY(json_get_bool(ctx, b, "terms_agreed", false, &in->terms_agreed));
+    TRY(get_texts(ctx, b, "identifiers", &in->identifiers));
+    TRY(json_get_base64(ctx, b, "csr", false, &in->csr));
+    TRY(get_text(ctx, b, "order_url", &in->order_url));
+    TRY(get_text(ctx, b, "finalize_url", &in->finalize_url));
+    TRY(get_text(ctx, b, "profile", &in->profile));
+    TRY(get_text(ctx, b, "replaces", &in->replaces));
+    TRY(get_text(ctx, b, "preferred_chain", &in->preferred_chain));
+    TRY(json_get_list(ctx, b, "challenges", false, &list));
+    json_array_foreach(list, i, v) {
+        const char *url;
+        TRY(json_get_str(ctx, v, "url", true, &url));
+        str_list_add(&ctx->arena, &urls, url);
+    }
+    in->challenge_urls = (struct wire_texts){urls.v, urls.n};
+    if (strcmp(phase, "start") != 0 && strcmp(phase, "finish") != 0)
+        return ctx_fail_field(ctx, "/phase", "%s is no phase of an order", phase);
+    in->phase = strcmp(phase, "finish") == 0 ? WIRE_relay_order_phase_finish : WIRE_relay_order_phase_start;
+    return RC_OK;
+}
+
+/* --- writing a result */
+
+static void put_some(struct json_out *j, const char *key, const char *value)
+{
+    if (value != NULL && *value != '\0')
+        json_put_str(j, key, value);
+}
+
+static const char *at(struct wire_texts t, size_t i) { return i < t.n ? t.v[i] : ""; }
+
+static void put_order(const struct wire_relay_order_done *out, struct buf *member)
+{
+    struct json_out j;
+    json_begin(&j, member);
+    json_open_obj(&j, NULL);
+    put_some(&j, "account_url", out->account_url);
+    json_put_str(&j, "order_url", out->order_url);
+    put_some(&j, "finalize_url", out->finalize_url);
+    put_some(&j, "certificate_url", out->certificate_url);
+    json_put_str(&j, "state", wire_relay_order_done_state_word(out->state));
+    json_open_list(&j, "challenges");
+    for (size_t i = 0; i < out->identifiers.n; i++) {
+        json_open_obj(&j, NULL);
+        json_put_str(&j, "identifier", at(out->identifiers, i));
+        json_put_bool(&j, "wildcard", i < out->wildcards.n && out->wildcards.v[i] != 0);
+        json_put_str(&j, "url", at(out->urls, i));
+        json_put_str(&j, "authorization_url", at(out->authorization_urls, i));
+        json_put_str(&j, "type", at(out->types, i));
+        json_put_str(&j, "token", at(out->tokens, i));
+        json_close(&j);
+    }
+    json_close(&j);
+    put_some(&j, "chain_pem", out->chain_pem);
+    json_close(&j);
+}
+
+/* --- the kinds */
+
+static RC order(struct ctx *ctx, struct hands *h, struct story *story, const struct job *job, struct buf *member)
+{
+    struct wire_relay_order in = {0};
+    struct wire_relay_order_done out;
+    TRY(read_order(ctx, job, &in));
+    for (int i = 0;; i++) {
+        struct trail_entry *trail = ctx->trail;
+        bool died;
+        struct rc rc = ask(ctx, h, WIRE_relay_order, &in, WIRE_relay_order_done, &out, &died);
+        if (!died || i == DEAD_TRIES) {
+            TRY(rc);
+            break;
+        }
+        ctx->trail = trail;
+        pthread_mutex_lock(&story->lock);
+        in.account_url = story->account_url != NULL ? arena_strdup(&ctx->arena, story->account_url) : in.account_url;
+        in.order_url = story->order_url != NULL ? arena_strdup(&ctx->arena, story->order_url) : in.order_url;
+        in.finalize_url = story->finalize_url != NULL ? arena_strdup(&ctx->arena, story->finalize_url) : in.finalize_url;
+        pthread_mutex_unlock(&story->lock);
+        story_add(ctx, story, "order", "the relay died; the order is taken up again");
+    }
+    put_order(&out, member);
+    return RC_OK;
+}
+
+static RC revoke(struct ctx *ctx, struct hands *h, struct story *story, const struct job *job, struct buf *member)
+{
+    struct wire_relay_acme_revoke in = {.job = job->id, .fence = job->fence};
+    struct wire_relay_done out;
+    (void)story;
+    (void)member;
+    TRY(json_get_str(ctx, job->body, "account", true, &in.account));
+    TRY(json_get_str(ctx, job->body, "directory_url", true, &in.directory_url));
+    TRY(get_text(ctx, job->body, "account_url", &in.account_url));
+    TRY(get_text(ctx, job->body, "ca_roots_pem", &in.ca_roots_pem));
+    TRY(get_texts(ctx, job->body, "granted_networks", &in.granted_networks));
+    TRY(json_get_base64(ctx, job->body, "certificate", true, &in.certificate));
+    TRY(json_get_int(ctx, job->body, "reason", false, &in.reason));
+    return wire_call_relay_acme_revoke(ctx, h->relay, &in, &out);
+}
+
+static RC info(struct ctx *ctx, struct hands *h, struct story *story, const struct job *job, struct buf *member)
+{
+    struct wire_relay_acme_info in = {0};
+    struct wire_relay_acme_info_done out;
+    struct json_out j;
+    (void)story;
+    TRY(json_get_str(ctx, job->body, "directory_url", true, &in.directory_url));
+    TRY(get_text(ctx, job->body, "ca_roots_pem", &in.ca_roots_pem));
+    TRY(get_texts(ctx, job->body, "granted_networks", &in.granted_networks));
+    TRY(wire_call_relay_acme_info(ctx, h->relay, &in, &out));
+    json_begin(&j, member);
+    json_open_obj(&j, NULL);
+    put_some(&j, "terms_of_service", out.terms_of_service);
+    put_some(&j, "website", out.website);
+    json_put_bool(&j, "has_ari", out.has_ari);
+    json_open_list(&j, "profiles");
+    for (size_t i = 0; i < out.profiles.n; i++)
+        json_put_str(&j, NULL, out.profiles.v[i]);
+    json_close(&j);
+    json_close(&j);
+    return RC_OK;
+}
+
+static RC renewal(struct ctx *ctx, struct hands *h, struct story *story, const struct job *job, struct buf *member)
+{
+    struct wire_relay_renewal_info in = {0};
+    struct wire_relay_renewal_info_done out;
+    struct json_out j;
+    (void)story;
+    TRY(json_get_str(ctx, job->body, "directory_url", true, &in.directory_url));
+    TRY(get_text(ctx, job->body, "ca_roots_pem", &in.ca_roots_pem));
+    TRY(get_texts(ctx, job->body, "granted_networks", &in.granted_networks));
+    TRY(json_get_base64(ctx, job->body, "certificate", true, &in.certificate));
+    TRY(wire_call_relay_renewal_info(ctx, h->relay, &in, &out));
+    json_begin(&j, member);
+    json_open_obj(&j, NULL);
+    json_put_time(&j, "start", out.start);
+    json_put_time(&j, "end", out.end);
+    put_some(&j, "explanation_url", out.explanation_url);
+    json_put_int(&j, "retry_after_s", out.retry_after_s > 0 ? out.retry_after_s : 0);
+    json_close(&j);
+    return RC_OK;
+}
+
+RC relay_job(struct ctx *ctx, struct hands *h, struct story *story, const struct job *job, struct buf *member)
+{
+    static const struct {
+        const char *kind;
+        RC (*run)(struct ctx *, struct hands *, struct story *, const struct job *, struct buf *);
+    } kinds[] = {{"order", order}, {"acme_revoke", revoke}, {"acme_info", info}, {"renewal_info", renewal}};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (strcmp(kinds[i].kind, job->kind) == 0)
+            return kinds[i].run(ctx, h, story, job, member);
+    return ctx_fail(ctx, E_BUG, "the relay has no jobs of kind %s", job->kind);
+}
+
+/* --- what the relay asks */
+
+/* The job must be one that is being done here: the relay, which reads hostile answers, cannot have others signed. */
+static RC lease_of(struct ctx *ctx, struct agent *a, const char *job, int64_t *fence)
+{
+    bool found = false;
+    pthread_mutex_lock(&a->lock);
+    for (const struct running *r = a->running; r != NULL && !found; r = r->next)
+        if (strcmp(r->id, job) == 0) {
+            found = true;
+            *fence = r->fence;
+        }
+    pthread_mutex_unlock(&a->lock);
+    return found ? RC_OK : ctx_fail(ctx, E_FENCED, "job %s is not held here", job);
+}
+
+static void put_list(struct json_out *j, const char *key, struct wire_texts t)
+{
+    if (t.n == 0)
+        return;
+    json_open_list(j, key);
+    for (size_t i = 0; i < t.n; i++)
+        json_put_str(j, NULL, t.v[i]);
+    json_close(j);
+}
+
+static void put_sign(const struct wire_relay_sign *m, int64_t fence, struct buf *b)
+{
+    struct json_out j;
+    json_begin(&j, b);
+    json_open_obj(&j, NULL);
+    json_put_str(&j, "job", m->job);
+    json_put_int(&j, "fence", fence);
+    json_put_str(&j, "operation", wire_relay_sign_operation_word(m->operation));
+    json_put_str(&j, "nonce", m->nonce);
+    json_put_str(&j, "url", m->url);
+    put_some(&j, "kid", m->kid);
+    put_list(&j, "contacts", m->contacts);
+    json_put_bool(&j, "terms_agreed", m->terms_agreed);
+    put_list(&j, "identifiers", m->identifiers);
+    if (m->csr.n > 0)
+        json_put_base64(&j, "csr", m->csr);
+    if (m->certificate.n > 0)
+        json_put_base64(&j, "certificate", m->certificate);
+    json_put_int(&j, "reason", m->reason);
+    put_some(&j, "replaces", m->replaces);
+    put_some(&j, "profile", m->profile);
+    json_close(&j);
+}
+
+static RC on_sign(struct ctx *ctx, void *arg, const void *in, void *out)
+{
+    struct agent *a = arg;
+    const struct wire_relay_sign *m = in;
+    struct wire_relay_signed *o = out;
+    struct bytes answer;
+    struct buf b;
+    json_t *reply = NULL;
+    int64_t fence = 0;
+    TRY(lease_of(ctx, a, m->job, &fence));
+    buf_init_arena(&b, &ctx->arena, (size_t)1 << 20);
+    put_sign(m, fence, &b);
+    TRY(buf_status(&b));
+    FAILPOINT("agent.sign_before");
+    TRY(exchange_post(ctx, a->http, "/agent/v1/acme/sign", buf_bytes(&b), &answer));
+    TRY(json_read(ctx, answer, &reply));
+    struct rc rc = json_get_str(ctx, reply, "body", true, &o->body);
+    json_decref(reply);
+    return rc;
+}
+
+static RC on_progress(struct ctx *ctx, void *arg, const void *in, void *out)
+{
+    struct agent *a = arg;
+    const struct wire_relay_progress *m = in;
+    (void)out;
+    pthread_mutex_lock(&a->lock);
+    struct running *r = a->running;
+    while (r != NULL && strcmp(r->id, m->job) != 0)
+        r = r->next;
+    if (r != NULL) {
+        /* Under the lock, for the job may end meanwhile; so the sender is woken here and not by the story. */
+        story_order(&r->story, m->account_url, m->order_url, m->finalize_url);
+        story_add_quietly(ctx, &r->story, m->step, words_of(ctx, bytes_z(m->text), 1000));
+        a->news = true;
+        pthread_cond_broadcast(&a->wake);
+    }
+    pthread_mutex_unlock(&a->lock);
+    return RC_OK;
+}
+
+RC relay_serve_agent(struct ctx *ctx, struct wire_server *server, struct agent *a)
+{
+    static const struct wire_route routes[] = {{WIRE_relay_sign, on_sign}, {WIRE_relay_progress, on_progress}};
+    return wire_serve(ctx, server, routes, sizeof routes / sizeof *routes, SERVE_THREADS, a);
+}

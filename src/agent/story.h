@@ -1,0 +1,43 @@
+/* The steps of one job as people read them, with times: written by the worker, sent on by the exchange while the job still runs. */
+#ifndef AGENT_STORY_H
+#define AGENT_STORY_H
+
+#include <pthread.h>
+
+#include "base/ctx.h"
+#include "base/json.h"
+
+#define STORY_STEPS_MAX 256
+
+struct story_step {
+    int64_t at_ms; /* since 1970 UTC */
+    const char *step, *text;
+};
+
+struct story {
+    pthread_mutex_t lock;
+    struct arena arena;
+    struct story_step steps[STORY_STEPS_MAX];
+    size_t n;
+    size_t sent;      /* told to the hub as progress */
+    const char *account_url, *order_url, *finalize_url; /* of an ACME order, as soon as known; NULL: not yet; in `arena` */
+    bool order_fresh; /* one of them is not told yet */
+    bool dropped;     /* the lease is no longer held */
+    void (*changed)(void *arg); /* called after each step, without the lock; may be NULL */
+    void *arg;
+};
+
+void story_init(struct story *s);
+void story_free(struct story *s);
+/* story_add adds a step; beyond the ceiling the last is replaced. */
+void story_add(struct ctx *ctx, struct story *s, const char *step, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+/* story_add_quietly does it for a text and without calling `changed`. */
+void story_add_quietly(struct ctx *ctx, struct story *s, const char *step, const char *text);
+/* story_put writes the list "steps": all of them, or those not told yet, which then count as told. */
+void story_put(struct story *s, struct json_out *j, bool fresh_only);
+/* story_order remembers what must not be forgotten of an ACME order; empty texts change nothing. */
+void story_order(struct story *s, const char *account_url, const char *order_url, const char *finalize_url);
+bool story_has_news(struct story *s);
+bool story_dropped(struct story *s);
+
+#endif
