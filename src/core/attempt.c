@@ -1,0 +1,420 @@
+#include "core/attempt.h"
+
+#include "base/encode.h"
+#include "base/random.h"
+#include "core/audit.h"
+#include "core/deployment.h"
+#include "core/issuer.h"
+#include "core/job.h"
+#include "core/managed.h"
+#include "core/payload.h"
+#include "pki/cert.h"
+#include "pki/digest.h"
+#include "pki/name.h"
+#include "pki/spki.h"
+
+enum attempt_event { KEY_FOR_CA, KEY_FOR_ACME, SIGNED, PINNED, CHALLENGED, READY, PRESENTED, ISSUED, FAILED, CANCELLED };
+
+/* The life of an attempt.  What is not here cannot happen: SQL refuses it. */
+static const struct attempt_transition {
+    const char *from;
+    enum attempt_event event;
+    const char *to;
+    bool ends;
+} transitions[] = {
+    {"key", KEY_FOR_CA, "sign", false},
+    {"key", KEY_FOR_ACME, "pin", false},
+    {"sign", SIGNED, "issued", true},
+    {"pin", PINNED, "order", false},
+    {"order", CHALLENGED, "present", false},
+    {"order", READY, "finalize", false},
+    {"present", PRESENTED, "finalize", false},
+    {"finalize", ISSUED, "issued", true},
+    {"key", FAILED, "failed", true},
+    {"sign", FAILED, "failed", true},
+    {"pin", FAILED, "failed", true},
+    {"order", FAILED, "failed", true},
+    {"present", FAILED, "failed", true},
+    {"finalize", FAILED, "failed", true},
+    {"key", CANCELLED, "cancelled", true},
+    {"sign", CANCELLED, "cancelled", true},
+    {"pin", CANCELLED, "cancelled", true},
+    {"order", CANCELLED, "cancelled", true},
+    {"present", CANCELLED, "cancelled", true},
+    {"finalize", CANCELLED, "cancelled", true},
+};
+
+static struct rc attempt_move(struct ctx *ctx, struct txn *txn, const char *id, const char *from, enum attempt_event event)
+{
+    for (size_t i = 0; i < sizeof transitions / sizeof *transitions; i++) {
+        const struct attempt_transition *t = &transitions[i];
+        if (t->event != event || !str_equal(t->from, from))
+            continue;
+        const int64_t now = ctx_now_s(ctx);
+        return q_attempt_state(ctx, txn, id, from, t->to, t->ends ? &now : NULL);
+    }
+    return ctx_fail(ctx, E_CONFLICT, "attempt %s is %s: that step does not follow", id, from);
+}
+
+static const char *lane_of(struct ctx *ctx, const char *kind, const char *id)
+{
+    return arena_printf(&ctx->arena, "%s:%s", kind, id);
+}
+
+/* The agent that makes the key is the one where it will be served. */
+static struct rc agent_for(struct ctx *ctx, struct txn *txn, const char *managed, const char **agent)
+{
+    struct q_managed_targets_row *targets = NULL;
+    size_t n = 0;
+    TRY(q_managed_targets(ctx, txn, managed, &targets, &n));
+    if (n) {
+        *agent = targets[0].agent_id;
+        return RC_OK;
+    }
+    struct q_agent_first_row first;
+    bool found = false;
+    TRY(q_agent_first(ctx, txn, &first, &found));
+    if (!found)
+        return ctx_fail(ctx, E_CONFLICT, "no agent is there to make the key; start one with: certwright run agent");
+    *agent = first.id;
+    return RC_OK;
+}
+
+RC attempt_begin(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_managed_by_id_row *m, const char *reason)
+{
+    if (m->paused_at)
+        return ctx_fail(ctx, E_PAUSED, "%s is paused; resume it with: certwright cert resume %s", m->name, m->name);
+    struct q_attempt_open_row open;
+    bool under_way = false;
+    TRY(q_attempt_open(ctx, txn, m->id, &open, &under_way));
+    if (under_way)
+        return ctx_fail(ctx, E_CONFLICT, "attempt %lld for %s is under way", (long long)open.number, m->name);
+    struct q_managed_issuers_row *issuers = NULL;
+    size_t n = 0;
+    TRY(q_managed_issuers(ctx, txn, m->id, &issuers, &n));
+    if (!n)
+        return ctx_fail(ctx, E_CONFLICT, "%s names no issuer", m->name);
+    const char *agent = NULL;
+    TRY(agent_for(ctx, txn, m->id, &agent));
+
+    const char *id = id_new(&ctx->arena, clock_unix_ms(ctx->clock));
+    const int64_t number = m->attempts + 1;
+    TRY(q_managed_attempt_begun(ctx, txn, m->id, number));
+    const struct q_attempt_add_in in = {.id = id,
+                                        .managed_id = m->id,
+                                        .number = number,
+                                        .state = "key",
+                                        .reason = reason,
+                                        .issuer_id = issuers[0].issuer_id,
+                                        .agent_id = agent,
+                                        .wish = m->wish,
+                                        .wish_hash = m->wish_hash,
+                                        .now = ctx_now_s(ctx)};
+    TRY(q_attempt_add(ctx, txn, &in));
+    struct wish w;
+    TRY(wish_decode(ctx, m->wish, &w));
+    struct bytes payload;
+    TRY(payload_key(ctx, m->id, id, &w, &payload));
+    TRY(timer_clear(ctx, txn, "retry", m->id));
+    TRY(timer_clear(ctx, txn, "renew", m->id));
+    TRY(job_add(ctx, core, txn, "key", agent, lane_of(ctx, "attempt", id), id, payload, 0));
+    TRY(step_write(ctx, txn, m->id, id, NULL, "attempt", "attempt %lld begins (%s) with issuer %s", (long long)number, reason, issuers[0].name));
+    core_wake_after_commit(ctx, core, txn, "managed:", m->id);
+    return RC_OK;
+}
+
+/* Whatever answers challenges is taken away again, however the attempt ended. */
+static struct rc challenges_clean(struct ctx *ctx, struct core *core, struct txn *txn, const char *attempt)
+{
+    struct q_challenge_list_row *c = NULL;
+    size_t n = 0;
+    TRY(q_challenge_list(ctx, txn, attempt, &c, &n));
+    for (size_t i = 0; i < n; i++) {
+        if (str_equal(c[i].state, "cleaning") || str_equal(c[i].state, "cleaned"))
+            continue;
+        struct bytes payload;
+        TRY(payload_challenge(ctx, attempt, &c[i], &payload));
+        TRY(q_challenge_state(ctx, txn, attempt, c[i].url, "cleaning"));
+        TRY(job_add(ctx, core, txn, "clean", c[i].agent_id, lane_of(ctx, "challenge", attempt), attempt, payload, 0));
+    }
+    return RC_OK;
+}
+
+static struct rc jobs_cancel(struct ctx *ctx, struct txn *txn, const char *attempt)
+{
+    static const char *const kinds[] = {"key", "sign", "pin", "order", "present"};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        TRY(q_job_cancel_ref(ctx, txn, attempt, kinds[i], ctx_now_s(ctx)));
+    return RC_OK;
+}
+
+RC attempt_cancel(struct ctx *ctx, struct core *core, struct txn *txn, const char *managed, const char *why)
+{
+    struct q_attempt_open_row open;
+    bool under_way = false;
+    TRY(q_attempt_open(ctx, txn, managed, &open, &under_way));
+    if (!under_way)
+        return RC_OK;
+    TRY(attempt_move(ctx, txn, open.id, open.state, CANCELLED));
+    TRY(jobs_cancel(ctx, txn, open.id));
+    TRY(challenges_clean(ctx, core, txn, open.id));
+    return step_write(ctx, txn, managed, open.id, NULL, "cancelled", "attempt %lld ends: %s", (long long)open.number, why);
+}
+
+RC attempt_key_made(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_attempt_by_id_row *a, struct bytes csr,
+                    struct bytes spki_sha256)
+{
+    struct q_issuer_by_id_row issuer;
+    TRY(q_issuer_by_id(ctx, txn, a->issuer_id, &issuer));
+    const bool acme = str_equal(issuer.kind, "acme");
+    TRY(q_attempt_key(ctx, txn, a->id, csr, spki_sha256));
+    TRY(attempt_move(ctx, txn, a->id, a->state, acme ? KEY_FOR_ACME : KEY_FOR_CA));
+    return job_add(ctx, core, txn, acme ? "pin" : "sign", core->hub_agent, lane_of(ctx, "attempt", a->id), a->id, BYTES_LIT("{}"), 0);
+}
+
+RC attempt_order_payload(struct ctx *ctx, struct txn *txn, const char *attempt, bool finish, struct bytes *out)
+{
+    struct q_attempt_by_id_row a;
+    TRY(q_attempt_by_id(ctx, txn, attempt, &a));
+    struct wish w;
+    TRY(wish_decode(ctx, a.wish, &w));
+    struct issuer_settings settings;
+    struct payload_issuer issuer;
+    TRY(issuer_for_job(ctx, txn, a.issuer_id, &settings, &issuer));
+    struct q_challenge_list_row *c = NULL;
+    size_t n = 0;
+    TRY(q_challenge_list(ctx, txn, attempt, &c, &n));
+    return payload_order(ctx, &a, &w, &issuer, finish, c, n, out);
+}
+
+static struct rc order_job(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_attempt_by_id_row *a, bool finish)
+{
+    struct issuer_settings settings;
+    struct payload_issuer issuer;
+    TRY(issuer_for_job(ctx, txn, a->issuer_id, &settings, &issuer));
+    struct bytes payload;
+    TRY(attempt_order_payload(ctx, txn, a->id, finish, &payload));
+    const char *agent = NULL;
+    TRY(issuer_agent(ctx, txn, &settings, &agent));
+    return job_add(ctx, core, txn, "order", agent, lane_of(ctx, "attempt", a->id), a->id, payload, 0);
+}
+
+RC attempt_pinned(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_attempt_by_id_row *a)
+{
+    TRY(attempt_move(ctx, txn, a->id, a->state, PINNED));
+    return order_job(ctx, core, txn, a, false);
+}
+
+RC attempt_ordered(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_attempt_by_id_row *a, const char *account_url,
+                   const char *order_url, const char *finalize_url, const struct order_challenge *challenges, size_t n)
+{
+    if (account_url)
+        TRY(q_issuer_account(ctx, txn, a->issuer_id, account_url));
+    TRY(q_attempt_order(ctx, txn, a->id, order_url, finalize_url, NULL));
+    TRY(step_write(ctx, txn, a->managed_id, a->id, NULL, "ordered", "order %s: %zu challenge%s to answer", order_url, n, n == 1 ? "" : "s"));
+    if (!n) {
+        TRY(attempt_move(ctx, txn, a->id, a->state, READY));
+        return order_job(ctx, core, txn, a, true);
+    }
+    TRY(attempt_move(ctx, txn, a->id, a->state, CHALLENGED));
+    struct issuer_settings settings;
+    struct payload_issuer issuer;
+    TRY(issuer_for_job(ctx, txn, a->issuer_id, &settings, &issuer));
+    for (size_t i = 0; i < n; i++) {
+        const char *agent = NULL, *via = NULL;
+        TRY(issuer_challenge_via(ctx, txn, &settings, a->managed_id, a->agent_id, challenges[i].identifier, &agent, &via));
+        const struct q_challenge_add_in in = {.attempt_id = a->id,
+                                              .url = challenges[i].url,
+                                              .authorization_url = challenges[i].authorization_url,
+                                              .identifier = challenges[i].identifier,
+                                              .token = challenges[i].token,
+                                              .key_authorization = challenges[i].key_authorization,
+                                              .agent_id = agent,
+                                              .via = via};
+        TRY(q_challenge_add(ctx, txn, &in));
+        const struct q_challenge_list_row c = {.url = in.url,
+                                               .authorization_url = in.authorization_url,
+                                               .identifier = in.identifier,
+                                               .token = in.token,
+                                               .key_authorization = in.key_authorization,
+                                               .agent_id = agent,
+                                               .via = via};
+        struct bytes payload;
+        TRY(payload_challenge(ctx, a->id, &c, &payload));
+        /* One lane an attempt: two challenges may touch the same configuration file. */
+        TRY(job_add(ctx, core, txn, "present", agent, lane_of(ctx, "challenge", a->id), a->id, payload, 0));
+    }
+    return RC_OK;
+}
+
+RC attempt_presented(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_attempt_by_id_row *a, const char *url)
+{
+    TRY(q_challenge_state(ctx, txn, a->id, url, "presented"));
+    struct q_challenge_list_row *c = NULL;
+    size_t n = 0;
+    TRY(q_challenge_list(ctx, txn, a->id, &c, &n));
+    for (size_t i = 0; i < n; i++)
+        if (str_equal(c[i].state, "presenting"))
+            return RC_OK;
+    TRY(step_write(ctx, txn, a->managed_id, a->id, NULL, "presented", "%zu challenge answer%s in place", n, n == 1 ? " is" : "s are"));
+    TRY(attempt_move(ctx, txn, a->id, a->state, PRESENTED));
+    return order_job(ctx, core, txn, a, true);
+}
+
+RC attempt_cleaned(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_attempt_by_id_row *a, const char *url)
+{
+    (void)core;
+    TRY(q_challenge_state(ctx, txn, a->id, url, "cleaned"));
+    return q_challenge_cleaned(ctx, txn, a->id);
+}
+
+int64_t renewal_time(const struct wish *w, int64_t not_before, int64_t not_after)
+{
+    const int64_t life = not_after - not_before;
+    int64_t at;
+    if (w->renew_before_s > 0 && w->renew_before_s < life)
+        at = not_after - w->renew_before_s;
+    else if (w->renew_percent)
+        at = not_before + life * w->renew_percent / 100;
+    else
+        at = not_before + (life < 10 * 86400 ? life / 2 : life / 3 * 2);
+    const int64_t spread = life / 50;
+    return spread > 0 ? at - (int64_t)random_below((uint64_t)spread) : at;
+}
+
+static struct rc version_make(struct ctx *ctx, struct txn *txn, const struct q_attempt_by_id_row *a, const struct wish *w,
+                              const struct issued_chain *chain, int64_t *number)
+{
+    const int64_t now = ctx_now_s(ctx);
+    struct q_version_newest_row newest;
+    bool any = false;
+    TRY(q_version_newest(ctx, txn, a->managed_id, &newest, &any));
+    *number = any ? newest.number + 1 : 1;
+    const struct q_certificate_add_in cert = {.fingerprint = chain->fingerprint,
+                                              .der = chain->leaf,
+                                              .serial = chain->serial,
+                                              .subject = chain->subject,
+                                              .issuer = chain->issuer,
+                                              .names = chain->names_json,
+                                              .key_kind = chain->key_kind,
+                                              .spki_sha256 = chain->spki_sha256,
+                                              .not_before = chain->not_before,
+                                              .not_after = chain->not_after,
+                                              .now = now};
+    TRY(q_certificate_add(ctx, txn, &cert));
+    TRY(q_chain_add(ctx, txn, chain->chain_sha256, chain->chain_pem));
+    const struct q_version_add_in in = {.managed_id = a->managed_id,
+                                        .number = *number,
+                                        .attempt_id = a->id,
+                                        .issuer_id = a->issuer_id,
+                                        .fingerprint = chain->fingerprint,
+                                        .chain_sha256 = chain->chain_sha256,
+                                        .wish_hash = a->wish_hash,
+                                        .not_before = chain->not_before,
+                                        .not_after = chain->not_after,
+                                        .renew_at = renewal_time(w, chain->not_before, chain->not_after),
+                                        .now = now};
+    TRY(q_version_add(ctx, txn, &in));
+    TRY(q_attempt_version(ctx, txn, a->id, *number));
+    TRY(q_managed_version_set(ctx, txn, a->managed_id, *number, now));
+    return timer_arm(ctx, txn, "renew", a->managed_id, in.renew_at);
+}
+
+RC attempt_issued(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_attempt_by_id_row *a, const struct issued_chain *chain)
+{
+    struct wish w;
+    TRY(wish_decode(ctx, a->wish, &w));
+    TRY(attempt_move(ctx, txn, a->id, a->state, str_equal(a->state, "sign") ? SIGNED : ISSUED));
+    int64_t number = 0;
+    TRY(version_make(ctx, txn, a, &w, chain, &number));
+    TRY(q_issuer_worked(ctx, txn, a->issuer_id));
+    if (!str_equal(a->state, "sign")) /* ask the issuer when it wants to be asked again (RFC 9773) */
+        TRY(timer_arm(ctx, txn, "ari", a->managed_id, ctx_now_s(ctx) + 3600));
+    TRY(challenges_clean(ctx, core, txn, a->id));
+    const char *print = hex_str(&ctx->arena, chain->fingerprint);
+    TRY(step_write(ctx, txn, a->managed_id, a->id, NULL, "issued", "version %lld issued by %s, SHA-256 %.16s", (long long)number, chain->issuer,
+                   print));
+    struct buf detail;
+    buf_init_arena(&detail, &ctx->arena, 4096);
+    struct json_out j;
+    json_begin(&j, &detail);
+    json_open_obj(&j, NULL);
+    json_put_int(&j, "version", number);
+    json_put_str(&j, "fingerprint", print);
+    json_close(&j);
+    struct q_managed_by_id_row m;
+    TRY(q_managed_by_id(ctx, txn, a->managed_id, &m));
+    TRY(audit_write(ctx, txn, "certificate.issued", "managed-certificate", a->managed_id, m.team_id, buf_bytes(&detail)));
+    TRY(deployments_begin(ctx, core, txn, &m, number, a->reason));
+    core_wake_after_commit(ctx, core, txn, "managed:", a->managed_id);
+    return RC_OK;
+}
+
+RC attempt_failed(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_attempt_by_id_row *a, enum err e, const char *why,
+                  int64_t retry_after_s)
+{
+    TRY(attempt_move(ctx, txn, a->id, a->state, FAILED));
+    TRY(q_attempt_error(ctx, txn, a->id, err_info(e)->name, why));
+    TRY(jobs_cancel(ctx, txn, a->id));
+    TRY(challenges_clean(ctx, core, txn, a->id));
+    if (err_info(e)->category == CAT_PEER && !str_equal(a->state, "key")) {
+        const int64_t until = ctx_now_s(ctx) + retry_after_s;
+        TRY(q_issuer_failed(ctx, txn, a->issuer_id, why, retry_after_s ? &until : NULL));
+    }
+    TRY(step_write(ctx, txn, a->managed_id, a->id, NULL, "failed", "attempt %lld failed: %s", (long long)a->number, why));
+    return managed_note_failure(ctx, core, txn, a->managed_id, e, why, retry_after_s);
+}
+
+static const char *names_json(struct ctx *ctx, const struct name_list *names)
+{
+    struct buf b;
+    buf_init_arena(&b, &ctx->arena, 1 << 16);
+    struct json_out j;
+    json_begin(&j, &b);
+    json_open_list(&j, NULL);
+    for (size_t i = 0; i < names->n; i++)
+        json_put_str(&j, NULL, names->v[i].text);
+    json_close(&j);
+    return buf_z(&b);
+}
+
+static struct rc names_check(struct ctx *ctx, const struct wish *w, const struct name_list *got)
+{
+    struct name_list asked = {0};
+    TRY(name_list_parse(ctx, w->names.v, w->names.n, &asked));
+    for (size_t i = 0; i < asked.n; i++)
+        if (!name_list_has(got, &asked.v[i]))
+            return ctx_fail(ctx, E_BAD_CERTIFICATE, "the issuer's certificate lacks the name %s", asked.v[i].text);
+    for (size_t i = 0; i < got->n; i++)
+        if (!name_list_has(&asked, &got->v[i]))
+            return ctx_fail(ctx, E_BAD_CERTIFICATE, "the issuer's certificate holds the name %s, which nobody asked for", got->v[i].text);
+    return RC_OK;
+}
+
+RC issued_chain_check(struct ctx *ctx, const struct q_attempt_by_id_row *a, const struct wish *w, struct bytes leaf, const char *chain_pem,
+                      struct issued_chain *out)
+{
+    struct cert c;
+    TRY(cert_parse(ctx, arena_bytes(&ctx->arena, leaf), &c));
+    if (!bytes_equal(bytes_of(c.spki_sha256, SHA256_LEN), a->spki_sha256))
+        return ctx_fail(ctx, E_BAD_CERTIFICATE, "the issuer's certificate holds another key than the one asked for");
+    struct name_list names = {0};
+    TRY(cert_names(ctx, &c, &names));
+    TRY(names_check(ctx, w, &names));
+    if (c.not_after <= ctx_now_s(ctx))
+        return ctx_fail(ctx, E_BAD_CERTIFICATE, "the issuer's certificate has expired already; is this host's clock right?");
+    *out = (struct issued_chain){
+        .leaf = c.der,
+        .fingerprint = arena_bytes(&ctx->arena, bytes_of(c.fingerprint, SHA256_LEN)),
+        .serial = c.serial,
+        .spki_sha256 = arena_bytes(&ctx->arena, bytes_of(c.spki_sha256, SHA256_LEN)),
+        .subject = c.subject.text,
+        .issuer = c.issuer.text,
+        .names_json = names_json(ctx, &names),
+        .key_kind = key_kind_name(c.spki.key_kind),
+        .not_before = c.not_before,
+        .not_after = c.not_after,
+        .chain_pem = chain_pem,
+    };
+    return digest_sha256_new(ctx, bytes_z(chain_pem), &out->chain_sha256);
+}

@@ -1,0 +1,53 @@
+/* The domain: what managed certificates are, how attempts and deployments go on, who may do what.
+ *
+ * Everything here is straight-line code on a worker thread.  A function that changes something does it in one write closure
+ * (store_write): state, the job that follows and the audit entry commit together (invariant 6).  Nothing here opens a connection,
+ * except that the signer is asked over its socket, never inside a transaction. */
+#ifndef CORE_CORE_H
+#define CORE_CORE_H
+
+#include "base/ctx.h"
+#include "store/store.h"
+
+struct wire_peer;
+
+/* One a hub; shared by its threads, constant after core_start(). */
+struct core {
+    struct store *store;
+    struct wire_peer *signer;
+    const struct clock *clock;
+    const char *name;        /* of the installation */
+    const char *status_url;  /* "http://host:port": where CRLs and CA certificates are published */
+    int64_t epoch;           /* high part of every fence */
+    const char *team_root;   /* id of the team that holds everything */
+    const char *hub_agent;   /* id of the row that stands for the hub itself: jobs it does alone */
+    /* Called after a commit for every key that something may wait on ("agent:ID", "managed:ID"); any thread. */
+    void (*wake)(void *arg, const char *key);
+    void *wake_arg;
+    /* Called when our own CA `ca` has revoked: what is published of it is old.  May be NULL; `arg` is wake_arg. */
+    void (*revoked)(void *arg, const char *ca);
+};
+
+/* core_start makes the rows that every installation has (root team, the hub's own row, built-in profiles, the fleet CA and the
+ * issuing CA with its issuer "ca") where they are missing, and fills the ids above.  `common_name` names the CAs at the first
+ * start.  Safe to call again after a crash at any point. */
+struct core_settings {
+    const char *name;
+    const char *status_url;
+    const char *organization;
+    bool external_root;      /* the issuing CA waits for a certificate of somebody else's root */
+    const char *const *permitted_dns; /* name constraints of the issuing CA; NULL for none */
+    size_t permitted_dns_n;
+    const char *agent_name;  /* name of the hub's own agent, usually the host's */
+    const char *agent_identity; /* "unix:UID" */
+};
+RC core_start(struct ctx *ctx, struct core *core, const struct core_settings *settings);
+
+/* core_wake_after_commit wakes whoever waits for `prefix``id` once the transaction has committed. */
+void core_wake_after_commit(struct ctx *ctx, struct core *core, struct txn *txn, const char *prefix, const char *id);
+
+/* fence_make joins the installation's epoch and a number within a lane. */
+#define FENCE_EPOCH_SHIFT 40
+static inline int64_t fence_make(int64_t epoch, int64_t number) { return (epoch << FENCE_EPOCH_SHIFT) | number; }
+
+#endif

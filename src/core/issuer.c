@@ -1,0 +1,385 @@
+#include "core/issuer.h"
+
+#include "base/random.h"
+#include "core/access.h"
+#include "core/audit.h"
+#include "core/job.h"
+#include "wire/messages.h"
+
+static void put_list(struct json_out *j, const char *key, const struct str_list *l)
+{
+    json_open_list(j, key);
+    for (size_t i = 0; i < l->n; i++)
+        json_put_str(j, NULL, l->v[i]);
+    json_close(j);
+}
+
+static struct rc get_list(struct ctx *ctx, const json_t *obj, const char *key, struct str_list *out)
+{
+    const json_t *list = NULL;
+    TRY(json_get_list(ctx, obj, key, false, &list));
+    for (size_t i = 0; list && i < json_array_size(list); i++)
+        str_list_add(&ctx->arena, out, arena_strdup(&ctx->arena, json_string_value(json_array_get(list, i))));
+    return RC_OK;
+}
+
+void issuer_settings_encode(struct buf *b, const struct issuer_settings *s)
+{
+    struct json_out j;
+    json_begin(&j, b);
+    json_open_obj(&j, NULL);
+    const struct {
+        const char *key, *value;
+    } texts[] = {{"ca", s->ca},
+                 {"directory_url", s->directory_url},
+                 {"ca_roots_pem", s->ca_roots_pem},
+                 {"acme_profile", s->acme_profile},
+                 {"challenge_via", s->challenge_via},
+                 {"webroot", s->webroot},
+                 {"agent", s->agent}};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        if (texts[i].value)
+            json_put_str(&j, texts[i].key, texts[i].value);
+    json_put_bool(&j, "terms_agreed", s->terms_agreed);
+    put_list(&j, "contacts", &s->contacts);
+    put_list(&j, "networks", &s->networks);
+    json_close(&j);
+}
+
+RC issuer_settings_decode(struct ctx *ctx, const char *kind, const char *json, struct issuer_settings *out)
+{
+    *out = (struct issuer_settings){.kind = kind};
+    json_auto_t *root = NULL;
+    TRY(json_read(ctx, bytes_z(json), &root));
+    TRY(json_get_str(ctx, root, "ca", false, &out->ca));
+    TRY(json_get_str(ctx, root, "directory_url", false, &out->directory_url));
+    TRY(json_get_str(ctx, root, "ca_roots_pem", false, &out->ca_roots_pem));
+    TRY(json_get_str(ctx, root, "acme_profile", false, &out->acme_profile));
+    TRY(json_get_str(ctx, root, "challenge_via", false, &out->challenge_via));
+    TRY(json_get_str(ctx, root, "webroot", false, &out->webroot));
+    TRY(json_get_str(ctx, root, "agent", false, &out->agent));
+    TRY(json_get_bool(ctx, root, "terms_agreed", false, &out->terms_agreed));
+    TRY(get_list(ctx, root, "contacts", &out->contacts));
+    return get_list(ctx, root, "networks", &out->networks);
+}
+
+static struct rc settings_check(struct ctx *ctx, const struct issuer_settings *s)
+{
+    if (str_equal(s->kind, "ca"))
+        return s->ca ? RC_OK : ctx_fail_field(ctx, "/ca", "say which CA of the signer issues; certwright ca list shows them");
+    if (!str_equal(s->kind, "acme"))
+        return ctx_fail_field(ctx, "/kind", "an issuer is of kind ca or acme");
+    if (!s->directory_url || !bytes_starts_with(bytes_z(s->directory_url), BYTES_LIT("https://")))
+        return ctx_fail_field(ctx, "/directory_url", "an ACME issuer needs the https:// URL of its directory");
+    if (!s->terms_agreed)
+        return ctx_fail_field(ctx, "/terms_agreed", "the CA's terms of service must be agreed to: add --agree-terms once you have read them");
+    if (s->challenge_via && str_equal(s->challenge_via, "webroot") && !s->webroot)
+        return ctx_fail_field(ctx, "/challenge/webroot", "challenges by webroot need the folder that is served");
+    return RC_OK;
+}
+
+struct issuer_change {
+    struct core *core;
+    const char *ref, *name, *team, *id;
+    const struct issuer_settings *s;
+    int64_t revision;
+};
+
+static struct bytes encoded(struct ctx *ctx, const struct issuer_settings *s)
+{
+    struct buf b;
+    buf_init_arena(&b, &ctx->arena, 1 << 18);
+    issuer_settings_encode(&b, s);
+    return buf_bytes(&b);
+}
+
+static struct rc issuer_add(struct ctx *ctx, struct txn *txn, void *arg)
+{
+    struct issuer_change *c = arg;
+    TRY(decide(ctx, c->core, txn, "issuer.create", c->team));
+    const struct q_issuer_add_in in = {.id = c->id,
+                                       .team_id = c->team,
+                                       .name = c->name,
+                                       .kind = c->s->kind,
+                                       .settings = arena_str(&ctx->arena, encoded(ctx, c->s)),
+                                       .now = ctx_now_s(ctx)};
+    struct rc rc = q_issuer_add(ctx, txn, &in);
+    if (rc.e == E_EXISTS)
+        return ctx_fail(ctx, E_EXISTS, "an issuer named %s is there already", c->name);
+    TRY(rc);
+    return audit_write(ctx, txn, "issuer.create", "issuer", c->id, c->team, encoded(ctx, c->s));
+}
+
+RC issuer_create(struct ctx *ctx, struct core *core, const char *name, const char *team, const struct issuer_settings *s, const char **id)
+{
+    TRY(settings_check(ctx, s));
+    struct issuer_change c = {.core = core,
+                              .name = name,
+                              .team = team ? team : access_scope(ctx),
+                              .id = id_new(&ctx->arena, clock_unix_ms(ctx->clock)),
+                              .s = s};
+    TRY(store_write(ctx, core->store, issuer_add, &c));
+    *id = c.id;
+    return RC_OK;
+}
+
+static struct rc issuer_find(struct ctx *ctx, struct txn *txn, const char *ref, struct q_issuer_get_row *out)
+{
+    bool found = false;
+    TRY(q_issuer_get(ctx, txn, ref, access_scope(ctx), out, &found));
+    return found ? RC_OK : ctx_fail(ctx, E_NOT_FOUND, "no issuer is named %s; certwright issuer list shows them", ref);
+}
+
+static struct rc issuer_set(struct ctx *ctx, struct txn *txn, void *arg)
+{
+    struct issuer_change *c = arg;
+    struct q_issuer_get_row row;
+    TRY(issuer_find(ctx, txn, c->ref, &row));
+    TRY(decide(ctx, c->core, txn, "issuer.update", row.team_id));
+    if (!str_equal(row.kind, c->s->kind))
+        return ctx_fail_field(ctx, "/kind", "the kind of an issuer cannot change; make another");
+    struct rc rc = q_issuer_update(ctx, txn, row.id, arena_str(&ctx->arena, encoded(ctx, c->s)), c->revision ? c->revision : row.revision,
+                                   ctx_now_s(ctx));
+    TRY(rc);
+    return audit_write(ctx, txn, "issuer.update", "issuer", row.id, row.team_id, encoded(ctx, c->s));
+}
+
+RC issuer_update(struct ctx *ctx, struct core *core, const char *ref, int64_t revision, const struct issuer_settings *s)
+{
+    TRY(settings_check(ctx, s));
+    struct issuer_change c = {.core = core, .ref = ref, .s = s, .revision = revision};
+    return store_write(ctx, core->store, issuer_set, &c);
+}
+
+static struct rc issuer_drop(struct ctx *ctx, struct txn *txn, void *arg)
+{
+    struct issuer_change *c = arg;
+    struct q_issuer_get_row row;
+    TRY(issuer_find(ctx, txn, c->ref, &row));
+    TRY(decide(ctx, c->core, txn, "issuer.delete", row.team_id));
+    struct q_issuer_used_row used;
+    bool found = false;
+    TRY(q_issuer_used(ctx, txn, row.id, &used, &found));
+    if (found)
+        return ctx_fail(ctx, E_IN_USE, "%s is the issuer of %s; give that another first", row.name, used.name);
+    TRY(q_issuer_remove(ctx, txn, row.id, ctx_now_s(ctx)));
+    return audit_write(ctx, txn, "issuer.delete", "issuer", row.id, row.team_id, (struct bytes){0});
+}
+
+RC issuer_remove(struct ctx *ctx, struct core *core, const char *ref)
+{
+    struct issuer_change c = {.core = core, .ref = ref};
+    return store_write(ctx, core->store, issuer_drop, &c);
+}
+
+struct issuer_read {
+    struct core *core;
+    const char *ref;
+    int64_t limit;
+    struct issuer_view *out;
+    size_t n;
+};
+
+static struct rc issuer_fill(struct ctx *ctx, const struct q_issuer_get_row *r, struct issuer_view *v)
+{
+    *v = (struct issuer_view){.id = r->id,
+                              .name = r->name,
+                              .team_id = r->team_id,
+                              .account_url = r->account_url,
+                              .last_error = r->last_error,
+                              .failures = r->failures,
+                              .retry_at = r->retry_at ? *r->retry_at : 0,
+                              .revision = r->revision,
+                              .created_at = r->created_at,
+                              .updated_at = r->updated_at};
+    return issuer_settings_decode(ctx, r->kind, r->settings, &v->settings);
+}
+
+static struct rc issuer_read_one(struct ctx *ctx, struct txn *txn, void *arg)
+{
+    struct issuer_read *r = arg;
+    TRY(decide(ctx, r->core, txn, "issuer.read", NULL));
+    struct q_issuer_get_row row;
+    TRY(issuer_find(ctx, txn, r->ref, &row));
+    return issuer_fill(ctx, &row, r->out);
+}
+
+RC issuer_show(struct ctx *ctx, struct core *core, const char *ref, struct issuer_view *out)
+{
+    struct issuer_read r = {.core = core, .ref = ref, .out = out};
+    return store_read(ctx, core->store, issuer_read_one, &r);
+}
+
+static struct rc issuer_read_page(struct ctx *ctx, struct txn *txn, void *arg)
+{
+    struct issuer_read *r = arg;
+    TRY(decide(ctx, r->core, txn, "issuer.read", NULL));
+    struct q_issuer_list_row *rows = NULL;
+    TRY(q_issuer_list(ctx, txn, access_scope(ctx), r->ref, r->limit, &rows, &r->n));
+    r->out = arena_array(&ctx->arena, r->n, sizeof *r->out);
+    for (size_t i = 0; i < r->n; i++) {
+        const struct q_issuer_list_row *s = &rows[i];
+        const struct q_issuer_get_row row = {s->id,         s->team_id,  s->name,     s->kind,       s->settings,  s->account_url,
+                                             s->failures,   s->last_error, s->retry_at, s->revision, s->created_at, s->updated_at};
+        TRY(issuer_fill(ctx, &row, &r->out[i]));
+    }
+    return RC_OK;
+}
+
+RC issuer_list(struct ctx *ctx, struct core *core, const char *after, int64_t limit, struct issuer_view **out, size_t *n)
+{
+    struct issuer_read r = {.core = core, .ref = after, .limit = limit};
+    TRY(store_read(ctx, core->store, issuer_read_page, &r));
+    *out = r.out;
+    *n = r.n;
+    return RC_OK;
+}
+
+RC issuer_for_job(struct ctx *ctx, struct txn *txn, const char *id, struct issuer_settings *settings, struct payload_issuer *out)
+{
+    struct q_issuer_by_id_row row;
+    TRY(q_issuer_by_id(ctx, txn, id, &row));
+    TRY(issuer_settings_decode(ctx, row.kind, row.settings, settings));
+    *out = (struct payload_issuer){.account = row.id,
+                                   .directory_url = settings->directory_url,
+                                   .ca_roots_pem = settings->ca_roots_pem,
+                                   .account_url = row.account_url,
+                                   .contacts = settings->contacts,
+                                   .networks = settings->networks,
+                                   .terms_agreed = settings->terms_agreed,
+                                   .acme_profile = settings->acme_profile};
+    return RC_OK;
+}
+
+RC issuer_agent(struct ctx *ctx, struct txn *txn, const struct issuer_settings *s, const char **agent)
+{
+    bool found = false;
+    if (s->agent) {
+        struct q_agent_get_row row;
+        TRY(q_agent_get(ctx, txn, s->agent, access_scope(ctx), &row, &found));
+        if (!found)
+            return ctx_fail(ctx, E_NOT_FOUND, "no agent is named %s", s->agent);
+        *agent = row.id;
+        return RC_OK;
+    }
+    struct q_agent_first_row first;
+    TRY(q_agent_first(ctx, txn, &first, &found));
+    if (!found)
+        return ctx_fail(ctx, E_CONFLICT, "no agent is there to talk to the CA; start one with: certwright run agent");
+    *agent = first.id;
+    return RC_OK;
+}
+
+/* Challenges answered by the service itself: by the first target of the managed certificate. */
+static struct rc via_target(struct ctx *ctx, struct txn *txn, const char *managed, struct json_out *j, const char **agent)
+{
+    struct q_managed_targets_row *targets = NULL;
+    size_t n = 0;
+    TRY(q_managed_targets(ctx, txn, managed, &targets, &n));
+    if (!n)
+        return ctx_fail(ctx, E_CONFLICT, "challenges are to be answered by the target, and there is none; name one with --to, or set the "
+                                         "issuer's challenge to listener or webroot");
+    struct q_target_by_id_row t;
+    TRY(q_target_by_id(ctx, txn, targets[0].target_id, &t));
+    json_put_str(j, "connector", t.connector);
+    json_put_raw(j, "parameters", bytes_z(t.parameters));
+    *agent = t.agent_id;
+    return RC_OK;
+}
+
+RC issuer_challenge_via(struct ctx *ctx, struct txn *txn, const struct issuer_settings *s, const char *managed, const char *attempt_agent,
+                        const char *identifier, const char **agent, const char **via)
+{
+    (void)identifier;
+    struct buf b;
+    buf_init_arena(&b, &ctx->arena, 1 << 16);
+    struct json_out j;
+    json_begin(&j, &b);
+    json_open_obj(&j, NULL);
+    *agent = attempt_agent;
+    if (s->agent)
+        TRY(issuer_agent(ctx, txn, s, agent));
+    const char *how = s->challenge_via ? s->challenge_via : "target";
+    if (str_equal(how, "target")) {
+        TRY(via_target(ctx, txn, managed, &j, agent));
+    } else {
+        json_put_str(&j, "connector", how);
+        json_open_obj(&j, "parameters");
+        if (str_equal(how, "webroot"))
+            json_put_str(&j, "webroot", s->webroot);
+        json_close(&j);
+    }
+    json_close(&j);
+    TRY(buf_status(&b));
+    *via = buf_z(&b);
+    return RC_OK;
+}
+
+RC issuer_roots(struct ctx *ctx, struct core *core, struct txn *txn, const char *issuer, const char **pem)
+{
+    (void)core;
+    struct q_issuer_by_id_row row;
+    TRY(q_issuer_by_id(ctx, txn, issuer, &row));
+    struct issuer_settings s;
+    TRY(issuer_settings_decode(ctx, row.kind, row.settings, &s));
+    *pem = s.ca_roots_pem ? s.ca_roots_pem : "";
+    return RC_OK;
+}
+
+struct thumbprint {
+    const char *issuer;
+    struct issuer_settings settings;
+};
+
+static struct rc thumbprint_read(struct ctx *ctx, struct txn *txn, void *arg)
+{
+    struct thumbprint *t = arg;
+    struct payload_issuer ignored;
+    return issuer_for_job(ctx, txn, t->issuer, &t->settings, &ignored);
+}
+
+RC issuer_thumbprint(struct ctx *ctx, struct core *core, const char *issuer, const char **out)
+{
+    struct thumbprint t = {.issuer = issuer};
+    TRY(store_read(ctx, core->store, thumbprint_read, &t));
+    /* Making the account key again gives the one that is there. */
+    const struct wire_signer_acme_account ask = {.account = issuer, .directory_url = t.settings.directory_url, .key_kind = "ec-p256"};
+    struct wire_signer_acme_key key;
+    TRY(wire_call_signer_acme_account(ctx, core->signer, &ask, &key));
+    *out = key.thumbprint;
+    return RC_OK;
+}
+
+RC issuer_revoke_job(struct ctx *ctx, struct core *core, struct txn *txn, const char *issuer, const char *managed, struct bytes der,
+                     struct bytes serial, int64_t reason)
+{
+    struct issuer_settings s;
+    struct payload_issuer p;
+    TRY(issuer_for_job(ctx, txn, issuer, &s, &p));
+    const bool own = str_equal(s.kind, "ca");
+    struct buf b;
+    buf_init_arena(&b, &ctx->arena, 1 << 18);
+    struct json_out j;
+    json_begin(&j, &b);
+    json_open_obj(&j, NULL);
+    json_put_int(&j, "reason", reason);
+    const char *agent = core->hub_agent;
+    if (own) {
+        json_put_str(&j, "ca", s.ca);
+        json_put_hex(&j, "serial", serial);
+    } else {
+        TRY(issuer_agent(ctx, txn, &s, &agent));
+        json_put_str(&j, "account", p.account);
+        if (p.account_url)
+            json_put_str(&j, "account_url", p.account_url);
+        json_put_str(&j, "directory_url", p.directory_url);
+        if (p.ca_roots_pem)
+            json_put_str(&j, "ca_roots_pem", p.ca_roots_pem);
+        put_list(&j, "granted_networks", &p.networks);
+        json_put_base64(&j, "certificate", der);
+    }
+    json_close(&j);
+    TRY(buf_status(&b));
+    return job_add(ctx, core, txn, own ? "revoke" : "acme_revoke", agent, arena_printf(&ctx->arena, "revoke:%s", managed), managed,
+                   buf_bytes(&b), 0);
+}

@@ -1,0 +1,167 @@
+#include "core/managed.h"
+
+#include "base/encode.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "core/access.h"
+#include "core/attempt.h"
+#include "core/audit.h"
+#include "core/deployment.h"
+#include "core/issuer.h"
+#include "core/job.h"
+
+RC managed_find(struct ctx *ctx, struct txn *txn, const char *ref, struct q_managed_get_row *out)
+{
+    bool found = false;
+    TRY(q_managed_get(ctx, txn, ref, access_scope(ctx), out, &found));
+    return found ? RC_OK : ctx_fail(ctx, E_NOT_FOUND, "no managed certificate is named %s; certwright cert list shows them", ref);
+}
+
+/* Whether each target has the current version, and what is on its way is that version. */
+static struct rc reconcile_targets(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_managed_by_id_row *m,
+                                   const char *reason)
+{
+    struct q_managed_targets_row *targets = NULL;
+    size_t n = 0;
+    TRY(q_managed_targets(ctx, txn, m->id, &targets, &n));
+    for (size_t i = 0; i < n; i++) {
+        struct q_placement_get_row placed;
+        bool any = false, on_its_way = false;
+        TRY(q_placement_get(ctx, txn, targets[i].target_id, &placed, &any));
+        if (any && placed.version == m->version && str_equal(placed.managed_id, m->id))
+            continue;
+        struct q_deployment_open_of_target_row *open = NULL;
+        size_t open_n = 0;
+        TRY(q_deployment_open_of_target(ctx, txn, targets[i].target_id, &open, &open_n));
+        for (size_t k = 0; k < open_n; k++)
+            on_its_way = on_its_way || (open[k].version == m->version && str_equal(open[k].managed_id, m->id));
+        if (on_its_way)
+            continue;
+        struct q_deployment_newest_row last;
+        bool before = false;
+        TRY(q_deployment_newest(ctx, txn, m->id, targets[i].target_id, &last, &before));
+        const int64_t tries = before && last.version == m->version && last.error_code ? last.tries + 1 : 0;
+        TRY(deployment_begin(ctx, core, txn, m, m->version, targets[i].target_id, reason, tries));
+    }
+    return RC_OK;
+}
+
+static struct rc needs_version(struct ctx *ctx, struct txn *txn, const struct q_managed_by_id_row *m, bool renew_now, bool *needs)
+{
+    *needs = true;
+    if (!m->version || renew_now)
+        return RC_OK;
+    struct q_version_get_row v;
+    bool found = false;
+    TRY(q_version_get(ctx, txn, m->id, m->version, &v, &found));
+    *needs = !found || v.revoked_at || !bytes_equal(v.wish_hash, m->wish_hash) || v.renew_at <= ctx_now_s(ctx);
+    return RC_OK;
+}
+
+RC managed_reconcile(struct ctx *ctx, struct core *core, struct txn *txn, const char *id, const char *reason, bool renew_now)
+{
+    struct q_managed_by_id_row m;
+    TRY(q_managed_by_id(ctx, txn, id, &m));
+    if (m.removed_at || m.paused_at)
+        return RC_OK;
+    struct q_attempt_open_row open;
+    bool under_way = false;
+    TRY(q_attempt_open(ctx, txn, id, &open, &under_way));
+    if (under_way && bytes_equal(open.wish_hash, m.wish_hash))
+        return RC_OK; /* what it leads to is what is wished */
+    bool needs = false;
+    TRY(needs_version(ctx, txn, &m, renew_now, &needs));
+    if (under_way)
+        TRY(attempt_cancel(ctx, core, txn, id, "the wish changed"));
+    if (needs)
+        return attempt_begin(ctx, core, txn, &m, reason);
+    return m.version ? reconcile_targets(ctx, core, txn, &m, reason) : RC_OK;
+}
+
+RC managed_note_failure(struct ctx *ctx, struct core *core, struct txn *txn, const char *id, enum err e, const char *why,
+                        int64_t retry_after_s)
+{
+    struct q_managed_by_id_row m;
+    TRY(q_managed_by_id(ctx, txn, id, &m));
+    const int64_t now = ctx_now_s(ctx);
+    const int64_t refusals = err_info(e)->retryable ? m.refusals : m.refusals + 1;
+    const struct q_managed_failed_in failed = {
+        .id = id, .refusals = refusals, .error_code = err_info(e)->name, .error = why, .now = now};
+    TRY(q_managed_failed(ctx, txn, &failed));
+    core_wake_after_commit(ctx, core, txn, "managed:", id);
+    TRY(audit_write(ctx, txn, "attempt.failed", "managed-certificate", id, m.team_id, (struct bytes){0}));
+    if (refusals < MANAGED_REFUSALS_MAX)
+        return timer_arm(ctx, txn, "retry", id, now + retry_delay_s(m.failures + 1, retry_after_s));
+    TRY(step_write(ctx, txn, id, NULL, NULL, "paused", "paused after %lld refusals; the last: %s", (long long)refusals, why));
+    return q_managed_pause(ctx, txn, id, arena_printf(&ctx->arena, "refused %lld times; the last: %s", (long long)refusals, why), now);
+}
+
+RC managed_note_success(struct ctx *ctx, struct core *core, struct txn *txn, const char *id)
+{
+    core_wake_after_commit(ctx, core, txn, "managed:", id);
+    struct q_deployment_open_of_managed_row *open = NULL;
+    size_t n = 0;
+    TRY(q_deployment_open_of_managed(ctx, txn, id, &open, &n));
+    if (n)
+        return RC_OK;
+    struct q_managed_by_id_row m;
+    TRY(q_managed_by_id(ctx, txn, id, &m));
+    struct q_managed_targets_row *targets = NULL;
+    size_t targets_n = 0;
+    TRY(q_managed_targets(ctx, txn, id, &targets, &targets_n));
+    for (size_t i = 0; i < targets_n; i++) {
+        struct q_placement_get_row placed;
+        bool any = false;
+        TRY(q_placement_get(ctx, txn, targets[i].target_id, &placed, &any));
+        if (!any || placed.version != m.version)
+            return RC_OK; /* one of them still waits to be tried again */
+    }
+    if (m.failures)
+        TRY(q_managed_succeeded(ctx, txn, id));
+    return step_write(ctx, txn, id, NULL, NULL, "done", targets_n ? "version %lld is served everywhere" : "version %lld is ready", (long long)m.version);
+}
+
+RC managed_renewal_window(struct ctx *ctx, struct core *core, struct txn *txn, const char *id, int64_t start, int64_t end,
+                          int64_t retry_after_s)
+{
+    struct q_managed_by_id_row m;
+    TRY(q_managed_by_id(ctx, txn, id, &m));
+    const int64_t now = ctx_now_s(ctx);
+    /* Six hours unless the CA says otherwise; never more often than every minute nor more seldom than daily (RFC 9773 section 4.3). */
+    const int64_t again = retry_after_s < 60 ? 6 * 3600 : retry_after_s > 86400 ? 86400 : retry_after_s;
+    if (m.removed_at || !m.version || end <= start)
+        return RC_OK;
+    TRY(timer_arm(ctx, txn, "ari", id, now + again));
+    struct q_version_get_row v;
+    bool found = false;
+    TRY(q_version_get(ctx, txn, id, m.version, &v, &found));
+    if (!found || (v.renew_at >= start && v.renew_at <= end))
+        return RC_OK;
+    int64_t at = start + (int64_t)random_below((uint64_t)(end - start));
+    if (at < now)
+        at = now;
+    TRY(q_version_renew_at(ctx, txn, id, m.version, at));
+    TRY(timer_arm(ctx, txn, "renew", id, at));
+    (void)core;
+    return RC_OK;
+}
+
+RC managed_renewal_ask(struct ctx *ctx, struct core *core, struct txn *txn, const char *id)
+{
+    struct q_managed_by_id_row m;
+    TRY(q_managed_by_id(ctx, txn, id, &m));
+    struct q_version_get_row v;
+    bool found = false;
+    if (!m.removed_at && m.version)
+        TRY(q_version_get(ctx, txn, id, m.version, &v, &found));
+    if (!found || !str_equal(v.issuer_kind, "acme"))
+        return RC_OK;
+    struct issuer_settings s;
+    struct payload_issuer i;
+    TRY(issuer_for_job(ctx, txn, v.issuer_id, &s, &i));
+    struct bytes payload;
+    TRY(payload_renewal_info(ctx, &i, v.der, &payload));
+    const char *agent = NULL;
+    TRY(issuer_agent(ctx, txn, &s, &agent));
+    return job_add(ctx, core, txn, "renewal_info", agent, arena_printf(&ctx->arena, "ari:%s", id), id, payload, 0);
+}

@@ -1,0 +1,90 @@
+/* Managed certificates: the wish that names always have a valid certificate. */
+#ifndef CORE_MANAGED_H
+#define CORE_MANAGED_H
+
+#include "api/types.h"
+#include "core/core.h"
+#include "core/wish.h"
+#include "store/queries.h"
+
+/* After this many refusals in a row (errors that trying again does not mend) it is paused with the reason. */
+#define MANAGED_REFUSALS_MAX 5
+
+/* managed_reconcile does what the wish needs and nothing else: an attempt where there is no version for it or renewal is due,
+ * deployments where a target does not have the current version.  Called after every change and by the timers. */
+RC managed_reconcile(struct ctx *ctx, struct core *core, struct txn *txn, const char *id, const char *reason, bool renew_now);
+
+/* managed_note_failure counts a failed attempt and sets when the next one is due, or pauses. */
+RC managed_note_failure(struct ctx *ctx, struct core *core, struct txn *txn, const char *id, enum err e, const char *why,
+                        int64_t retry_after_s);
+/* managed_note_success forgets failures once nothing is under way and everything is where it should be. */
+RC managed_note_success(struct ctx *ctx, struct core *core, struct txn *txn, const char *id);
+
+/* managed_renewal_window takes the window an issuer suggests (RFC 9773 section 4.2): a time in it, chosen at random, becomes the time of
+ * renewal; asked again after retry_after_s. */
+RC managed_renewal_window(struct ctx *ctx, struct core *core, struct txn *txn, const char *id, int64_t start, int64_t end,
+                          int64_t retry_after_s);
+
+/* managed_renewal_ask has an agent ask an ACME issuer for its window. */
+RC managed_renewal_ask(struct ctx *ctx, struct core *core, struct txn *txn, const char *id);
+
+/* --- what the API offers.  Each decides, changes, audits; `ref` is an id or a name. */
+
+/* A new managed certificate.  Targets are named by id, name, or connector ("nginx": the one target of that connector that answers to
+ * the first name).  E_EXISTS names the one that is there. */
+struct managed_input {
+    const char *name;        /* NULL: the first of the names */
+    const char *team;        /* NULL: the caller's */
+    struct wish wish;        /* usage and validity are filled from the profile */
+    bool has_revision;       /* update: If-Match */
+    int64_t revision;
+};
+RC managed_create(struct ctx *ctx, struct core *core, const struct managed_input *in, const char **id);
+/* managed_update replaces the wish.  E_CHANGED when the revision is no longer the one seen. */
+RC managed_update(struct ctx *ctx, struct core *core, const char *ref, const struct managed_input *in);
+RC managed_remove(struct ctx *ctx, struct core *core, const char *ref);
+RC managed_renew(struct ctx *ctx, struct core *core, const char *ref);     /* now, whatever the schedule */
+RC managed_retry(struct ctx *ctx, struct core *core, const char *ref);     /* now, without waiting for the backoff */
+RC managed_pause(struct ctx *ctx, struct core *core, const char *ref, const char *reason);
+RC managed_resume(struct ctx *ctx, struct core *core, const char *ref);
+/* managed_rollback makes an earlier version the current one again; 0: the one before. */
+RC managed_rollback(struct ctx *ctx, struct core *core, const char *ref, int64_t version);
+/* managed_revoke revokes a version (0: the current one) for an RFC 5280 reason; the current one is replaced. */
+RC managed_revoke(struct ctx *ctx, struct core *core, const char *ref, int64_t version, int64_t reason);
+
+/* A condition, derived, never stored. */
+struct condition {
+    const char *type;    /* served, untrusted, renewing, deploying, failing, late, paused */
+    bool status;
+    const char *reason;  /* a sentence */
+};
+
+/* Everything that is shown of one. */
+struct managed_view {
+    const char *id, *name, *team, *team_id;
+    struct wish wish;
+    const char *paused_reason, *error_code, *error;
+    int64_t paused_at, failures, failed_at, revision, created_at, updated_at;
+    int64_t version, not_before, not_after, renew_at, next_at; /* 0: none */
+    const char *issuer;
+    struct bytes fingerprint;
+    struct condition conditions[8];
+    size_t conditions_n;
+};
+RC managed_show(struct ctx *ctx, struct core *core, const char *ref, struct managed_view *out);
+/* managed_list gives those after `after` (an id, "" for the first page), at most `limit`. */
+RC managed_list(struct ctx *ctx, struct core *core, const char *after, int64_t limit, struct managed_view **out, size_t *n);
+/* managed_why answers in one sentence how it stands and what comes next, with the time. */
+RC managed_why(struct ctx *ctx, struct core *core, const char *ref, const char **out);
+/* managed_plan says what managed_create would do, step by step, and changes nothing. */
+struct plan_step {
+    const char *what, *detail;
+};
+RC managed_plan(struct ctx *ctx, struct core *core, const struct managed_input *in, struct plan_step **steps, size_t *n);
+/* managed_export gives the PEM of a version (0: the current one): leaf first, then the chain. */
+RC managed_export(struct ctx *ctx, struct core *core, const char *ref, int64_t version, const char **pem);
+
+/* --- for reading in one transaction (used by the above and by status.c) */
+RC managed_find(struct ctx *ctx, struct txn *txn, const char *ref, struct q_managed_get_row *out);
+
+#endif

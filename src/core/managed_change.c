@@ -1,0 +1,402 @@
+/* What people change: create, update, renew, retry, pause, roll back, revoke, remove. */
+#include "base/encode.h"
+#include "base/random.h"
+#include "core/access.h"
+#include "core/attempt.h"
+#include "core/audit.h"
+#include "core/deployment.h"
+#include "core/issuer.h"
+#include "core/job.h"
+#include "core/managed.h"
+#include "core/target.h"
+#include "pki/spki.h"
+
+struct change {
+    struct core *core;
+    const char *ref, *id, *reason;
+    const struct managed_input *in;
+    struct wish wish;
+    int64_t number, code;
+};
+
+/* Fills what the wish takes from its profile, and checks that the names it gives are there. */
+static struct rc wish_resolve(struct ctx *ctx, struct core *core, struct txn *txn, struct wish *w, struct str_list *issuer_ids,
+                              struct str_list *target_ids)
+{
+    TRY(wish_check(ctx, w));
+    if (!w->profile)
+        w->profile = "tls-server";
+    struct q_profile_get_row p;
+    bool found = false;
+    TRY(q_profile_get(ctx, txn, w->profile, access_scope(ctx), &p, &found));
+    if (!found)
+        return ctx_fail_field(ctx, "/profile", "no profile is named %s; certwright profile list shows them", w->profile);
+    struct profile_settings ps;
+    TRY(profile_settings_decode(ctx, p.settings, &ps));
+    w->profile = p.name;
+    w->usage = ps.usage;
+    w->validity_s = ps.validity_s;
+    if (!w->key_kind)
+        w->key_kind = ps.key_kinds.n ? ps.key_kinds.v[0] : "ec-p256";
+    if (key_kind_by_name(w->key_kind) == KEY_OTHER)
+        return ctx_fail_field(ctx, "/key_kind", "%s is no kind of key; ec-p256, ec-p384, rsa-2048, rsa-3072 and rsa-4096 are", w->key_kind);
+    if (ps.key_kinds.n && !str_list_has(&ps.key_kinds, w->key_kind))
+        return ctx_fail(ctx, E_POLICY, "profile %s does not allow %s keys", p.name, w->key_kind);
+    if (!w->common_name && ps.common_name && strlen(w->names.v[0]) <= 64)
+        w->common_name = w->names.v[0];
+    if (!w->issuers.n)
+        str_list_add(&ctx->arena, &w->issuers, "ca");
+    struct str_list issuer_names = {0}, target_names = {0};
+    for (size_t i = 0; i < w->issuers.n; i++) {
+        struct q_issuer_get_row row;
+        TRY(q_issuer_get(ctx, txn, w->issuers.v[i], access_scope(ctx), &row, &found));
+        if (!found)
+            return ctx_fail_field(ctx, arena_printf(&ctx->arena, "/issuers/%zu", i), "no issuer is named %s; certwright issuer list shows them",
+                                  w->issuers.v[i]);
+        str_list_add(&ctx->arena, issuer_ids, row.id);
+        str_list_add(&ctx->arena, &issuer_names, row.name);
+    }
+    w->issuers = issuer_names;
+    for (size_t i = 0; i < w->targets.n; i++) {
+        const char *id = NULL, *name = NULL;
+        struct rc rc = target_resolve(ctx, core, txn, w->targets.v[i], &w->names, &id, &name);
+        if (rc_failed(rc)) {
+            ctx->field = arena_printf(&ctx->arena, "/targets/%zu", i);
+            return rc;
+        }
+        if (!str_list_has(target_ids, id)) {
+            str_list_add(&ctx->arena, target_ids, id);
+            str_list_add(&ctx->arena, &target_names, name);
+        }
+    }
+    w->targets = target_names;
+    return RC_OK;
+}
+
+/* A target serves one managed certificate at a time. */
+static struct rc targets_free(struct ctx *ctx, struct txn *txn, const char *managed, const struct str_list *ids)
+{
+    for (size_t i = 0; i < ids->n; i++) {
+        struct q_target_managed_by_row *by = NULL;
+        size_t n = 0;
+        TRY(q_target_managed_by(ctx, txn, ids->v[i], 10, &by, &n));
+        for (size_t k = 0; k < n; k++)
+            if (!str_equal(by[k].id, managed))
+                return ctx_fail(ctx, E_IN_USE, "the target serves %s already; take it away there first, or add the name to that certificate",
+                                by[k].name);
+    }
+    return RC_OK;
+}
+
+static struct rc lists_keep(struct ctx *ctx, struct txn *txn, const char *id, const struct str_list *issuers, const struct str_list *targets)
+{
+    TRY(q_managed_issuers_clear(ctx, txn, id));
+    for (size_t i = 0; i < issuers->n; i++)
+        TRY(q_managed_issuer_add(ctx, txn, id, (int64_t)i, issuers->v[i]));
+    struct q_managed_targets_row *have = NULL;
+    size_t n = 0;
+    TRY(q_managed_targets(ctx, txn, id, &have, &n));
+    for (size_t i = 0; i < n; i++)
+        if (!str_list_has(targets, have[i].target_id)) {
+            TRY(q_managed_target_drop(ctx, txn, id, have[i].target_id));
+            TRY(q_placement_drop(ctx, txn, have[i].target_id));
+            TRY(q_observation_clear(ctx, txn, have[i].target_id));
+            TRY(timer_clear(ctx, txn, "verify", have[i].target_id));
+            TRY(timer_clear(ctx, txn, "redeploy", have[i].target_id));
+        }
+    for (size_t i = 0; i < targets->n; i++)
+        TRY(q_managed_target_add(ctx, txn, id, targets->v[i]));
+    return RC_OK;
+}
+
+static const char *wish_text(struct ctx *ctx, const struct wish *w)
+{
+    struct buf b;
+    buf_init_arena(&b, &ctx->arena, 1 << 18);
+    wish_encode(&b, w);
+    return buf_z(&b);
+}
+
+static struct rc create(struct ctx *ctx, struct txn *txn, void *arg)
+{
+    struct change *c = arg;
+    const char *team = c->in->team ? c->in->team : access_scope(ctx);
+    TRY(decide(ctx, c->core, txn, "managed-certificate.create", team));
+    struct wish w = c->wish;
+    struct str_list issuers = {0}, targets = {0};
+    TRY(wish_resolve(ctx, c->core, txn, &w, &issuers, &targets));
+    TRY(targets_free(ctx, txn, c->id, &targets));
+    const char *name = c->in->name ? c->in->name : w.names.v[0];
+    struct bytes hash;
+    TRY(wish_hash(ctx, &w, &hash));
+    const struct q_managed_add_in in = {.id = c->id,
+                                        .team_id = team,
+                                        .name = name,
+                                        .wish = wish_text(ctx, &w),
+                                        .wish_hash = hash,
+                                        .first_name = w.names.v[0],
+                                        .now = ctx_now_s(ctx)};
+    struct rc rc = q_managed_add(ctx, txn, &in);
+    if (rc.e == E_EXISTS)
+        return ctx_fail(ctx, E_EXISTS, "%s is managed already; see: certwright cert show %s", name, name);
+    TRY(rc);
+    TRY(lists_keep(ctx, txn, c->id, &issuers, &targets));
+    TRY(audit_write(ctx, txn, "managed-certificate.create", "managed-certificate", c->id, team, bytes_z(in.wish)));
+    TRY(step_write(ctx, txn, c->id, NULL, NULL, "added", "%s is managed from now on", name));
+    return managed_reconcile(ctx, c->core, txn, c->id, "new", false);
+}
+
+RC managed_create(struct ctx *ctx, struct core *core, const struct managed_input *in, const char **id)
+{
+    if (in->name && !str_is_name(bytes_z(in->name)))
+        return ctx_fail_field(ctx, "/name", "a name is 1 to 64 letters, digits, dots, hyphens and underscores");
+    struct change c = {.core = core, .in = in, .wish = in->wish, .id = id_new(&ctx->arena, clock_unix_ms(ctx->clock))};
+    TRY(store_write(ctx, core->store, create, &c));
+    *id = c.id;
+    return RC_OK;
+}
+
+static struct rc update(struct ctx *ctx, struct txn *txn, void *arg)
+{
+    struct change *c = arg;
+    struct q_managed_get_row row;
+    TRY(managed_find(ctx, txn, c->ref, &row));
+    TRY(decide(ctx, c->core, txn, "managed-certificate.update", row.team_id));
+    struct wish w = c->wish;
+    struct str_list issuers = {0}, targets = {0};
+    TRY(wish_resolve(ctx, c->core, txn, &w, &issuers, &targets));
+    TRY(targets_free(ctx, txn, row.id, &targets));
+    const char *text = wish_text(ctx, &w);
+    struct bytes hash;
+    TRY(wish_hash(ctx, &w, &hash));
+    if (c->in->has_revision && c->in->revision != row.revision)
+        return ctx_fail(ctx, E_CHANGED, "%s was changed meanwhile (revision %lld, not %lld); look at it again", row.name,
+                        (long long)row.revision, (long long)c->in->revision);
+    if (str_equal(text, row.wish))
+        return RC_OK; /* nothing changed does nothing */
+    const struct q_managed_update_in in = {.id = row.id,
+                                           .wish = text,
+                                           .wish_hash = hash,
+                                           .first_name = w.names.v[0],
+                                           .revision = row.revision,
+                                           .now = ctx_now_s(ctx)};
+    TRY(q_managed_update(ctx, txn, &in));
+    TRY(lists_keep(ctx, txn, row.id, &issuers, &targets));
+    TRY(audit_write(ctx, txn, "managed-certificate.update", "managed-certificate", row.id, row.team_id, bytes_z(text)));
+    return managed_reconcile(ctx, c->core, txn, row.id, "change", false);
+}
+
+RC managed_update(struct ctx *ctx, struct core *core, const char *ref, const struct managed_input *in)
+{
+    struct change c = {.core = core, .ref = ref, .in = in, .wish = in->wish};
+    return store_write(ctx, core->store, update, &c);
+}
+
+/* The frame of what is done to one managed certificate: find, decide, do, audit. */
+struct act {
+    struct core *core;
+    const char *ref, *action, *reason;
+    int64_t number, code;
+    struct rc (*act)(struct ctx *, struct txn *, struct act *, const struct q_managed_get_row *);
+};
+
+static struct rc act_run(struct ctx *ctx, struct txn *txn, void *arg)
+{
+    struct act *a = arg;
+    struct q_managed_get_row row;
+    TRY(managed_find(ctx, txn, a->ref, &row));
+    TRY(decide(ctx, a->core, txn, a->action, row.team_id));
+    TRY(a->act(ctx, txn, a, &row));
+    core_wake_after_commit(ctx, a->core, txn, "managed:", row.id);
+    return audit_write(ctx, txn, a->action, "managed-certificate", row.id, row.team_id, (struct bytes){0});
+}
+
+static struct rc act_do(struct ctx *ctx, struct core *core, struct act a)
+{
+    a.core = core;
+    return store_write(ctx, core->store, act_run, &a);
+}
+
+static struct rc remove_it(struct ctx *ctx, struct txn *txn, struct act *a, const struct q_managed_get_row *row)
+{
+    TRY(attempt_cancel(ctx, a->core, txn, row->id, "the managed certificate was removed"));
+    TRY(deployment_cancel_all(ctx, a->core, txn, row->id));
+    struct str_list none = {0};
+    TRY(lists_keep(ctx, txn, row->id, &none, &none));
+    static const char *const kinds[] = {"renew", "retry", "ari"};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        TRY(timer_clear(ctx, txn, kinds[i], row->id));
+    return q_managed_remove(ctx, txn, row->id, ctx_now_s(ctx));
+}
+
+RC managed_remove(struct ctx *ctx, struct core *core, const char *ref)
+{
+    return act_do(ctx, core, (struct act){.ref = ref, .action = "managed-certificate.delete", .act = remove_it});
+}
+
+static struct rc renew_it(struct ctx *ctx, struct txn *txn, struct act *a, const struct q_managed_get_row *row)
+{
+    if (row->paused_at)
+        return ctx_fail(ctx, E_PAUSED, "%s is paused (%s); resume it with: certwright cert resume %s", row->name, row->paused_reason, row->name);
+    return managed_reconcile(ctx, a->core, txn, row->id, "request", true);
+}
+
+RC managed_renew(struct ctx *ctx, struct core *core, const char *ref)
+{
+    return act_do(ctx, core, (struct act){.ref = ref, .action = "managed-certificate.renew", .act = renew_it});
+}
+
+static struct rc retry_it(struct ctx *ctx, struct txn *txn, struct act *a, const struct q_managed_get_row *row)
+{
+    if (row->paused_at)
+        TRY(q_managed_resume(ctx, txn, row->id, ctx_now_s(ctx)));
+    return managed_reconcile(ctx, a->core, txn, row->id, "retry", false);
+}
+
+RC managed_retry(struct ctx *ctx, struct core *core, const char *ref)
+{
+    return act_do(ctx, core, (struct act){.ref = ref, .action = "managed-certificate.renew", .act = retry_it});
+}
+
+static struct rc pause_it(struct ctx *ctx, struct txn *txn, struct act *a, const struct q_managed_get_row *row)
+{
+    TRY(attempt_cancel(ctx, a->core, txn, row->id, "paused"));
+    TRY(step_write(ctx, txn, row->id, NULL, NULL, "paused", "%s", a->reason));
+    return q_managed_pause(ctx, txn, row->id, a->reason, ctx_now_s(ctx));
+}
+
+RC managed_pause(struct ctx *ctx, struct core *core, const char *ref, const char *reason)
+{
+    const char *who = ctx->principal ? ctx->principal->name : "somebody";
+    return act_do(ctx, core,
+                  (struct act){.ref = ref,
+                               .action = "managed-certificate.pause",
+                               .reason = reason && *reason ? reason : arena_printf(&ctx->arena, "paused by %s", who),
+                               .act = pause_it});
+}
+
+static struct rc resume_it(struct ctx *ctx, struct txn *txn, struct act *a, const struct q_managed_get_row *row)
+{
+    if (!row->paused_at)
+        return RC_OK;
+    TRY(q_managed_resume(ctx, txn, row->id, ctx_now_s(ctx)));
+    TRY(step_write(ctx, txn, row->id, NULL, NULL, "resumed", "goes on"));
+    return managed_reconcile(ctx, a->core, txn, row->id, "retry", false);
+}
+
+RC managed_resume(struct ctx *ctx, struct core *core, const char *ref)
+{
+    return act_do(ctx, core, (struct act){.ref = ref, .action = "managed-certificate.pause", .act = resume_it});
+}
+
+static struct rc rollback_it(struct ctx *ctx, struct txn *txn, struct act *a, const struct q_managed_get_row *row)
+{
+    const int64_t to = a->number ? a->number : row->version - 1;
+    struct q_version_get_row v;
+    bool found = false;
+    if (to > 0)
+        TRY(q_version_get(ctx, txn, row->id, to, &v, &found));
+    if (!found)
+        return ctx_fail(ctx, E_NOT_FOUND, "%s has no version %lld to go back to", row->name, (long long)to);
+    const int64_t now = ctx_now_s(ctx);
+    if (v.revoked_at)
+        return ctx_fail(ctx, E_CONFLICT, "version %lld of %s is revoked", (long long)to, row->name);
+    if (v.not_after <= now)
+        return ctx_fail(ctx, E_CONFLICT, "version %lld of %s has expired", (long long)to, row->name);
+    TRY(attempt_cancel(ctx, a->core, txn, row->id, "rolled back by hand"));
+    TRY(q_managed_version_set(ctx, txn, row->id, to, now));
+    TRY(timer_arm(ctx, txn, "renew", row->id, v.renew_at));
+    TRY(step_write(ctx, txn, row->id, NULL, NULL, "rollback", "back to version %lld", (long long)to));
+    struct q_managed_by_id_row m;
+    TRY(q_managed_by_id(ctx, txn, row->id, &m));
+    TRY(deployments_begin(ctx, a->core, txn, &m, to, "rollback"));
+    /* A renewal that is due at once, or a wish that the old version does not meet, would undo what was just asked for. */
+    if (v.renew_at <= now || !bytes_equal(v.wish_hash, row->wish_hash))
+        TRY(q_managed_pause(ctx, txn, row->id, arena_printf(&ctx->arena, "rolled back to version %lld by hand", (long long)to), now));
+    return RC_OK;
+}
+
+RC managed_rollback(struct ctx *ctx, struct core *core, const char *ref, int64_t version)
+{
+    return act_do(ctx, core, (struct act){.ref = ref, .action = "managed-certificate.rollback", .number = version, .act = rollback_it});
+}
+
+/* Revocation: the row says so at once; the CA is told by a job that is tried until it has. */
+static struct rc revoke_it(struct ctx *ctx, struct txn *txn, struct act *a, const struct q_managed_get_row *row)
+{
+    const int64_t number = a->number ? a->number : row->version;
+    struct q_version_get_row v;
+    bool found = false;
+    TRY(q_version_get(ctx, txn, row->id, number, &v, &found));
+    if (!found)
+        return ctx_fail(ctx, E_NOT_FOUND, "%s has no version %lld", row->name, (long long)number);
+    if (v.revoked_at)
+        return RC_OK;
+    TRY(q_version_revoked(ctx, txn, row->id, number, a->code, ctx_now_s(ctx)));
+    TRY(issuer_revoke_job(ctx, a->core, txn, v.issuer_id, row->id, v.der, v.serial, a->code));
+    TRY(step_write(ctx, txn, row->id, NULL, NULL, "revoked", "version %lld is revoked (reason %lld)", (long long)number, (long long)a->code));
+    return number == row->version && !row->paused_at ? managed_reconcile(ctx, a->core, txn, row->id, "revoked", true) : RC_OK;
+}
+
+RC managed_revoke(struct ctx *ctx, struct core *core, const char *ref, int64_t version, int64_t reason)
+{
+    if (reason < 0 || reason > 10 || reason == 7 || reason == 8)
+        return ctx_fail_field(ctx, "/reason", "reasons of revocation are 0 to 6, 9 and 10 (RFC 5280 section 5.3.1)");
+    return act_do(ctx, core, (struct act){.ref = ref, .action = "certificate.revoke", .number = version, .code = reason, .act = revoke_it});
+}
+
+struct planning {
+    struct core *core;
+    const struct managed_input *in;
+    struct plan_step *steps;
+    size_t n;
+};
+
+static void plan_add(struct ctx *ctx, struct planning *p, const char *what, const char *detail)
+{
+    (void)ctx;
+    p->steps[p->n++] = (struct plan_step){what, detail};
+}
+
+static struct rc plan(struct ctx *ctx, struct txn *txn, void *arg)
+{
+    struct planning *p = arg;
+    TRY(decide(ctx, p->core, txn, "managed-certificate.create", NULL));
+    struct wish w = p->in->wish;
+    struct str_list issuers = {0}, targets = {0};
+    TRY(wish_resolve(ctx, p->core, txn, &w, &issuers, &targets));
+    TRY(targets_free(ctx, txn, "", &targets));
+    p->steps = arena_array(&ctx->arena, 8 + 8 * targets.n, sizeof *p->steps);
+    const char *agent = NULL;
+    for (size_t i = 0; i < targets.n && !agent; i++) {
+        struct q_target_by_id_row t;
+        TRY(q_target_by_id(ctx, txn, targets.v[i], &t));
+        agent = t.agent_id;
+    }
+    plan_add(ctx, p, "key", arena_printf(&ctx->arena, "make a key of kind %s where it will be served%s", w.key_kind, w.reuse_key ? " (or use the one there)" : ""));
+    plan_add(ctx, p, "issue",
+             arena_printf(&ctx->arena, "ask %s for %s%s", w.issuers.v[0], w.names.v[0],
+                          w.names.n > 1 ? arena_printf(&ctx->arena, " and %zu more name%s", w.names.n - 1, w.names.n == 2 ? "" : "s") : ""));
+    for (size_t i = 0; i < targets.n; i++) {
+        struct q_target_by_id_row t;
+        TRY(q_target_by_id(ctx, txn, targets.v[i], &t));
+        json_auto_t *parameters = NULL;
+        TRY(json_read(ctx, bytes_z(t.parameters), &parameters));
+        const char *key;
+        json_t *value;
+        json_object_foreach(parameters, key, value)
+            if (p->n < 6 + 8 * targets.n)
+                plan_add(ctx, p, "target", arena_printf(&ctx->arena, "%s: %s = %s", t.name, key, json_string_value(value)));
+        plan_add(ctx, p, "prove", arena_printf(&ctx->arena, "%s: install by connector %s, then a handshake on each of %s; else put back what was there", t.name, t.connector, t.endpoints));
+    }
+    return RC_OK;
+}
+
+RC managed_plan(struct ctx *ctx, struct core *core, const struct managed_input *in, struct plan_step **steps, size_t *n)
+{
+    struct planning p = {.core = core, .in = in};
+    TRY(store_read(ctx, core->store, plan, &p));
+    *steps = p.steps;
+    *n = p.n;
+    return RC_OK;
+}

@@ -1,0 +1,262 @@
+/* What is shown of managed certificates: conditions derived, one sentence of why. */
+#include "base/encode.h"
+#include "core/access.h"
+#include "core/managed.h"
+#include "pki/pem.h"
+
+static void condition_add(struct managed_view *v, const char *type, bool status, const char *reason)
+{
+    if (v->conditions_n < sizeof v->conditions / sizeof *v->conditions)
+        v->conditions[v->conditions_n++] = (struct condition){type, status, reason};
+}
+
+static const char *when(struct ctx *ctx, int64_t at)
+{
+    struct buf b;
+    buf_init_arena(&b, &ctx->arena, 64);
+    time_put_rfc3339(&b, at);
+    return buf_z(&b);
+}
+
+/* Whether the current version was seen at every endpoint. */
+static struct rc condition_served(struct ctx *ctx, struct txn *txn, struct managed_view *v)
+{
+    struct q_observation_of_managed_row *seen = NULL;
+    struct q_managed_targets_row *targets = NULL;
+    size_t n = 0, targets_n = 0, good = 0;
+    TRY(q_observation_of_managed(ctx, txn, v->id, &seen, &n));
+    TRY(q_managed_targets(ctx, txn, v->id, &targets, &targets_n));
+    const char *bad = NULL, *untrusted = NULL;
+    for (size_t i = 0; i < n; i++) {
+        const bool ours = seen[i].fingerprint.n && bytes_equal(seen[i].fingerprint, v->fingerprint);
+        const bool fine = str_equal(seen[i].verdict, "served") || str_equal(seen[i].verdict, "installed");
+        if (fine && ours)
+            good++;
+        else if (str_equal(seen[i].verdict, "untrusted") && !untrusted)
+            untrusted = arena_printf(&ctx->arena, "%s serves it at %s:%lld, but clients do not trust it: %s", seen[i].target, seen[i].address,
+                                     (long long)seen[i].port, seen[i].detail);
+        else if (!bad)
+            bad = arena_printf(&ctx->arena, "%s at %s:%lld: %s%s%s", seen[i].target, seen[i].address, (long long)seen[i].port,
+                               fine ? "an earlier version is served" : seen[i].verdict, *seen[i].detail ? ": " : "", seen[i].detail);
+    }
+    if (!targets_n)
+        return RC_OK;
+    if (untrusted)
+        condition_add(v, "untrusted", true, untrusted);
+    const bool all = n > 0 && good == n;
+    condition_add(v, "served", all,
+                  bad   ? bad
+                  : all ? arena_printf(&ctx->arena, "version %lld is served at %zu of %zu endpoints", (long long)v->version, good, n)
+                  : n   ? "not proved everywhere"
+                        : "not installed yet");
+    return RC_OK;
+}
+
+static struct rc conditions(struct ctx *ctx, struct txn *txn, struct managed_view *v)
+{
+    TRY(condition_served(ctx, txn, v));
+    struct q_attempt_open_row open;
+    bool under_way = false;
+    TRY(q_attempt_open(ctx, txn, v->id, &open, &under_way));
+    if (under_way)
+        condition_add(v, "renewing", true, arena_printf(&ctx->arena, "attempt %lld (%s) is at: %s", (long long)open.number, open.reason, open.state));
+    struct q_deployment_open_of_managed_row *deploying = NULL;
+    size_t n = 0;
+    TRY(q_deployment_open_of_managed(ctx, txn, v->id, &deploying, &n));
+    if (n)
+        condition_add(v, "deploying", true, arena_printf(&ctx->arena, "version %lld is on its way to %s", (long long)deploying[0].version, deploying[0].target));
+    if (v->failures)
+        condition_add(v, "failing", true, v->error);
+    if (v->paused_reason)
+        condition_add(v, "paused", true, v->paused_reason);
+    if (v->version && !under_way && v->renew_at + (v->not_after - v->not_before) / 20 < ctx_now_s(ctx))
+        condition_add(v, "late", true, arena_printf(&ctx->arena, "should have been renewed at %s", when(ctx, v->renew_at)));
+    return RC_OK;
+}
+
+/* The earliest time at which something will be done for it. */
+static struct rc next_time(struct ctx *ctx, struct txn *txn, struct managed_view *v)
+{
+    static const char *const kinds[] = {"retry", "renew"};
+    struct q_timer_get_row t;
+    bool found = false;
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        TRY(q_timer_get(ctx, txn, kinds[i], v->id, &t, &found));
+        if (found && (!v->next_at || t.due_at < v->next_at))
+            v->next_at = t.due_at;
+    }
+    struct q_managed_targets_row *targets = NULL;
+    size_t n = 0;
+    TRY(q_managed_targets(ctx, txn, v->id, &targets, &n));
+    for (size_t i = 0; i < n && i < 50; i++) {
+        TRY(q_timer_get(ctx, txn, "redeploy", targets[i].target_id, &t, &found));
+        if (found && (!v->next_at || t.due_at < v->next_at))
+            v->next_at = t.due_at;
+    }
+    return RC_OK;
+}
+
+static struct rc fill(struct ctx *ctx, struct txn *txn, const struct q_managed_get_row *r, struct managed_view *v)
+{
+    *v = (struct managed_view){.id = r->id,
+                               .name = r->name,
+                               .team_id = r->team_id,
+                               .paused_reason = r->paused_reason,
+                               .error_code = r->error_code,
+                               .error = r->error,
+                               .paused_at = r->paused_at ? *r->paused_at : 0,
+                               .failures = r->failures,
+                               .failed_at = r->failed_at ? *r->failed_at : 0,
+                               .revision = r->revision,
+                               .created_at = r->created_at,
+                               .updated_at = r->updated_at,
+                               .version = r->version};
+    TRY(wish_decode(ctx, r->wish, &v->wish));
+    struct q_team_name_row team;
+    TRY(q_team_name(ctx, txn, r->team_id, &team));
+    v->team = team.name;
+    if (r->version) {
+        struct q_version_get_row ver;
+        bool found = false;
+        TRY(q_version_get(ctx, txn, r->id, r->version, &ver, &found));
+        if (found) {
+            v->fingerprint = ver.fingerprint;
+            v->not_before = ver.not_before;
+            v->not_after = ver.not_after;
+            v->renew_at = ver.renew_at;
+            v->issuer = ver.issuer;
+        }
+    }
+    TRY(next_time(ctx, txn, v));
+    return conditions(ctx, txn, v);
+}
+
+struct reading {
+    struct core *core;
+    const char *ref;
+    int64_t limit, version;
+    struct managed_view *out;
+    size_t n;
+    const char *text;
+};
+
+static struct rc show(struct ctx *ctx, struct txn *txn, void *arg)
+{
+    struct reading *r = arg;
+    TRY(decide(ctx, r->core, txn, "managed-certificate.read", NULL));
+    struct q_managed_get_row row;
+    TRY(managed_find(ctx, txn, r->ref, &row));
+    return fill(ctx, txn, &row, r->out);
+}
+
+RC managed_show(struct ctx *ctx, struct core *core, const char *ref, struct managed_view *out)
+{
+    struct reading r = {.core = core, .ref = ref, .out = out};
+    return store_read(ctx, core->store, show, &r);
+}
+
+static struct rc list(struct ctx *ctx, struct txn *txn, void *arg)
+{
+    struct reading *r = arg;
+    TRY(decide(ctx, r->core, txn, "managed-certificate.read", NULL));
+    struct q_managed_list_row *rows = NULL;
+    TRY(q_managed_list(ctx, txn, access_scope(ctx), r->ref, r->limit, &rows, &r->n));
+    r->out = arena_array(&ctx->arena, r->n, sizeof *r->out);
+    for (size_t i = 0; i < r->n; i++) {
+        const struct q_managed_list_row *s = &rows[i];
+        const struct q_managed_get_row row = {.id = s->id,
+                                              .team_id = s->team_id,
+                                              .name = s->name,
+                                              .wish = s->wish,
+                                              .wish_hash = s->wish_hash,
+                                              .paused_reason = s->paused_reason,
+                                              .paused_at = s->paused_at,
+                                              .failures = s->failures,
+                                              .refusals = s->refusals,
+                                              .error_code = s->error_code,
+                                              .error = s->error,
+                                              .failed_at = s->failed_at,
+                                              .version = s->version,
+                                              .attempts = s->attempts,
+                                              .revision = s->revision,
+                                              .created_at = s->created_at,
+                                              .updated_at = s->updated_at};
+        TRY(fill(ctx, txn, &row, &r->out[i]));
+    }
+    return RC_OK;
+}
+
+RC managed_list(struct ctx *ctx, struct core *core, const char *after, int64_t limit, struct managed_view **out, size_t *n)
+{
+    struct reading r = {.core = core, .ref = after, .limit = limit};
+    TRY(store_read(ctx, core->store, list, &r));
+    *out = r.out;
+    *n = r.n;
+    return RC_OK;
+}
+
+static const struct condition *condition_of(const struct managed_view *v, const char *type)
+{
+    for (size_t i = 0; i < v->conditions_n; i++)
+        if (str_equal(v->conditions[i].type, type))
+            return &v->conditions[i];
+    return NULL;
+}
+
+RC managed_why(struct ctx *ctx, struct core *core, const char *ref, const char **out)
+{
+    struct managed_view v;
+    TRY(managed_show(ctx, core, ref, &v));
+    const struct condition *served = condition_of(&v, "served"), *busy = condition_of(&v, "renewing"), *late = condition_of(&v, "late");
+    if (!busy)
+        busy = condition_of(&v, "deploying");
+    const char *now = !v.version         ? "has no certificate yet"
+                      : served && served->status ? arena_printf(&ctx->arena, "is served (version %lld, until %s)", (long long)v.version, when(ctx, v.not_after))
+                      : served           ? arena_printf(&ctx->arena, "is not served as it should be (%s)", served->reason)
+                                         : arena_printf(&ctx->arena, "is issued (version %lld, until %s) and deployed nowhere", (long long)v.version, when(ctx, v.not_after));
+    const char *cause = "", *next = "";
+    if (v.paused_reason)
+        cause = arena_printf(&ctx->arena, "; paused: %s", v.paused_reason);
+    else if (v.failures && v.error)
+        cause = arena_printf(&ctx->arena, "; failed %lld time%s: %s", (long long)v.failures, v.failures == 1 ? "" : "s", v.error);
+    else if (late)
+        cause = arena_printf(&ctx->arena, "; late: %s", late->reason);
+    if (busy)
+        next = arena_printf(&ctx->arena, "; now: %s", busy->reason);
+    else if (v.paused_reason)
+        next = arena_printf(&ctx->arena, "; goes on after: certwright cert resume %s", v.name);
+    else if (v.next_at)
+        next = arena_printf(&ctx->arena, v.failures ? "; next try %s" : "; next renewal %s", when(ctx, v.next_at));
+    *out = arena_printf(&ctx->arena, "%s %s%s%s.", v.name, now, cause, next);
+    return RC_OK;
+}
+
+static struct rc export(struct ctx *ctx, struct txn *txn, void *arg)
+{
+    struct reading *r = arg;
+    TRY(decide(ctx, r->core, txn, "certificate.export", NULL));
+    struct q_managed_get_row row;
+    TRY(managed_find(ctx, txn, r->ref, &row));
+    struct q_version_get_row v;
+    bool found = false;
+    TRY(q_version_get(ctx, txn, row.id, r->version ? r->version : row.version, &v, &found));
+    if (!found)
+        return ctx_fail(ctx, E_NOT_FOUND, "%s has no certificate yet", row.name);
+    struct q_chain_get_row chain;
+    TRY(q_chain_get(ctx, txn, v.chain_sha256, &chain));
+    struct buf b;
+    buf_init_arena(&b, &ctx->arena, 1 << 20);
+    pem_put(&b, "CERTIFICATE", v.der);
+    buf_put_z(&b, chain.pem);
+    TRY(buf_status(&b));
+    r->text = buf_z(&b);
+    return RC_OK;
+}
+
+RC managed_export(struct ctx *ctx, struct core *core, const char *ref, int64_t version, const char **pem)
+{
+    struct reading r = {.core = core, .ref = ref, .version = version};
+    TRY(store_read(ctx, core->store, export, &r));
+    *pem = r.text;
+    return RC_OK;
+}

@@ -1,0 +1,26 @@
+/* What jobs carry: the JSON of each kind, as openapi/certwright.yaml describes it. */
+#ifndef CORE_PAYLOAD_H
+#define CORE_PAYLOAD_H
+
+#include "core/wish.h"
+#include "store/queries.h"
+
+struct payload_issuer {
+    const char *account, *directory_url, *ca_roots_pem, *account_url;
+    struct str_list contacts, networks;
+    bool terms_agreed;
+    const char *acme_profile;
+};
+
+RC payload_key(struct ctx *ctx, const char *managed, const char *attempt, const struct wish *w, struct bytes *out);
+RC payload_order(struct ctx *ctx, const struct q_attempt_by_id_row *a, const struct wish *w, const struct payload_issuer *i, bool finish,
+                 const struct q_challenge_list_row *challenges, size_t n, struct bytes *out);
+RC payload_challenge(struct ctx *ctx, const char *attempt, const struct q_challenge_list_row *c, struct bytes *out);
+RC payload_deploy(struct ctx *ctx, const char *deployment, const struct q_target_by_id_row *t, const char *attempt,
+                  const struct q_version_get_row *v, const char *chain_pem, const char *roots_pem, const struct wish *w,
+                  struct bytes previous, struct bytes *out);
+RC payload_verify(struct ctx *ctx, const struct q_target_by_id_row *t, const struct wish *w, struct bytes fingerprint,
+                  const char *roots_pem, struct bytes *out);
+RC payload_renewal_info(struct ctx *ctx, const struct payload_issuer *i, struct bytes certificate, struct bytes *out);
+
+#endif

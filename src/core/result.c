@@ -1,0 +1,446 @@
+#include "core/result.h"
+
+#include "base/encode.h"
+#include "base/log.h"
+#include "core/audit.h"
+#include "core/issuer.h"
+#include "core/job.h"
+#include "core/managed.h"
+#include "core/payload.h"
+#include "core/target.h"
+#include "pki/cert.h"
+#include "pki/csr.h"
+#include "pki/pem.h"
+#include "pki/weak.h"
+
+/* An order that fails in a way that may pass is tried again within its attempt this often. */
+#define ORDER_TRIES 5
+/* A CA that asks to wait longer than this ends the attempt; the next one comes after the wait. */
+#define ORDER_WAIT_MAX_S 600
+
+/* --- checking, outside the transaction */
+
+static struct rc check_key(struct ctx *ctx, struct core *core, struct checked_result *r)
+{
+    (void)core;
+    const struct api_job_key_done *done = r->raw->key;
+    if (!done)
+        return ctx_fail(ctx, E_BAD_ANSWER, "the agent made no request for the key");
+    struct csr csr;
+    TRY(csr_parse(ctx, done->csr, &csr));
+    struct wish w;
+    TRY(wish_decode(ctx, r->attempt.wish, &w));
+    struct name_list asked = {0};
+    TRY(name_list_parse(ctx, w.names.v, w.names.n, &asked));
+    if (!name_list_same(&asked, &csr.names))
+        return ctx_fail(ctx, E_BAD_CSR, "the agent's request is for other names than those of the attempt");
+    if (!str_equal(key_kind_name(csr.spki.key_kind), w.key_kind))
+        return ctx_fail(ctx, E_BAD_CSR, "the agent's key is %s, not %s", key_kind_name(csr.spki.key_kind), w.key_kind);
+    r->csr = done->csr;
+    r->spki_sha256 = arena_bytes(&ctx->arena, bytes_of(csr.spki_sha256, SHA256_LEN));
+    return RC_OK;
+}
+
+static struct rc check_chain_pem(struct ctx *ctx, struct checked_result *r, const char *pem)
+{
+    struct cert_chain chain;
+    TRY(cert_chain_parse_pem(ctx, bytes_z(pem), 10, &chain));
+    struct wish w;
+    TRY(wish_decode(ctx, r->attempt.wish, &w));
+    struct buf above;
+    buf_init_arena(&above, &ctx->arena, 1 << 18);
+    for (size_t i = 1; i < chain.n; i++)
+        pem_put(&above, "CERTIFICATE", chain.v[i].der);
+    TRY(buf_status(&above));
+    return issued_chain_check(ctx, &r->attempt, &w, chain.v[0].der, buf_z(&above), &r->issued);
+}
+
+static struct rc thumbprint_of(struct ctx *ctx, struct core *core, const char *issuer, const char **out);
+
+static struct rc check_order(struct ctx *ctx, struct core *core, struct checked_result *r)
+{
+    const struct api_job_order_done *done = r->raw->order;
+    if (!done)
+        return ctx_fail(ctx, E_BAD_ANSWER, "the agent did not say how the order stands");
+    if (str_equal(r->attempt.state, "finalize")) {
+        if (!done->chain_pem)
+            return ctx_fail(ctx, E_BAD_ANSWER, "the agent brought no certificate");
+        return check_chain_pem(ctx, r, done->chain_pem);
+    }
+    const char *thumbprint = NULL;
+    if (done->challenges.n)
+        TRY(thumbprint_of(ctx, core, r->attempt.issuer_id, &thumbprint));
+    r->challenges = arena_array(&ctx->arena, done->challenges.n, sizeof *r->challenges);
+    for (size_t i = 0; i < done->challenges.n; i++) {
+        const struct api_job_challenge *c = &done->challenges.v[i];
+        struct bytes ignored;
+        if (!c->token || !*c->token || !get_base64url(&ctx->arena, bytes_z(c->token), &ignored))
+            return ctx_fail(ctx, E_BAD_ANSWER, "the CA's challenge for %s has a token that is not base64url", c->identifier);
+        r->challenges[r->challenges_n++] =
+            (struct order_challenge){.url = c->url,
+                                     .authorization_url = c->authorization_url,
+                                     .identifier = c->identifier,
+                                     .token = c->token,
+                                     .key_authorization = arena_printf(&ctx->arena, "%s.%s", c->token, thumbprint)};
+    }
+    return RC_OK;
+}
+
+/* Which challenge of the attempt a present or clean job was for. */
+static struct rc check_challenge(struct ctx *ctx, struct core *core, struct checked_result *r)
+{
+    (void)core;
+    json_auto_t *root = NULL;
+    TRY(json_read(ctx, bytes_z(r->job.payload), &root));
+    return json_get_str(ctx, root, "url", true, &r->challenge_url);
+}
+
+static struct rc check_served(struct ctx *ctx, const struct api_job_served *v, size_t n, struct checked_result *r)
+{
+    r->seen = arena_array(&ctx->arena, n, sizeof *r->seen);
+    for (size_t i = 0; i < n; i++)
+        r->seen[r->seen_n++] = (struct seen){.address = v[i].address,
+                                             .port = v[i].port,
+                                             .name = v[i].name,
+                                             .verdict = v[i].verdict,
+                                             .detail = v[i].detail,
+                                             .fingerprint = v[i].fingerprint};
+    return RC_OK;
+}
+
+static struct rc check_deploy(struct ctx *ctx, struct core *core, struct checked_result *r)
+{
+    (void)core;
+    const struct api_job_deploy_done *done = r->raw->deploy;
+    return done ? check_served(ctx, done->served.v, done->served.n, r) : RC_OK;
+}
+
+static struct rc check_verify(struct ctx *ctx, struct core *core, struct checked_result *r)
+{
+    (void)core;
+    const struct api_job_verify_done *done = r->raw->verify;
+    return done ? check_served(ctx, done->served.v, done->served.n, r) : RC_OK;
+}
+
+/* --- applying, inside the transaction */
+
+static struct rc steps_keep(struct ctx *ctx, struct txn *txn, const char *managed, const char *attempt, const char *deployment,
+                            const struct api_job_result *raw)
+{
+    for (size_t i = 0; raw && i < raw->steps.n; i++)
+        TRY(step_write_at(ctx, txn, managed, attempt, deployment, raw->steps.v[i].at_ms, raw->steps.v[i].step,
+                          raw->steps.v[i].text ? raw->steps.v[i].text : ""));
+    return RC_OK;
+}
+
+static struct rc apply_key(struct ctx *ctx, struct core *core, struct txn *txn, const struct checked_result *r)
+{
+    TRY(steps_keep(ctx, txn, r->attempt.managed_id, r->attempt.id, NULL, r->raw));
+    if (!r->ok)
+        return attempt_failed(ctx, core, txn, &r->attempt, r->e, r->why, r->retry_after_s);
+    return attempt_key_made(ctx, core, txn, &r->attempt, r->csr, r->spki_sha256);
+}
+
+static struct rc apply_own(struct ctx *ctx, struct core *core, struct txn *txn, const struct checked_result *r)
+{
+    if (!r->ok)
+        return attempt_failed(ctx, core, txn, &r->attempt, r->e, r->why, r->retry_after_s);
+    return str_equal(r->job.kind, "sign") ? attempt_issued(ctx, core, txn, &r->attempt, &r->issued)
+                                          : attempt_pinned(ctx, core, txn, &r->attempt);
+}
+
+static struct rc apply_order(struct ctx *ctx, struct core *core, struct txn *txn, const struct checked_result *r)
+{
+    TRY(steps_keep(ctx, txn, r->attempt.managed_id, r->attempt.id, NULL, r->raw));
+    if (!r->ok)
+        return attempt_failed(ctx, core, txn, &r->attempt, r->e, r->why, r->retry_after_s);
+    const struct api_job_order_done *done = r->raw->order;
+    if (str_equal(r->attempt.state, "finalize"))
+        return attempt_issued(ctx, core, txn, &r->attempt, &r->issued);
+    return attempt_ordered(ctx, core, txn, &r->attempt, done->account_url, done->order_url, done->finalize_url, r->challenges,
+                           r->challenges_n);
+}
+
+static struct rc apply_present(struct ctx *ctx, struct core *core, struct txn *txn, const struct checked_result *r)
+{
+    TRY(steps_keep(ctx, txn, r->attempt.managed_id, r->attempt.id, NULL, r->raw));
+    if (!str_equal(r->attempt.state, "present")) /* the attempt ended meanwhile; `clean` follows in the lane */
+        return RC_OK;
+    if (!r->ok)
+        return attempt_failed(ctx, core, txn, &r->attempt, r->e, r->why, r->retry_after_s);
+    return attempt_presented(ctx, core, txn, &r->attempt, r->challenge_url);
+}
+
+static struct rc apply_clean(struct ctx *ctx, struct core *core, struct txn *txn, const struct checked_result *r)
+{
+    if (!r->ok)
+        return step_write(ctx, txn, r->attempt.managed_id, r->attempt.id, NULL, "leftover", "a challenge answer could not be taken away: %s",
+                          r->why);
+    return attempt_cleaned(ctx, core, txn, &r->attempt, r->challenge_url);
+}
+
+static struct rc apply_deploy(struct ctx *ctx, struct core *core, struct txn *txn, const struct checked_result *r)
+{
+    struct q_deployment_by_id_row d;
+    TRY(q_deployment_by_id(ctx, txn, r->job.ref, &d));
+    TRY(steps_keep(ctx, txn, d.managed_id, NULL, d.id, r->raw));
+    const struct deploy_outcome o = {.ok = r->ok,
+                                     .rolled_back = r->raw && r->raw->deploy && r->raw->deploy->rolled_back,
+                                     .e = r->e,
+                                     .why = r->why,
+                                     .retry_after_s = r->retry_after_s,
+                                     .seen = r->seen,
+                                     .seen_n = r->seen_n};
+    return deployment_ended(ctx, core, txn, d.id, &o);
+}
+
+static struct rc apply_verify(struct ctx *ctx, struct core *core, struct txn *txn, const struct checked_result *r)
+{
+    if (!r->ok)
+        return timer_arm(ctx, txn, "verify", r->job.ref, ctx_now_s(ctx) + retry_delay_s(3, r->retry_after_s));
+    return target_verified(ctx, core, txn, r->job.ref, r->seen, r->seen_n);
+}
+
+static const char *parameters_json(struct ctx *ctx, const struct api_parameters *p)
+{
+    struct buf b;
+    buf_init_arena(&b, &ctx->arena, 1 << 16);
+    struct json_out j;
+    json_begin(&j, &b);
+    api_parameters_encode(&j, NULL, p);
+    return rc_ok(buf_status(&b)) ? buf_z(&b) : "{}";
+}
+
+static struct rc apply_discover(struct ctx *ctx, struct core *core, struct txn *txn, const struct checked_result *r)
+{
+    if (!r->ok || !r->raw->discover)
+        return RC_OK;
+    const struct api_job_discover_done *done = r->raw->discover;
+    struct target_input *found = arena_array(&ctx->arena, done->targets.n, sizeof *found);
+    for (size_t i = 0; i < done->targets.n; i++) {
+        const struct api_job_found *f = &done->targets.v[i];
+        struct buf endpoints, names;
+        buf_init_arena(&endpoints, &ctx->arena, 1 << 16);
+        buf_init_arena(&names, &ctx->arena, 1 << 16);
+        struct json_out j;
+        json_begin(&j, &endpoints);
+        json_open_list(&j, NULL);
+        for (size_t k = 0; k < f->endpoints.n; k++)
+            api_job_endpoint_encode(&j, NULL, &f->endpoints.v[k]);
+        json_close(&j);
+        json_begin(&j, &names);
+        json_open_list(&j, NULL);
+        for (size_t k = 0; k < f->names.n; k++)
+            json_put_str(&j, NULL, f->names.v[k]);
+        json_close(&j);
+        TRY(buf_status(&endpoints));
+        TRY(buf_status(&names));
+        found[i] = (struct target_input){.name = f->name,
+                                         .connector = f->connector,
+                                         .parameters = parameters_json(ctx, &f->parameters),
+                                         .endpoints = buf_z(&endpoints),
+                                         .names = buf_z(&names),
+                                         .description = f->description ? f->description : "",
+                                         .found = true};
+    }
+    return target_found(ctx, core, txn, r->job.agent_id, found, done->targets.n);
+}
+
+static struct rc apply_renewal_info(struct ctx *ctx, struct core *core, struct txn *txn, const struct checked_result *r)
+{
+    if (!r->ok || !r->raw->renewal_info)
+        return timer_arm(ctx, txn, "ari", r->job.ref, ctx_now_s(ctx) + retry_delay_s(8, r->retry_after_s));
+    const struct api_job_renewal_info_done *done = r->raw->renewal_info;
+    return managed_renewal_window(ctx, core, txn, r->job.ref, done->start, done->end, done->retry_after_s);
+}
+
+static struct rc apply_nothing(struct ctx *ctx, struct core *core, struct txn *txn, const struct checked_result *r)
+{
+    (void)core;
+    (void)txn;
+    if (!r->ok)
+        log_event(LOG_WARN_, "job_failed", "kind", r->job.kind, "job", r->job.id, "why", r->why, NULL);
+    (void)ctx;
+    return RC_OK;
+}
+
+static struct rc check_nothing(struct ctx *ctx, struct core *core, struct checked_result *r)
+{
+    (void)ctx;
+    (void)core;
+    (void)r;
+    return RC_OK;
+}
+
+/* Every kind of job: whether it is an attempt's, how often it is tried again where the failure may pass, what its end means. */
+static const struct job_kind {
+    const char *kind;
+    bool of_attempt;
+    int tries;
+    struct rc (*check)(struct ctx *, struct core *, struct checked_result *);
+    struct rc (*apply)(struct ctx *, struct core *, struct txn *, const struct checked_result *);
+} kinds[] = {
+    {"key", true, 3, check_key, apply_key},
+    {"sign", true, ORDER_TRIES, check_nothing, apply_own},
+    {"pin", true, ORDER_TRIES, check_nothing, apply_own},
+    {"order", true, ORDER_TRIES, check_order, apply_order},
+    {"present", true, 2, check_challenge, apply_present},
+    {"clean", true, 10, check_challenge, apply_clean},
+    {"deploy", false, 1, check_deploy, apply_deploy},
+    {"verify", false, 1, check_verify, apply_verify},
+    {"discover", false, 1, check_nothing, apply_discover},
+    {"renewal_info", false, 1, check_nothing, apply_renewal_info},
+    {"acme_revoke", false, 10, check_nothing, apply_nothing},
+    {"acme_info", false, 1, check_nothing, apply_nothing},
+    {"revoke", false, 100, check_nothing, apply_nothing},
+    {"undeploy", false, 3, check_nothing, apply_nothing},
+    {"forget_key", false, 3, check_nothing, apply_nothing},
+};
+
+static const struct job_kind *kind_of(const char *kind)
+{
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (str_equal(kinds[i].kind, kind))
+            return &kinds[i];
+    return NULL;
+}
+
+struct lookup {
+    const char *id;
+    struct checked_result *r;
+};
+
+static struct rc lookup_job(struct ctx *ctx, struct txn *txn, void *arg)
+{
+    struct lookup *l = arg;
+    TRY(q_job_get(ctx, txn, l->id, &l->r->job, &l->r->known));
+    if (!l->r->known)
+        return RC_OK;
+    const struct job_kind *kind = kind_of(l->r->job.kind);
+    return kind && kind->of_attempt ? q_attempt_by_id(ctx, txn, l->r->job.ref, &l->r->attempt) : RC_OK;
+}
+
+static struct rc thumbprint_of(struct ctx *ctx, struct core *core, const char *issuer, const char **out)
+{
+    return issuer_thumbprint(ctx, core, issuer, out);
+}
+
+RC results_check(struct ctx *ctx, struct core *core, const struct api_job_result *results, size_t n, struct checked_result *out)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct checked_result *r = &out[i];
+        *r = (struct checked_result){.id = results[i].id, .fence = results[i].fence, .ok = results[i].ok, .raw = &results[i]};
+        struct lookup l = {results[i].id, r};
+        TRY(store_read(ctx, core->store, lookup_job, &l));
+        if (results[i].error) {
+            r->e = err_by_name(results[i].error->code);
+            r->why = results[i].error->text;
+            r->retry_after_s = results[i].error->retry_after_s;
+        } else if (!r->ok) {
+            r->e = E_BAD_ANSWER;
+            r->why = "the agent gave no reason";
+        }
+        const struct job_kind *kind = r->known ? kind_of(r->job.kind) : NULL;
+        if (!kind || (!r->ok && kind->check != check_deploy && kind->check != check_challenge))
+            continue;
+        struct rc rc = kind->check(ctx, core, r);
+        if (rc_failed(rc) && r->ok) {
+            r->ok = false;
+            r->e = rc.e;
+            r->why = ctx_why(ctx);
+        }
+        ctx_forget(ctx);
+    }
+    return RC_OK;
+}
+
+static struct rc job_again(struct ctx *ctx, struct txn *txn, const char *id, int64_t fence, int64_t run_at, enum err e, const char *why)
+{
+    const struct q_job_again_in in = {.id = id, .fence = fence, .run_at = run_at, .error_code = err_info(e)->name, .error = why};
+    return q_job_again(ctx, txn, &in);
+}
+
+/* Whether a failed job is given back to be tried again within its attempt. */
+static bool tries_again(const struct job_kind *kind, const struct checked_result *r)
+{
+    return !r->ok && err_info(r->e)->retryable && r->job.tries < kind->tries && r->retry_after_s <= ORDER_WAIT_MAX_S &&
+           r->e != E_RATE_LIMITED && r->e != E_CHALLENGE_FAILED;
+}
+
+RC result_apply(struct ctx *ctx, struct core *core, struct txn *txn, const char *agent, const struct checked_result *r)
+{
+    const struct job_kind *kind = r->known ? kind_of(r->job.kind) : NULL;
+    if (!kind || !str_equal(r->job.agent_id, agent))
+        return ctx_fail(ctx, E_FENCED, "job %s is not held by this agent", r->id);
+    const int64_t now = ctx_now_s(ctx);
+    struct rc rc;
+    if (tries_again(kind, r)) {
+        const int64_t wait = r->retry_after_s ? r->retry_after_s : (int64_t)2 << r->job.tries;
+        rc = job_again(ctx, txn, r->id, r->fence, now + wait, r->e, r->why);
+        if (rc.e == E_CHANGED)
+            return ctx_fail(ctx, E_FENCED, "job %s is held with a newer fence", r->id);
+        TRY(rc);
+        if (kind->of_attempt)
+            TRY(step_write(ctx, txn, r->attempt.managed_id, r->attempt.id, NULL, "again", "%s; again in %lld s", r->why, (long long)wait));
+        return RC_OK;
+    }
+    const struct q_job_finish_in in = {.id = r->id,
+                                       .fence = r->fence,
+                                       .state = r->ok ? "done" : "failed",
+                                       .error_code = r->ok ? NULL : err_info(r->e)->name,
+                                       .error = r->ok ? NULL : r->why,
+                                       .now = now};
+    rc = q_job_finish(ctx, txn, &in);
+    if (rc.e == E_CHANGED)
+        return ctx_fail(ctx, E_FENCED, "job %s is held with a newer fence", r->id);
+    TRY(rc);
+    /* An attempt that was cancelled while its job ran: the job ends and nothing follows, but for what is to be taken away. */
+    if (kind->of_attempt && r->attempt.finished_at && kind->apply != apply_clean && kind->apply != apply_present)
+        return RC_OK;
+    return kind->apply(ctx, core, txn, r);
+}
+
+RC result_progress(struct ctx *ctx, struct core *core, struct txn *txn, const char *agent, const struct api_job_progress *p)
+{
+    struct q_job_get_row job;
+    bool found = false;
+    TRY(q_job_get(ctx, txn, p->id, &job, &found));
+    if (!found || job.fence != p->fence || !str_equal(job.state, "leased") || !str_equal(job.agent_id, agent) ||
+        !str_equal(job.kind, "order"))
+        return RC_OK;
+    struct q_attempt_by_id_row a;
+    TRY(q_attempt_by_id(ctx, txn, job.ref, &a));
+    for (size_t i = 0; i < p->steps.n; i++)
+        TRY(step_write_at(ctx, txn, a.managed_id, a.id, NULL, p->steps.v[i].at_ms, p->steps.v[i].step,
+                          p->steps.v[i].text ? p->steps.v[i].text : ""));
+    core_wake_after_commit(ctx, core, txn, "managed:", a.managed_id);
+    if (!p->order)
+        return RC_OK;
+    if (p->order->account_url)
+        TRY(q_issuer_account(ctx, txn, a.issuer_id, p->order->account_url));
+    TRY(q_attempt_order(ctx, txn, a.id, p->order->order_url, p->order->finalize_url, NULL));
+    /* Should the job be leased again, it must go on with this order rather than begin another. */
+    struct bytes payload;
+    TRY(attempt_order_payload(ctx, txn, a.id, str_equal(a.state, "finalize"), &payload));
+    return q_job_payload(ctx, txn, job.id, job.fence, arena_str(&ctx->arena, payload));
+}
+
+RC result_lease_lost(struct ctx *ctx, struct core *core, struct txn *txn, const char *job, int64_t fence, int64_t tries)
+{
+    if (tries < JOB_TRIES_MAX) {
+        struct q_job_get_row row;
+        bool found = false;
+        TRY(q_job_get(ctx, txn, job, &row, &found));
+        TRY(job_again(ctx, txn, job, fence, ctx_now_s(ctx), E_TIMEOUT, "the agent did not answer in time"));
+        if (found)
+            core_wake_after_commit(ctx, core, txn, "agent:", row.agent_id);
+        return RC_OK;
+    }
+    struct checked_result r = {.id = job, .fence = fence, .e = E_TIMEOUT, .why = "the agent did not answer in time, again and again"};
+    struct lookup l = {job, &r};
+    TRY(lookup_job(ctx, txn, &l));
+    r.job.tries = JOB_TRIES_MAX;
+    if (r.known && kind_of(r.job.kind) && (kind_of(r.job.kind)->check == check_challenge))
+        TRY(check_challenge(ctx, core, &r));
+    return result_apply(ctx, core, txn, r.job.agent_id, &r);
+}

@@ -1,0 +1,39 @@
+/* What the end of each kind of job means: checked outside the transaction, applied inside it. */
+#ifndef CORE_RESULT_H
+#define CORE_RESULT_H
+
+#include "api/types.h"
+#include "core/attempt.h"
+#include "core/deployment.h"
+
+/* A result that was read and checked; what is wrong with it has become its failure. */
+struct checked_result {
+    const char *id;
+    int64_t fence;
+    bool known;                        /* the job is there; else it is dropped */
+    struct q_job_get_row job;
+    struct q_attempt_by_id_row attempt; /* where the job is an attempt's */
+    bool ok;
+    enum err e;                        /* where it failed */
+    const char *why;
+    int64_t retry_after_s;
+    const struct api_job_result *raw;  /* NULL for the hub's own jobs */
+    struct bytes csr, spki_sha256;     /* key */
+    struct issued_chain issued;        /* sign, order */
+    struct order_challenge *challenges; /* order */
+    size_t challenges_n;
+    const char *challenge_url;         /* present, clean */
+    struct seen *seen;                 /* deploy, verify */
+    size_t seen_n;
+};
+
+/* results_check reads the jobs of `results` and checks what they say. */
+RC results_check(struct ctx *ctx, struct core *core, const struct api_job_result *results, size_t n, struct checked_result *out);
+
+/* result_apply ends the job and does what follows.  E_FENCED, and nothing changed, where the fence is not the one held. */
+RC result_apply(struct ctx *ctx, struct core *core, struct txn *txn, const char *agent, const struct checked_result *r);
+RC result_progress(struct ctx *ctx, struct core *core, struct txn *txn, const char *agent, const struct api_job_progress *p);
+/* result_lease_lost gives a job back whose lease ran out, or ends it as failed where that happened too often. */
+RC result_lease_lost(struct ctx *ctx, struct core *core, struct txn *txn, const char *job, int64_t fence, int64_t tries);
+
+#endif

@@ -1,0 +1,122 @@
+#include "core/schedule.h"
+
+#include "base/log.h"
+#include "base/random.h"
+#include "base/str.h"
+#include "core/access.h"
+#include "core/deployment.h"
+#include "core/issuer.h"
+#include "core/job.h"
+#include "core/managed.h"
+
+/* Retention. */
+#define STEPS_KEPT_S (90 * 86400)
+#define JOBS_KEPT_S (7 * 86400)
+#define ANSWERS_KEPT_S 86400
+
+static struct rc fire_renew(struct ctx *ctx, struct core *core, struct txn *txn, const char *ref)
+{
+    return managed_reconcile(ctx, core, txn, ref, "renew", false);
+}
+
+static struct rc fire_retry(struct ctx *ctx, struct core *core, struct txn *txn, const char *ref)
+{
+    return managed_reconcile(ctx, core, txn, ref, "retry", false);
+}
+
+/* A target whose deployment failed: the managed certificate it belongs to knows what should be there. */
+static struct rc fire_redeploy(struct ctx *ctx, struct core *core, struct txn *txn, const char *ref)
+{
+    struct q_target_managed_by_row *by = NULL;
+    size_t n = 0;
+    TRY(q_target_managed_by(ctx, txn, ref, 10, &by, &n));
+    for (size_t i = 0; i < n; i++)
+        TRY(managed_reconcile(ctx, core, txn, by[i].id, "retry", false));
+    return RC_OK;
+}
+
+static struct rc fire_verify(struct ctx *ctx, struct core *core, struct txn *txn, const char *ref)
+{
+    return target_verify_begin(ctx, core, txn, ref);
+}
+
+static struct rc fire_ari(struct ctx *ctx, struct core *core, struct txn *txn, const char *ref)
+{
+    return managed_renewal_ask(ctx, core, txn, ref);
+}
+
+static struct rc fire_retention(struct ctx *ctx, struct core *core, struct txn *txn, const char *ref)
+{
+    (void)core;
+    const int64_t now = ctx_now_s(ctx);
+    TRY(q_step_expire(ctx, txn, (now - STEPS_KEPT_S) * 1000));
+    TRY(q_job_expire(ctx, txn, now - JOBS_KEPT_S));
+    TRY(q_idempotency_expire(ctx, txn, now - ANSWERS_KEPT_S));
+    return timer_arm(ctx, txn, "retention", ref, now + 600);
+}
+
+/* Every kind of timer. */
+static const struct timer_kind {
+    const char *kind;
+    struct rc (*fire)(struct ctx *, struct core *, struct txn *, const char *ref);
+} timer_kinds[] = {
+    {"renew", fire_renew},       {"retry", fire_retry}, {"redeploy", fire_redeploy},
+    {"verify", fire_verify},     {"ari", fire_ari},     {"retention", fire_retention},
+};
+
+struct firing {
+    struct core *core;
+    struct q_timer_due_row *due;
+    size_t n;
+    const struct q_timer_due_row *one;
+    int64_t next;
+    bool any;
+};
+
+static struct rc due_read(struct ctx *ctx, struct txn *txn, void *arg)
+{
+    struct firing *f = arg;
+    TRY(q_timer_due(ctx, txn, ctx_now_s(ctx), 100, &f->due, &f->n));
+    struct q_timer_next_row next;
+    TRY(q_timer_next(ctx, txn, &next, &f->any));
+    f->next = f->any ? next.due_at : 0;
+    return RC_OK;
+}
+
+static struct rc fire_one(struct ctx *ctx, struct txn *txn, void *arg)
+{
+    const struct firing *f = arg;
+    TRY(q_timer_take(ctx, txn, f->one->kind, f->one->ref, f->one->due_at));
+    for (size_t i = 0; i < sizeof timer_kinds / sizeof *timer_kinds; i++)
+        if (str_equal(timer_kinds[i].kind, f->one->kind))
+            return timer_kinds[i].fire(ctx, f->core, txn, f->one->ref);
+    return RC_OK;
+}
+
+static struct rc put_off(struct ctx *ctx, struct txn *txn, void *arg)
+{
+    const struct firing *f = arg;
+    return timer_arm(ctx, txn, f->one->kind, f->one->ref, ctx_now_s(ctx) + 60 + (int64_t)random_below(60));
+}
+
+RC schedule_tick(struct ctx *ctx, struct core *core, int64_t *next_ms)
+{
+    ctx->principal = access_hub(ctx, core);
+    struct firing f = {.core = core};
+    TRY(store_read(ctx, core->store, due_read, &f));
+    for (size_t i = 0; i < f.n; i++) {
+        f.one = &f.due[i];
+        struct rc rc = store_write(ctx, core->store, fire_one, &f);
+        if (rc_ok(rc))
+            continue;
+        log_event(LOG_WARN_, "timer_failed", "kind", f.one->kind, "ref", f.one->ref, "why", ctx_why(ctx), NULL);
+        ctx_forget(ctx);
+        /* One that cannot be done must not keep the others from being done. */
+        if (err_info(rc.e)->category != CAT_RESOURCE)
+            rc = store_write(ctx, core->store, put_off, &f);
+        TRY(rc);
+    }
+    TRY(job_reap(ctx, core));
+    *next_ms = f.n == 100 ? 0 : 1000;
+    return RC_OK;
+}

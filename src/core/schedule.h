@@ -1,0 +1,17 @@
+/* What is due when: timers that outlive every crash, and the hub's own jobs. */
+#ifndef CORE_SCHEDULE_H
+#define CORE_SCHEDULE_H
+
+#include "core/core.h"
+
+/* schedule_tick fires what is due, gives back leases that ran out, expires what retention says; returns in `*next_ms` how long
+ * nothing will be due (at most a minute).  One thread calls it. */
+RC schedule_tick(struct ctx *ctx, struct core *core, int64_t *next_ms);
+
+/* own_work does up to `most` of the hub's own jobs (sign, pin, revoke), all at once where the signer can; `*did` says how many.  Any
+ * number of threads. */
+RC own_work(struct ctx *ctx, struct core *core, int64_t most, size_t *did);
+/* own_release gives back what a hub that died had leased: at the start. */
+RC own_release(struct ctx *ctx, struct core *core);
+
+#endif

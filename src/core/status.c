@@ -1,0 +1,104 @@
+#include "core/status.h"
+
+#include "base/str.h"
+#include "core/access.h"
+#include "store/queries.h"
+#include "wire/messages.h"
+
+/* As many of each kind as a person reads; the sentence says where there are more. */
+#define EACH_MAX 50
+#define AGENT_SILENT_S 900
+
+struct looking {
+    struct core *core;
+    struct status *out;
+    size_t cap;
+    int64_t managed;
+    size_t agents;
+};
+
+static void problem_add(struct looking *l, const char *object, const char *text, const char *remedy)
+{
+    if (l->out->n < l->cap)
+        l->out->problems[l->out->n++] = (struct status_problem){object, text, remedy};
+}
+
+static struct rc look_certificates(struct ctx *ctx, struct txn *txn, struct looking *l)
+{
+    struct q_managed_paused_row *paused = NULL;
+    struct q_managed_failing_row *failing = NULL;
+    struct q_observation_bad_row *bad = NULL;
+    size_t n = 0;
+    TRY(q_managed_paused(ctx, txn, access_scope(ctx), EACH_MAX, &paused, &n));
+    for (size_t i = 0; i < n; i++)
+        problem_add(l, paused[i].name, arena_printf(&ctx->arena, "%s is paused: %s", paused[i].name, paused[i].paused_reason),
+                    arena_printf(&ctx->arena, "certwright cert resume %s", paused[i].name));
+    TRY(q_managed_failing(ctx, txn, access_scope(ctx), EACH_MAX, &failing, &n));
+    for (size_t i = 0; i < n; i++)
+        if (!failing[i].paused_reason)
+            problem_add(l, failing[i].name,
+                        arena_printf(&ctx->arena, "%s failed %lld time%s: %s", failing[i].name, (long long)failing[i].failures,
+                                     failing[i].failures == 1 ? "" : "s", failing[i].error ? failing[i].error : "?"),
+                        arena_printf(&ctx->arena, "certwright cert why %s; when mended: certwright cert retry %s", failing[i].name, failing[i].name));
+    TRY(q_observation_bad(ctx, txn, access_scope(ctx), EACH_MAX, &bad, &n));
+    for (size_t i = 0; i < n; i++)
+        problem_add(l, bad[i].managed,
+                    arena_printf(&ctx->arena, "%s: %s at %s:%lld (%s) is %s%s%s", bad[i].managed, bad[i].target, bad[i].address, (long long)bad[i].port,
+                                 bad[i].name, bad[i].verdict, *bad[i].detail ? ": " : "", bad[i].detail),
+                    arena_printf(&ctx->arena, "certwright cert show %s", bad[i].managed));
+    return RC_OK;
+}
+
+static struct rc look_around(struct ctx *ctx, struct txn *txn, struct looking *l)
+{
+    struct q_issuer_failing_row *issuers = NULL;
+    struct q_agent_list_row *agents = NULL;
+    struct q_managed_count_row count;
+    size_t n = 0;
+    TRY(q_issuer_failing(ctx, txn, access_scope(ctx), EACH_MAX, &issuers, &n));
+    for (size_t i = 0; i < n; i++)
+        problem_add(l, issuers[i].name,
+                    arena_printf(&ctx->arena, "issuer %s failed %lld time%s: %s", issuers[i].name, (long long)issuers[i].failures,
+                                 issuers[i].failures == 1 ? "" : "s", issuers[i].last_error ? issuers[i].last_error : "?"),
+                    arena_printf(&ctx->arena, "certwright issuer show %s", issuers[i].name));
+    TRY(q_agent_list(ctx, txn, access_scope(ctx), "", 1000, &agents, &l->agents));
+    for (size_t i = 0; i < l->agents; i++)
+        if (str_equal(agents[i].state, "active") && agents[i].seen_at < ctx_now_s(ctx) - AGENT_SILENT_S)
+            problem_add(l, agents[i].name, arena_printf(&ctx->arena, "agent %s has been silent for %lld minutes", agents[i].name, (long long)(ctx_now_s(ctx) - agents[i].seen_at) / 60),
+                        arena_printf(&ctx->arena, "look at the agent's log on %s", agents[i].name));
+    TRY(q_managed_count(ctx, txn, access_scope(ctx), 100001, &count));
+    l->managed = count.n;
+    return RC_OK;
+}
+
+static struct rc look(struct ctx *ctx, struct txn *txn, void *arg)
+{
+    struct looking *l = arg;
+    l->out->n = 0;
+    TRY(decide(ctx, l->core, txn, "status.read", NULL));
+    TRY(look_certificates(ctx, txn, l));
+    return look_around(ctx, txn, l);
+}
+
+RC core_status(struct ctx *ctx, struct core *core, struct status *out)
+{
+    struct looking l = {.core = core, .out = out, .cap = 5 * EACH_MAX + 1000};
+    *out = (struct status){.problems = arena_array(&ctx->arena, l.cap, sizeof *out->problems)};
+    TRY(store_read(ctx, core->store, look, &l));
+    const struct wire_signer_health ask = {0};
+    struct wire_signer_healthy healthy;
+    struct rc rc = wire_call_signer_health(ctx, core->signer, &ask, &healthy);
+    if (rc_failed(rc)) {
+        const char *why = arena_strdup(&ctx->arena, ctx_why(ctx));
+        ctx_forget(ctx);
+        problem_add(&l, "signer", arena_printf(&ctx->arena, "the signer does not answer: %s", why), "look at the hub's log; nothing is issued meanwhile");
+    }
+    const char *many = l.managed > 100000 ? "more than 100,000" : arena_printf(&ctx->arena, "%lld", (long long)l.managed);
+    if (out->n)
+        out->text = arena_printf(&ctx->arena, "%zu thing%s need%s attention; %s managed certificate%s, %zu agent%s.", out->n, out->n == 1 ? "" : "s",
+                                 out->n == 1 ? "s" : "", many, l.managed == 1 ? "" : "s", l.agents, l.agents == 1 ? "" : "s");
+    else
+        out->text = arena_printf(&ctx->arena, "All is well: %s managed certificate%s, %zu agent%s.", many, l.managed == 1 ? "" : "s", l.agents,
+                                 l.agents == 1 ? "" : "s");
+    return RC_OK;
+}

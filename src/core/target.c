@@ -1,0 +1,333 @@
+#include "core/target.h"
+
+#include "base/json.h"
+#include "base/random.h"
+#include "core/access.h"
+#include "core/audit.h"
+#include "core/job.h"
+#include "core/payload.h"
+#include "pki/digest.h"
+#include "pki/name.h"
+
+/* One target a place: agent, connector and parameters, the parameters in one order whatever order they came in. */
+static struct rc place_hash(struct ctx *ctx, const char *agent, const char *connector, const char *parameters, struct bytes *out)
+{
+    json_auto_t *root = NULL;
+    TRY(json_read(ctx, bytes_z(parameters), &root));
+    char *sorted = json_dumps(root, JSON_COMPACT | JSON_SORT_KEYS);
+    if (!sorted)
+        return ctx_fail(ctx, E_NO_MEMORY, "no memory for a target");
+    const char *text = arena_printf(&ctx->arena, "%s\n%s\n%s", agent, connector, sorted);
+    free(sorted);
+    return digest_sha256_new(ctx, bytes_z(text), out);
+}
+
+static struct rc agent_of(struct ctx *ctx, struct txn *txn, const char *ref, const char **id, const char **name)
+{
+    bool found = false;
+    if (!ref) {
+        struct q_agent_first_row first;
+        TRY(q_agent_first(ctx, txn, &first, &found));
+        *id = first.id;
+        *name = first.name;
+    } else {
+        struct q_agent_get_row row;
+        TRY(q_agent_get(ctx, txn, ref, access_scope(ctx), &row, &found));
+        *id = row.id;
+        *name = row.name;
+    }
+    return found ? RC_OK : ctx_fail(ctx, E_NOT_FOUND, "no agent is named %s; certwright agent list shows them", ref ? ref : "at all");
+}
+
+struct target_change {
+    struct core *core;
+    const char *ref, *id;
+    const struct target_input *in;
+    int64_t revision;
+    size_t n;
+};
+
+static struct rc target_add(struct ctx *ctx, struct core *core, struct txn *txn, const struct target_input *t, const char *id,
+                            const char *agent, const char *name, const char *team)
+{
+    (void)core;
+    struct bytes place;
+    TRY(place_hash(ctx, agent, t->connector, t->parameters, &place));
+    const struct q_target_add_in in = {.id = id,
+                                       .team_id = team,
+                                       .agent_id = agent,
+                                       .name = name,
+                                       .connector = t->connector,
+                                       .parameters = t->parameters,
+                                       .parameters_hash = place,
+                                       .endpoints = t->endpoints ? t->endpoints : "[]",
+                                       .names = t->names ? t->names : "[]",
+                                       .description = t->description ? t->description : "",
+                                       .found = t->found,
+                                       .now = ctx_now_s(ctx)};
+    TRY(q_target_add(ctx, txn, &in));
+    return audit_write(ctx, txn, "target.create", "target", id, team, bytes_z(t->parameters));
+}
+
+static struct rc create(struct ctx *ctx, struct txn *txn, void *arg)
+{
+    struct target_change *c = arg;
+    const char *team = c->in->team ? c->in->team : access_scope(ctx), *agent = NULL, *agent_name = NULL;
+    TRY(decide(ctx, c->core, txn, "target.create", team));
+    TRY(agent_of(ctx, txn, c->in->agent, &agent, &agent_name));
+    const char *name = c->in->name ? c->in->name : arena_printf(&ctx->arena, "%s:%s:%.6s", agent_name, c->in->connector, c->id + 20);
+    struct rc rc = target_add(ctx, c->core, txn, c->in, c->id, agent, name, team);
+    if (rc.e == E_EXISTS)
+        return ctx_fail(ctx, E_EXISTS, "a target of that name or at that place is there already; certwright target list shows them");
+    return rc;
+}
+
+RC target_create(struct ctx *ctx, struct core *core, const struct target_input *in, const char **id)
+{
+    if (!str_is_name(bytes_z(in->connector)))
+        return ctx_fail_field(ctx, "/connector", "name a connector, such as nginx or files");
+    struct target_change c = {.core = core, .in = in, .id = id_new(&ctx->arena, clock_unix_ms(ctx->clock))};
+    TRY(store_write(ctx, core->store, create, &c));
+    *id = c.id;
+    return RC_OK;
+}
+
+static struct rc target_find(struct ctx *ctx, struct txn *txn, const char *ref, struct q_target_get_row *out)
+{
+    bool found = false;
+    TRY(q_target_get(ctx, txn, ref, access_scope(ctx), out, &found));
+    return found ? RC_OK : ctx_fail(ctx, E_NOT_FOUND, "no target is named %s; certwright target list shows them", ref);
+}
+
+static struct rc update(struct ctx *ctx, struct txn *txn, void *arg)
+{
+    struct target_change *c = arg;
+    struct q_target_get_row row;
+    TRY(target_find(ctx, txn, c->ref, &row));
+    TRY(decide(ctx, c->core, txn, "target.update", row.team_id));
+    const char *parameters = c->in->parameters ? c->in->parameters : row.parameters;
+    struct bytes place;
+    TRY(place_hash(ctx, row.agent_id, row.connector, parameters, &place));
+    const struct q_target_update_in in = {.id = row.id,
+                                          .parameters = parameters,
+                                          .parameters_hash = place,
+                                          .endpoints = c->in->endpoints ? c->in->endpoints : row.endpoints,
+                                          .names = c->in->names ? c->in->names : row.names,
+                                          .description = c->in->description ? c->in->description : row.description,
+                                          .revision = c->revision ? c->revision : row.revision,
+                                          .now = ctx_now_s(ctx)};
+    TRY(q_target_update(ctx, txn, &in));
+    return audit_write(ctx, txn, "target.update", "target", row.id, row.team_id, bytes_z(parameters));
+}
+
+RC target_update(struct ctx *ctx, struct core *core, const char *ref, int64_t revision, const struct target_input *in)
+{
+    struct target_change c = {.core = core, .ref = ref, .in = in, .revision = revision};
+    return store_write(ctx, core->store, update, &c);
+}
+
+static struct rc drop(struct ctx *ctx, struct txn *txn, void *arg)
+{
+    struct target_change *c = arg;
+    struct q_target_get_row row;
+    TRY(target_find(ctx, txn, c->ref, &row));
+    TRY(decide(ctx, c->core, txn, "target.delete", row.team_id));
+    struct q_target_used_row used;
+    bool found = false;
+    TRY(q_target_used(ctx, txn, row.id, &used, &found));
+    if (found)
+        return ctx_fail(ctx, E_IN_USE, "%s serves %s; remove or move that first", row.name, used.name);
+    struct buf b;
+    buf_init_arena(&b, &ctx->arena, 1 << 16);
+    struct json_out j;
+    json_begin(&j, &b);
+    json_open_obj(&j, NULL);
+    json_put_str(&j, "target", row.id);
+    json_put_str(&j, "connector", row.connector);
+    json_put_raw(&j, "parameters", bytes_z(row.parameters));
+    json_close(&j);
+    TRY(buf_status(&b));
+    TRY(job_add(ctx, c->core, txn, "undeploy", row.agent_id, arena_printf(&ctx->arena, "target:%s", row.id), row.id, buf_bytes(&b), 0));
+    TRY(q_placement_drop(ctx, txn, row.id));
+    TRY(q_observation_clear(ctx, txn, row.id));
+    TRY(timer_clear(ctx, txn, "verify", row.id));
+    TRY(timer_clear(ctx, txn, "redeploy", row.id));
+    TRY(q_target_remove(ctx, txn, row.id, ctx_now_s(ctx)));
+    return audit_write(ctx, txn, "target.delete", "target", row.id, row.team_id, (struct bytes){0});
+}
+
+RC target_remove(struct ctx *ctx, struct core *core, const char *ref)
+{
+    struct target_change c = {.core = core, .ref = ref};
+    return store_write(ctx, core->store, drop, &c);
+}
+
+struct target_read {
+    struct core *core;
+    const char *ref;
+    int64_t limit;
+    struct target_view *out;
+    size_t n;
+};
+
+static struct rc read_one(struct ctx *ctx, struct txn *txn, void *arg)
+{
+    struct target_read *r = arg;
+    TRY(decide(ctx, r->core, txn, "target.read", NULL));
+    TRY(target_find(ctx, txn, r->ref, &r->out->row));
+    return q_target_managed_by(ctx, txn, r->out->row.id, 100, &r->out->managed_by, &r->out->managed_by_n);
+}
+
+RC target_show(struct ctx *ctx, struct core *core, const char *ref, struct target_view *out)
+{
+    struct target_read r = {.core = core, .ref = ref, .out = out};
+    return store_read(ctx, core->store, read_one, &r);
+}
+
+static struct rc read_page(struct ctx *ctx, struct txn *txn, void *arg)
+{
+    struct target_read *r = arg;
+    TRY(decide(ctx, r->core, txn, "target.read", NULL));
+    struct q_target_list_row *rows = NULL;
+    TRY(q_target_list(ctx, txn, access_scope(ctx), r->ref, r->limit, &rows, &r->n));
+    r->out = arena_array(&ctx->arena, r->n, sizeof *r->out);
+    for (size_t i = 0; i < r->n; i++) {
+        const struct q_target_list_row *s = &rows[i];
+        r->out[i].row = (struct q_target_get_row){s->id,    s->team_id,   s->agent_id, s->agent,       s->name,  s->connector,  s->parameters,
+                                                  s->endpoints, s->names, s->description, s->found, s->revision, s->created_at, s->updated_at};
+        TRY(q_target_managed_by(ctx, txn, s->id, 100, &r->out[i].managed_by, &r->out[i].managed_by_n));
+    }
+    return RC_OK;
+}
+
+RC target_list(struct ctx *ctx, struct core *core, const char *after, int64_t limit, struct target_view **out, size_t *n)
+{
+    struct target_read r = {.core = core, .ref = after, .limit = limit};
+    TRY(store_read(ctx, core->store, read_page, &r));
+    *out = r.out;
+    *n = r.n;
+    return RC_OK;
+}
+
+static struct rc discover(struct ctx *ctx, struct txn *txn, void *arg)
+{
+    struct target_change *c = arg;
+    c->n = 0;
+    TRY(decide(ctx, c->core, txn, "target.discover", NULL));
+    struct q_agent_list_row *agents = NULL;
+    size_t n = 0;
+    TRY(q_agent_list(ctx, txn, access_scope(ctx), "", 1000, &agents, &n));
+    for (size_t i = 0; i < n; i++) {
+        if (c->ref && !str_equal(c->ref, agents[i].id) && !str_equal(c->ref, agents[i].name))
+            continue;
+        struct q_job_open_ref_row open;
+        bool running = false;
+        TRY(q_job_open_ref(ctx, txn, agents[i].id, "discover", &open, &running));
+        c->n++;
+        if (!running)
+            TRY(job_add(ctx, c->core, txn, "discover", agents[i].id, arena_printf(&ctx->arena, "discover:%s", agents[i].id), agents[i].id,
+                        BYTES_LIT("{}"), 0));
+    }
+    return c->n || !c->ref ? RC_OK : ctx_fail(ctx, E_NOT_FOUND, "no agent is named %s", c->ref);
+}
+
+RC target_discover(struct ctx *ctx, struct core *core, const char *agent, size_t *asked)
+{
+    struct target_change c = {.core = core, .ref = agent};
+    TRY(store_write(ctx, core->store, discover, &c));
+    *asked = c.n;
+    return RC_OK;
+}
+
+static struct rc found_one(struct ctx *ctx, struct core *core, struct txn *txn, const char *agent, const struct target_input *t)
+{
+    struct bytes place;
+    TRY(place_hash(ctx, agent, t->connector, t->parameters, &place));
+    struct q_target_by_place_row have;
+    bool known = false;
+    TRY(q_target_by_place(ctx, txn, place, &have, &known));
+    if (!known) {
+        const char *id = id_new(&ctx->arena, clock_unix_ms(ctx->clock)), *name = t->name;
+        struct q_target_get_row taken;
+        bool there = false;
+        TRY(q_target_get(ctx, txn, name, core->team_root, &taken, &there));
+        if (there)
+            name = arena_printf(&ctx->arena, "%s-%.6s", t->name, id + 20);
+        return target_add(ctx, core, txn, t, id, agent, name, core->team_root);
+    }
+    if (!have.found || (str_equal(have.endpoints, t->endpoints) && str_equal(have.names, t->names)))
+        return RC_OK;
+    const struct q_target_update_in in = {.id = have.id,
+                                          .parameters = t->parameters,
+                                          .parameters_hash = place,
+                                          .endpoints = t->endpoints,
+                                          .names = t->names,
+                                          .description = t->description,
+                                          .revision = have.revision,
+                                          .now = ctx_now_s(ctx)};
+    return q_target_update(ctx, txn, &in);
+}
+
+RC target_found(struct ctx *ctx, struct core *core, struct txn *txn, const char *agent, const struct target_input *found, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        TRY(found_one(ctx, core, txn, agent, &found[i]));
+    core_wake_after_commit(ctx, core, txn, "discover:", agent);
+    return RC_OK;
+}
+
+/* Whether a service that answers to `served` (JSON list) answers to a name. */
+static bool answers_to(struct ctx *ctx, const char *served, const char *name)
+{
+    json_auto_t *list = NULL;
+    struct rc rc = json_read(ctx, bytes_z(served), &list);
+    bool yes = false;
+    for (size_t i = 0; rc_ok(rc) && i < json_array_size(list) && !yes; i++) {
+        const char *s = json_string_value(json_array_get(list, i));
+        yes = s && (str_equal(s, name) || name_covers(bytes_z(s), bytes_z(name)) || name_covers(bytes_z(name), bytes_z(s)));
+    }
+    ctx_forget(ctx);
+    return yes;
+}
+
+static struct rc resolve_connector(struct ctx *ctx, struct txn *txn, const char *connector, const struct str_list *names, const char **id,
+                                   const char **name)
+{
+    struct q_target_named_like_row *rows = NULL;
+    size_t n = 0, fit = 0;
+    TRY(q_target_named_like(ctx, txn, connector, access_scope(ctx), 1000, &rows, &n));
+    if (!n)
+        return ctx_fail(ctx, E_NOT_FOUND, "no target is named %s, and none of that connector is known; look for some with: certwright target discover",
+                        connector);
+    for (size_t i = 0; i < n; i++) {
+        bool any = false;
+        for (size_t k = 0; k < names->n; k++)
+            any = any || answers_to(ctx, rows[i].names, names->v[k]);
+        if (!any)
+            continue;
+        fit++;
+        *id = rows[i].id;
+        *name = rows[i].name;
+    }
+    if (fit == 1)
+        return RC_OK;
+    if (!fit && n == 1)
+        return ctx_fail(ctx, E_NOT_FOUND, "the %s target %s does not answer to %s; name it itself to deploy there all the same", connector,
+                        rows[0].name, names->v[0]);
+    return ctx_fail(ctx, fit ? E_CONFLICT : E_NOT_FOUND, "%zu %s targets answer to %s; name one of them (certwright target list)", fit, connector,
+                    names->v[0]);
+}
+
+RC target_resolve(struct ctx *ctx, struct core *core, struct txn *txn, const char *ref, const struct str_list *names, const char **id,
+                  const char **name)
+{
+    (void)core;
+    struct q_target_get_row row;
+    bool found = false;
+    TRY(q_target_get(ctx, txn, ref, access_scope(ctx), &row, &found));
+    if (!found)
+        return resolve_connector(ctx, txn, ref, names, id, name);
+    *id = row.id;
+    *name = row.name;
+    return RC_OK;
+}

@@ -1,0 +1,37 @@
+/* Targets: where certificates are served (agent, connector, parameters), and agents, tokens and jobs as they are shown. */
+#ifndef CORE_TARGET_H
+#define CORE_TARGET_H
+
+#include "base/str.h"
+#include "core/core.h"
+#include "store/queries.h"
+
+/* Lists are kept and shown as JSON text, checked when they come in. */
+struct target_input {
+    const char *name, *team, *agent;   /* agent by name or id; NULL: the default one.  name NULL: connector and first name */
+    const char *connector;
+    const char *parameters;            /* JSON object of strings */
+    const char *endpoints;             /* JSON list of {address, port, name} */
+    const char *names;                 /* JSON list */
+    const char *description;
+    bool found;
+};
+struct target_view {
+    struct q_target_get_row row;
+    struct q_target_managed_by_row *managed_by;
+    size_t managed_by_n;
+};
+RC target_create(struct ctx *ctx, struct core *core, const struct target_input *in, const char **id);
+RC target_update(struct ctx *ctx, struct core *core, const char *ref, int64_t revision, const struct target_input *in);
+RC target_remove(struct ctx *ctx, struct core *core, const char *ref);
+RC target_show(struct ctx *ctx, struct core *core, const char *ref, struct target_view *out);
+RC target_list(struct ctx *ctx, struct core *core, const char *after, int64_t limit, struct target_view **out, size_t *n);
+/* target_discover asks agents (one by name, or all) to look for what can be served; returns how many were asked. */
+RC target_discover(struct ctx *ctx, struct core *core, const char *agent, size_t *asked);
+/* target_found takes what an agent found: new ones are offered, known ones brought up to date; nothing is deployed by it. */
+RC target_found(struct ctx *ctx, struct core *core, struct txn *txn, const char *agent, const struct target_input *found, size_t n);
+/* target_resolve finds the target that `ref` means for a certificate for `names`: an id, a name, or a connector. */
+RC target_resolve(struct ctx *ctx, struct core *core, struct txn *txn, const char *ref, const struct str_list *names, const char **id,
+                  const char **name);
+
+#endif

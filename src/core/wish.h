@@ -1,0 +1,29 @@
+/* The wish of a managed certificate: what its next version shall be.  Kept as JSON in the row, and copied into each attempt. */
+#ifndef CORE_WISH_H
+#define CORE_WISH_H
+
+#include "base/json.h"
+#include "base/str.h"
+
+struct wish {
+    struct str_list names;      /* normalised: A-labels, lower case; IP addresses as text */
+    const char *common_name;    /* NULL: empty subject */
+    const char *profile;        /* name */
+    const char *usage;          /* tls-server, tls-client, tls-mutual: of the profile */
+    int64_t validity_s;         /* of the profile; what our own CA is asked for */
+    const char *key_kind;
+    bool reuse_key;
+    struct str_list issuers;    /* names, in order */
+    int64_t renew_percent;      /* of the lifetime at which it is renewed; 0: two thirds, or half below ten days */
+    int64_t renew_before_s;     /* this long before its end instead; 0: by the fraction */
+    struct str_list targets;    /* names; not part of the hash: new targets deploy, they do not re-issue */
+};
+
+void wish_encode(struct buf *b, const struct wish *w);
+RC wish_decode(struct ctx *ctx, const char *json, struct wish *out);
+/* wish_hash is the SHA-256 of what a new version is needed for when it changes: names, subject, profile, key, issuers. */
+RC wish_hash(struct ctx *ctx, const struct wish *w, struct bytes *out);
+/* wish_check normalises the names and refuses what no certificate can have; messages name the field. */
+RC wish_check(struct ctx *ctx, struct wish *w);
+
+#endif

@@ -1,0 +1,265 @@
+/* The agent API: jobs out, results in, and signatures for ACME requests (the relay has no account key). */
+#include "base/str.h"
+#include "core/job.h"
+#include "hub/api.h"
+#include "store/queries.h"
+#include "wire/messages.h"
+
+/* When an agent was last seen is kept to this many seconds, so that a poll costs no write. */
+#define SEEN_EVERY_S 300
+
+/* --- who the agent says it is */
+
+struct greeting {
+    struct core *core;
+    const char *identity;
+    const struct api_agent_exchange *in;
+    const char *capabilities;
+    int64_t skew_s;
+    struct q_agent_by_identity_row row;
+    bool found;
+};
+
+static struct rc greeting_look(struct ctx *ctx, struct txn *txn, void *arg)
+{
+    struct greeting *g = arg;
+    return q_agent_by_identity(ctx, txn, g->identity, &g->row, &g->found);
+}
+
+static bool reported(const struct api_agent_exchange *in, const char *job)
+{
+    for (size_t i = 0; i < in->holding.n; i++)
+        if (str_equal(in->holding.v[i].id, job))
+            return true;
+    for (size_t i = 0; i < in->results.n; i++)
+        if (str_equal(in->results.v[i].id, job))
+            return true;
+    return false;
+}
+
+/* An agent that was started anew and does not know of a job it had leased will never report it: somebody gets it at once. */
+static struct rc leases_release(struct ctx *ctx, struct txn *txn, const struct greeting *g)
+{
+    struct q_job_release_agent_row *rows = NULL;
+    size_t n = 0;
+    TRY(q_job_release_agent(ctx, txn, g->row.id, &rows, &n));
+    for (size_t i = 0; i < n; i++)
+        if (!reported(g->in, rows[i].id)) {
+            const struct q_job_again_in again = {.id = rows[i].id, .fence = rows[i].fence, .run_at = ctx_now_s(ctx)};
+            TRY(q_job_again(ctx, txn, &again));
+        }
+    return RC_OK;
+}
+
+static struct rc greeting_write(struct ctx *ctx, struct txn *txn, void *arg)
+{
+    struct greeting *g = arg;
+    const struct api_agent_self *a = &g->in->agent;
+    if (!str_equal(g->row.boot_id, a->boot_id))
+        TRY(leases_release(ctx, txn, g));
+    const struct q_agent_seen_in in = {.id = g->row.id,
+                                       .version = a->version,
+                                       .platform = a->platform,
+                                       .capabilities = g->capabilities,
+                                       .sandbox = a->sandbox,
+                                       .boot_id = a->boot_id,
+                                       .clock_skew_s = g->skew_s,
+                                       .now = ctx_now_s(ctx)};
+    return q_agent_seen(ctx, txn, &in);
+}
+
+static struct rc greet(struct api_call *call, const struct api_agent_exchange *in)
+{
+    struct ctx *ctx = call->ctx;
+    struct greeting g = {.core = call->core, .in = in};
+    g.identity = arena_printf(&ctx->arena, "unix:%lld", (long long)call->req->peer.uid);
+    g.capabilities = api_strings_json(ctx, &in->agent.capabilities);
+    g.skew_s = in->agent.has_now_s ? in->agent.now_s - ctx_now_s(ctx) : 0;
+    TRY(store_read(ctx, call->core->store, greeting_look, &g));
+    if (!g.found)
+        return ctx_fail(ctx, E_UNAUTHENTICATED, "no agent is known as %s", g.identity);
+    if (str_equal(g.row.boot_id, in->agent.boot_id) && str_equal(g.row.version, in->agent.version) &&
+        str_equal(g.row.sandbox, in->agent.sandbox) && g.row.seen_at > ctx_now_s(ctx) - SEEN_EVERY_S)
+        return RC_OK;
+    return store_write(ctx, call->core->store, greeting_write, &g);
+}
+
+/* --- exchange */
+
+static void put_job(struct json_out *j, const struct leased_job *job, int64_t now)
+{
+    json_open_obj(j, NULL);
+    json_put_str(j, "id", job->id);
+    json_put_str(j, "kind", job->kind);
+    json_put_str(j, "lane", job->lane);
+    json_put_int(j, "fence", job->fence);
+    json_put_int(j, "lease_s", job->lease_until - now);
+    json_put_raw(j, job->kind, job->payload);
+    json_close(j);
+}
+
+/* The reply is written here rather than by its schema: payloads are JSON already. */
+static struct rc exchange_answer(struct api_call *call, const struct leased_job *jobs, size_t n, const struct str_list *dropped)
+{
+    struct ctx *ctx = call->ctx;
+    struct json_out j;
+    http_response_json(call->resp, 200);
+    json_begin(&j, &call->resp->body);
+    json_open_obj(&j, NULL);
+    json_put_str(&j, "agent_id", ctx->principal->id);
+    json_put_int(&j, "epoch", call->core->epoch);
+    json_open_list(&j, "jobs");
+    for (size_t i = 0; i < n; i++)
+        put_job(&j, &jobs[i], ctx_now_s(ctx));
+    json_close(&j);
+    json_open_list(&j, "dropped");
+    for (size_t i = 0; i < dropped->n; i++) {
+        json_open_obj(&j, NULL);
+        json_put_str(&j, "id", dropped->v[i]);
+        json_close(&j);
+    }
+    json_close(&j);
+    json_close(&j);
+    return buf_status(&call->resp->body);
+}
+
+struct due {
+    const char *agent;
+    int64_t now;
+    struct q_job_next_due_row row;
+    bool found;
+};
+
+static struct rc due_read(struct ctx *ctx, struct txn *txn, void *arg)
+{
+    struct due *d = arg;
+    return q_job_next_due(ctx, txn, d->agent, d->now, &d->row, &d->found);
+}
+
+/* park waits for a job; no longer than until the next one that waits for its time is due. */
+static struct rc park(struct api_call *call, int64_t wait_s)
+{
+    struct ctx *ctx = call->ctx;
+    const char *key = arena_printf(&ctx->arena, "agent:%s", ctx->principal->id);
+    if (call->req->park_deadline_ms)
+        return http_park(call->resp, key, call->req->park_deadline_ms);
+    struct due d = {.agent = ctx->principal->id, .now = ctx_now_s(ctx)};
+    TRY(store_read(ctx, call->core->store, due_read, &d));
+    int64_t wait_ms = wait_s * 1000;
+    if (d.found && d.row.run_at - d.now < wait_s)
+        wait_ms = (d.row.run_at - d.now) * 1000;
+    return http_park(call->resp, key, clock_mono_ms() + (wait_ms > 100 ? wait_ms : 100));
+}
+
+RC api_agent_exchange(struct api_call *call, const struct api_agent_exchange *in)
+{
+    struct ctx *ctx = call->ctx;
+    const char *agent = ctx->principal->id;
+    const bool first = call->req->park_deadline_ms == 0;
+    struct str_list dropped = {0};
+    struct leased_job *jobs = NULL;
+    size_t n = 0;
+    if (first) {
+        TRY(greet(call, in));
+        TRY(job_progress(ctx, call->core, agent, in->progress.v, in->progress.n));
+        TRY(job_results(ctx, call->core, agent, in->results.v, in->results.n, &dropped));
+        TRY(job_holding(ctx, call->core, agent, in->holding.v, in->holding.n, &dropped));
+    }
+    if (!atomic_load(&call->hub->draining))
+        TRY(job_lease(ctx, call->core, agent, in->capacity, &jobs, &n));
+    /* What was reported is acknowledged at once: the agent keeps it on disk until then. */
+    const bool news = n || dropped.n || (first && (in->results.n || in->progress.n));
+    if (news || !in->wait_s || call->req->expired || atomic_load(&call->hub->draining))
+        return exchange_answer(call, jobs, n, &dropped);
+    return park(call, in->wait_s);
+}
+
+/* --- signatures */
+
+struct held {
+    const char *id;
+    struct q_job_get_row row;
+    bool found;
+};
+
+static struct rc held_read(struct ctx *ctx, struct txn *txn, void *arg)
+{
+    struct held *h = arg;
+    return q_job_get(ctx, txn, h->id, &h->row, &h->found);
+}
+
+/* What the kinds of job that speak ACME have in common. */
+struct acme_job {
+    const char *account, *attempt, *directory_url;
+};
+
+static struct rc acme_job_of(struct ctx *ctx, const struct q_job_get_row *row, struct acme_job *out)
+{
+    json_auto_t *payload = NULL;
+    TRY(json_read(ctx, bytes_z(row->payload), &payload));
+    TRY(json_get_str(ctx, payload, "account", false, &out->account));
+    TRY(json_get_str(ctx, payload, "attempt", false, &out->attempt));
+    TRY(json_get_str(ctx, payload, "directory_url", false, &out->directory_url));
+    if (!out->account)
+        return ctx_fail(ctx, E_FORBIDDEN, "jobs of kind %s sign nothing", row->kind);
+    return RC_OK;
+}
+
+static struct rc operation_of(struct ctx *ctx, const char *word, enum wire_signer_acme_sign_operation *out)
+{
+    static const struct {
+        const char *word;
+        enum wire_signer_acme_sign_operation op;
+    } rows[] = {
+        {"new_account", WIRE_signer_acme_sign_operation_new_account},
+        {"update_account", WIRE_signer_acme_sign_operation_update_account},
+        {"deactivate_account", WIRE_signer_acme_sign_operation_deactivate_account},
+        {"new_order", WIRE_signer_acme_sign_operation_new_order},
+        {"get", WIRE_signer_acme_sign_operation_get},
+        {"challenge", WIRE_signer_acme_sign_operation_challenge},
+        {"finalize", WIRE_signer_acme_sign_operation_finalize},
+        {"revoke", WIRE_signer_acme_sign_operation_revoke},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (str_equal(rows[i].word, word)) {
+            *out = rows[i].op;
+            return RC_OK;
+        }
+    return ctx_fail(ctx, E_BUG, "the operation %s is not in the table", word);
+}
+
+RC api_agent_acme_sign(struct api_call *call, const struct api_agent_acme_sign *in, struct api_agent_acme_signed *out)
+{
+    struct ctx *ctx = call->ctx;
+    struct held h = {.id = in->job};
+    TRY(store_read(ctx, call->core->store, held_read, &h));
+    if (!h.found || !str_equal(h.row.agent_id, ctx->principal->id) || !str_equal(h.row.state, "leased") || h.row.fence != in->fence)
+        return ctx_fail(ctx, E_FENCED, "the lease of job %s is no longer held", in->job);
+    struct acme_job job = {0};
+    TRY(acme_job_of(ctx, &h.row, &job));
+    struct wire_signer_acme_sign ask = {
+        .account = job.account,
+        .attempt = job.attempt,
+        .job = in->job,
+        .fence = in->fence,
+        .nonce = in->nonce,
+        .url = in->url,
+        .kid = in->kid,
+        .contacts = {(const char **)(uintptr_t)in->contacts.v, in->contacts.n},
+        .terms_agreed = in->terms_agreed,
+        .identifiers = {(const char **)(uintptr_t)in->identifiers.v, in->identifiers.n},
+        .csr = in->csr,
+        .certificate = in->certificate,
+        .reason = in->reason,
+        .replaces = in->replaces,
+        .profile = in->profile,
+    };
+    TRY(operation_of(ctx, in->operation, &ask.operation));
+    /* Revocation has jobs of its own, and nothing in an order revokes. */
+    if (ask.operation == WIRE_signer_acme_sign_operation_revoke && !str_equal(h.row.kind, "acme_revoke"))
+        return ctx_fail(ctx, E_FORBIDDEN, "a job of kind %s revokes nothing", h.row.kind);
+    struct wire_signer_acme_signed signed_;
+    TRY(wire_call_signer_acme_sign(ctx, call->core->signer, &ask, &signed_));
+    out->body = signed_.body;
+    return RC_OK;
+}

@@ -1,0 +1,303 @@
+#include "hub/api.h"
+
+#include <unistd.h>
+
+#include "base/encode.h"
+#include "base/log.h"
+#include "hub/idempotency.h"
+#include "hub/sign_in.h"
+#include "hub/status.h"
+
+/* --- routes */
+
+/* take_segment takes the next segment of a path, without its slash. */
+static bool take_segment(struct bytes *path, struct bytes *out)
+{
+    if (!path->n || path->p[0] != '/')
+        return false;
+    bytes_skip(path, 1);
+    size_t n = 0;
+    while (n < path->n && path->p[n] != '/')
+        n++;
+    *out = bytes_of(path->p, n);
+    return bytes_skip(path, n);
+}
+
+static bool match_path(const char *template, const char *path, struct bytes params[API_PATH_MAX], size_t *n)
+{
+    struct bytes t = bytes_z(template), p = bytes_z(path), want, have;
+    *n = 0;
+    while (t.n && p.n) {
+        if (!take_segment(&t, &want) || !take_segment(&p, &have))
+            return false;
+        if (want.n && want.p[0] == '{') {
+            if (!have.n || *n == API_PATH_MAX)
+                return false;
+            params[(*n)++] = have;
+        } else if (!bytes_equal(want, have)) {
+            return false;
+        }
+    }
+    return !t.n && !p.n;
+}
+
+RC api_match(struct ctx *ctx, const char *method, const char *path, unsigned listener, const struct api_route **out,
+             struct bytes params[API_PATH_MAX], size_t *n, const char **allow)
+{
+    const bool head = str_equal(method, "HEAD");
+    *out = NULL;
+    *allow = NULL;
+    for (size_t i = 0; i < api_routes_n; i++) {
+        const struct api_route *r = &api_routes[i];
+        /* What is spelled out hides what matches anything: the table is sorted so. */
+        if (!(r->listeners & listener) || !match_path(r->path, path, params, n))
+            continue;
+        if (str_equal(r->method, method) || (head && str_equal(r->method, "GET"))) {
+            *out = r;
+            return RC_OK;
+        }
+        *allow = *allow ? arena_printf(&ctx->arena, "%s, %s", *allow, r->method) : r->method;
+    }
+    if (*allow)
+        return ctx_fail(ctx, E_METHOD, "%s is not a method of %s; these are: %s", method, path, *allow);
+    return ctx_fail(ctx, E_NOT_FOUND, "there is nothing at %s", path);
+}
+
+/* --- who is calling */
+
+static unsigned listener_of(const struct http_peer *peer)
+{
+    static const struct {
+        const char *name;
+        unsigned bit;
+    } rows[] = {{HUB_LISTENER_ADMIN, API_ON_ADMIN}, {HUB_LISTENER_HTTPS, API_ON_HTTPS}, {HUB_LISTENER_AGENT, API_ON_AGENT}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (str_equal(rows[i].name, peer->listener))
+            return rows[i].bit;
+    return 0;
+}
+
+static bool is_owner(const struct hub *hub, uid_t uid)
+{
+    if (uid == 0 || uid == getuid())
+        return true;
+    for (size_t i = 0; i < hub->admin_uids_n; i++)
+        if (hub->admin_uids[i] == (int64_t)uid)
+            return true;
+    return false;
+}
+
+static struct rc authenticate(struct ctx *ctx, struct hub *hub, const struct http_request *req, unsigned listener)
+{
+    if (listener == API_ON_AGENT)
+        return access_agent_by_identity(ctx, hub->core, arena_printf(&ctx->arena, "unix:%lld", (long long)req->peer.uid), &ctx->principal);
+    const char *header = http_request_header(req, "authorization");
+    if (header) {
+        struct bytes h = bytes_z(header), scheme;
+        if (!bytes_take_until(&h, ' ', &scheme) || !bytes_equal_nocase(scheme, BYTES_LIT("bearer")))
+            return ctx_fail(ctx, E_UNAUTHENTICATED, "Authorization must be: Bearer, a space, and a token");
+        return access_token(ctx, hub->core, bytes_trim(h), &ctx->principal);
+    }
+    if (listener == API_ON_ADMIN && req->peer.is_unix && is_owner(hub, req->peer.uid)) {
+        ctx->principal = access_owner(ctx, hub->core, (int64_t)req->peer.uid);
+        return RC_OK;
+    }
+    return ctx_fail(ctx, E_UNAUTHENTICATED, "%s",
+                    listener == API_ON_ADMIN ? "only root and the user of the hub need no token here; make one with: certwright token add NAME"
+                                             : "a bearer token is needed; make one with: certwright token add NAME");
+}
+
+/* --- decoding */
+
+static int hex_digit(uint8_t c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/* decode_segment undoes percent-encoding (its syntax and %00 were checked by the server) and refuses what no name holds. */
+static struct rc decode_segment(struct ctx *ctx, struct bytes in, const char **out)
+{
+    if (in.n > 1024)
+        return ctx_fail(ctx, E_NOT_FOUND, "not there");
+    char *text = arena_alloc(&ctx->arena, in.n + 1);
+    size_t n = 0;
+    for (size_t i = 0; i < in.n; i++) {
+        uint8_t c = in.p[i];
+        if (c == '%' && i + 2 < in.n && hex_digit(in.p[i + 1]) >= 0 && hex_digit(in.p[i + 2]) >= 0) {
+            c = (uint8_t)(hex_digit(in.p[i + 1]) * 16 + hex_digit(in.p[i + 2]));
+            i += 2;
+        }
+        if (c < 0x20 || c == 0x7f)
+            return ctx_fail(ctx, E_INVALID, "the path holds a control character");
+        text[n++] = (char)c;
+    }
+    if (n > 253 || !str_is_utf8(bytes_of(text, n)))
+        return ctx_fail(ctx, E_NOT_FOUND, "not there");
+    *out = text;
+    return RC_OK;
+}
+
+static struct rc decode_query(struct api_call *call)
+{
+    struct ctx *ctx = call->ctx;
+    const struct api_schema *schema = call->route->query;
+    if (!schema) {
+        if (call->req->query.n)
+            return ctx_fail(ctx, E_INVALID, "%s %s takes no query", call->route->method, call->route->path);
+        return RC_OK;
+    }
+    void *query = arena_alloc(&ctx->arena, schema->size);
+    api_defaults(schema, query);
+    struct http_params params;
+    TRY(http_params_parse(ctx, call->req->query, &params));
+    for (size_t i = 0; i < params.n; i++)
+        TRY(api_decode_text(ctx, schema, params.v[i].name, params.v[i].value, query));
+    call->query = query;
+    return RC_OK;
+}
+
+static bool is_json(const char *content_type)
+{
+    struct bytes rest = bytes_z(content_type), type;
+    return bytes_take_until(&rest, ';', &type) && bytes_equal_nocase(bytes_trim(type), BYTES_LIT("application/json"));
+}
+
+static struct rc decode_body(struct api_call *call, void **out)
+{
+    struct ctx *ctx = call->ctx;
+    const struct api_schema *schema = call->route->body;
+    *out = NULL;
+    if (!schema) {
+        if (call->req->body.n)
+            return ctx_fail(ctx, E_INVALID, "%s %s takes no body", call->route->method, call->route->path);
+        return RC_OK;
+    }
+    /* No body at all means {}: most bodies of verbs have only optional fields. */
+    struct bytes text = call->req->body.n ? call->req->body : BYTES_LIT("{}");
+    const char *type = http_request_header(call->req, "content-type");
+    if (call->req->body.n && (!type || !is_json(type)))
+        return ctx_fail(ctx, E_MEDIA_TYPE, "the body must be application/json");
+    json_auto_t *json = NULL;
+    TRY(json_read(ctx, text, &json));
+    *out = arena_alloc(&ctx->arena, schema->size);
+    return api_decode(ctx, schema, json, *out);
+}
+
+/* The ETag of an object is its revision: "r7". */
+static struct rc decode_if_match(struct api_call *call)
+{
+    const char *header = http_request_header(call->req, "if-match");
+    if (!header || str_equal(header, "*"))
+        return RC_OK;
+    struct bytes h = bytes_trim(bytes_z(header));
+    if (h.n < 4 || !bytes_starts_with(h, BYTES_LIT("\"r")) || h.p[h.n - 1] != '"' ||
+        !str_to_i64(bytes_of(h.p + 2, h.n - 3), &call->revision))
+        return ctx_fail(call->ctx, E_CHANGED, "If-Match is not an ETag given here; look at the object again");
+    call->has_revision = true;
+    return RC_OK;
+}
+
+/* --- answering */
+
+static struct rc answer(struct api_call *call, const void *out)
+{
+    const struct api_route *route = call->route;
+    struct http_response *resp = call->resp;
+    if (route->raw)
+        return RC_OK;
+    resp->status = route->status;
+    if (!route->reply)
+        return RC_OK;
+    http_response_json(resp, route->status);
+    http_response_header(resp, "Cache-Control", "no-store");
+    const struct api_field *revision = api_schema_field(route->reply, "revision");
+    if (revision)
+        http_response_header(resp, "ETag",
+                             arena_printf(&call->ctx->arena, "\"r%lld\"", (long long)*(const int64_t *)((const uint8_t *)out + revision->offset)));
+    struct json_out j;
+    json_begin(&j, &resp->body);
+    api_encode(&j, NULL, route->reply, out);
+    return buf_status(&resp->body);
+}
+
+static struct rc run(struct api_call *call, unsigned listener)
+{
+    struct ctx *ctx = call->ctx;
+    if (!str_equal(call->route->permission, "public")) {
+        TRY(authenticate(ctx, call->hub, call->req, listener));
+        TRY(decide(ctx, call->core, NULL, call->route->permission, NULL));
+    }
+    void *in = NULL;
+    TRY(decode_query(call));
+    TRY(decode_if_match(call));
+    TRY(decode_body(call, &in));
+    struct idempotency seen = {0};
+    if (call->route->idempotent)
+        TRY(idempotency_begin(call, &seen));
+    if (seen.answered)
+        return RC_OK;
+    void *out = call->route->reply ? arena_alloc(&ctx->arena, call->route->reply->size) : NULL;
+    TRY(call->route->handler(call, in, out));
+    if (call->resp->park_key)
+        return RC_OK;
+    TRY(answer(call, out));
+    return idempotency_end(call, &seen);
+}
+
+static void log_request(struct ctx *ctx, const struct http_request *req, const struct http_response *resp, struct rc rc)
+{
+    const bool reads = str_equal(req->method, "GET") || str_equal(req->method, "HEAD") || str_equal(req->path, "/agent/v1/exchange");
+    const bool ours = rc_failed(rc) && resp->status >= 500;
+    log_event(ours ? LOG_WARN_ : reads ? LOG_DEBUG_ : LOG_INFO_, "request", "method", req->method, "path", req->path, "status",
+              log_num(resp->status), "principal", ctx->principal ? ctx->principal->name : NULL, "request_id", ctx->request_id, "why",
+              rc_failed(rc) ? ctx_why(ctx) : NULL, NULL);
+}
+
+RC api_handle(struct ctx *ctx, struct hub *hub, const struct http_request *req, struct http_response *resp)
+{
+    struct api_call call = {.ctx = ctx, .core = hub->core, .hub = hub, .req = req, .resp = resp};
+    struct bytes params[API_PATH_MAX];
+    size_t n = 0;
+    const char *allow = NULL;
+    const unsigned listener = listener_of(&req->peer);
+    struct rc rc = api_match(ctx, req->method, req->path, listener, &call.route, params, &n, &allow);
+    for (size_t i = 0; i < n && rc_ok(rc); i++)
+        rc = decode_segment(ctx, params[i], &call.path[i]);
+    if (rc_ok(rc))
+        rc = run(&call, listener);
+    if (rc_ok(rc) && resp->park_key)
+        return rc;
+    if (rc_failed(rc))
+        http_problem(ctx, resp, rc);
+    if (rc.e == E_METHOD && allow)
+        http_response_header(resp, "Allow", allow);
+    if (rc.e == E_UNAUTHENTICATED)
+        http_response_header(resp, "WWW-Authenticate", "Bearer");
+    http_response_header(resp, "Request-Id", ctx->request_id);
+    log_request(ctx, req, resp, rc);
+    return RC_OK;
+}
+
+/* --- all listeners */
+
+struct rc hub_handle(struct ctx *ctx, void *arg, const struct http_request *req, struct http_response *resp)
+{
+    struct hub *hub = arg;
+    struct bytes path = bytes_z(req->path);
+    if (str_equal(req->path, "/healthz") || str_equal(req->path, "/readyz"))
+        return status_health(ctx, hub, req, resp);
+    if (str_equal(req->peer.listener, HUB_LISTENER_STATUS))
+        return status_handle(ctx, hub, req, resp);
+    if (bytes_starts_with(path, BYTES_LIT("/api/")) || bytes_starts_with(path, BYTES_LIT("/agent/")))
+        return api_handle(ctx, hub, req, resp);
+    if (str_equal(req->path, "/sign-in") && str_equal(req->peer.listener, HUB_LISTENER_HTTPS))
+        return sign_in_handle(ctx, hub, req, resp);
+    return ctx_fail(ctx, E_NOT_FOUND, "there is nothing at %s; the API is under /api/v1, described at /api/openapi.json", req->path);
+}
+
+void hub_wake(void *arg, const char *key)
+{
+    struct hub *hub = arg;
+    if (hub->server)
+        http_wake(hub->server, key);
+}

@@ -1,0 +1,218 @@
+/* Managed certificates: show, change, and what is done to them. */
+#include "core/managed.h"
+#include "hub/api.h"
+
+static void renewal_out(struct ctx *ctx, const struct wish *w, struct api_managed_certificate *out)
+{
+    if (!w->renew_percent && !w->renew_before_s)
+        return;
+    const struct api_renewal r = {.at_percent = w->renew_percent,
+                                  .has_at_percent = w->renew_percent != 0,
+                                  .before_s = w->renew_before_s,
+                                  .has_before_s = w->renew_before_s != 0};
+    out->renewal = arena_dup(&ctx->arena, &r, sizeof r);
+}
+
+static void version_out(struct ctx *ctx, const struct managed_view *v, struct api_managed_certificate *out)
+{
+    if (!v->version)
+        return;
+    const struct api_current_version c = {
+        .number = v->version, .fingerprint = v->fingerprint, .not_before = v->not_before, .not_after = v->not_after, .issuer = v->issuer};
+    out->current_version = arena_dup(&ctx->arena, &c, sizeof c);
+}
+
+static void managed_out(struct ctx *ctx, const struct managed_view *v, struct api_managed_certificate *out)
+{
+    const struct wish *w = &v->wish;
+    struct api_condition *conditions = arena_array(&ctx->arena, v->conditions_n, sizeof *conditions);
+    for (size_t i = 0; i < v->conditions_n; i++)
+        conditions[i] = (struct api_condition){
+            .type = v->conditions[i].type, .status = v->conditions[i].status, .reason = v->conditions[i].reason ? v->conditions[i].reason : ""};
+    *out = (struct api_managed_certificate){
+        .id = v->id,
+        .name = v->name,
+        .team = v->team,
+        .team_id = v->team_id,
+        .names = api_strings_of(&w->names),
+        .common_name = w->common_name,
+        .profile = w->profile,
+        .issuers = api_strings_of(&w->issuers),
+        .key_kind = w->key_kind,
+        .reuse_key = w->reuse_key,
+        .targets = api_strings_of(&w->targets),
+        .paused = v->paused_reason != NULL,
+        .pause_reason = v->paused_reason,
+        .paused_at = v->paused_at,
+        .has_paused_at = v->paused_at != 0,
+        .conditions = {conditions, v->conditions_n},
+        .renew_at = v->renew_at,
+        .has_renew_at = v->renew_at != 0,
+        .next_attempt_at = v->next_at,
+        .has_next_attempt_at = v->next_at != 0,
+        .failures = v->failures,
+        .last_error = api_error_of(ctx, v->error_code, v->error, v->failed_at),
+        .revision = v->revision,
+        .created_at = v->created_at,
+        .updated_at = v->updated_at,
+    };
+    renewal_out(ctx, w, out);
+    version_out(ctx, v, out);
+}
+
+static struct rc reply(struct api_call *call, const char *ref, struct api_managed_certificate *out)
+{
+    struct managed_view v;
+    TRY(managed_show(call->ctx, call->core, ref, &v));
+    managed_out(call->ctx, &v, out);
+    return RC_OK;
+}
+
+RC api_managed_list(struct api_call *call, struct api_managed_certificate_page *out)
+{
+    const struct api_managed_list_query *q = call->query;
+    struct managed_view *v = NULL;
+    size_t n = 0;
+    const char *after = NULL;
+    TRY(api_cursor_read(call->ctx, q->cursor, &after));
+    TRY(managed_list(call->ctx, call->core, after, q->limit, &v, &n));
+    struct api_managed_certificate *items = arena_array(&call->ctx->arena, n, sizeof *items);
+    for (size_t i = 0; i < n; i++)
+        managed_out(call->ctx, &v[i], &items[i]);
+    out->items = (struct api_managed_certificate_list){items, n};
+    if ((int64_t)n == q->limit)
+        out->next = api_cursor_make(call->ctx, items[n - 1].id);
+    return RC_OK;
+}
+
+RC api_managed_get(struct api_call *call, struct api_managed_certificate *out) { return reply(call, call->path[0], out); }
+
+static void renewal_in(const struct api_renewal *r, struct wish *w)
+{
+    w->renew_percent = r && r->has_at_percent ? r->at_percent : 0;
+    w->renew_before_s = r && r->has_before_s ? r->before_s : 0;
+}
+
+static struct managed_input input_of(struct ctx *ctx, const struct api_managed_certificate_new *in)
+{
+    struct managed_input m = {
+        .name = in->name,
+        .team = in->team,
+        .wish = {.names = api_list_of(ctx, &in->names),
+                 .common_name = in->common_name,
+                 .profile = in->profile,
+                 .key_kind = in->key_kind,
+                 .reuse_key = in->reuse_key,
+                 .issuers = api_list_of(ctx, &in->issuers),
+                 .targets = api_list_of(ctx, &in->targets)},
+    };
+    renewal_in(in->renewal, &m.wish);
+    return m;
+}
+
+RC api_managed_create(struct api_call *call, const struct api_managed_certificate_new *in, struct api_managed_certificate *out)
+{
+    const struct managed_input m = input_of(call->ctx, in);
+    const char *id = NULL;
+    TRY(managed_create(call->ctx, call->core, &m, &id));
+    http_response_header(call->resp, "Location", arena_printf(&call->ctx->arena, "/api/v1/managed-certificates/%s", id));
+    return reply(call, id, out);
+}
+
+RC api_managed_plan(struct api_call *call, const struct api_managed_certificate_new *in, struct api_plan *out)
+{
+    const struct managed_input m = input_of(call->ctx, in);
+    struct plan_step *steps = NULL;
+    size_t n = 0;
+    TRY(managed_plan(call->ctx, call->core, &m, &steps, &n));
+    struct arena *a = &call->ctx->arena;
+    struct api_plan_step *items = arena_array(a, n, sizeof *items);
+    struct str_list files = {0}, commands = {0};
+    for (size_t i = 0; i < n; i++) {
+        items[i] = (struct api_plan_step){.what = steps[i].what, .detail = steps[i].detail ? steps[i].detail : ""};
+        if (str_equal(items[i].what, "file"))
+            str_list_add(a, &files, items[i].detail);
+        else if (str_equal(items[i].what, "command"))
+            str_list_add(a, &commands, items[i].detail);
+    }
+    *out = (struct api_plan){.steps = {items, n}, .files = api_strings_of(&files), .commands = api_strings_of(&commands)};
+    return RC_OK;
+}
+
+RC api_managed_update(struct api_call *call, const struct api_managed_certificate_patch *in, struct api_managed_certificate *out)
+{
+    struct ctx *ctx = call->ctx;
+    struct managed_view v;
+    TRY(managed_show(ctx, call->core, call->path[0], &v));
+    struct managed_input m = {.wish = v.wish, .has_revision = true, .revision = call->has_revision ? call->revision : v.revision};
+    struct wish *w = &m.wish;
+    if (in->has_names)
+        w->names = api_list_of(ctx, &in->names);
+    if (in->has_common_name)
+        w->common_name = in->common_name;
+    if (in->has_profile)
+        w->profile = in->profile;
+    if (in->has_issuers)
+        w->issuers = api_list_of(ctx, &in->issuers);
+    if (in->has_key_kind)
+        w->key_kind = in->key_kind;
+    if (in->has_reuse_key)
+        w->reuse_key = in->reuse_key;
+    if (in->has_targets)
+        w->targets = api_list_of(ctx, &in->targets);
+    if (in->has_renewal)
+        renewal_in(in->renewal, w);
+    TRY(managed_update(ctx, call->core, v.id, &m));
+    return reply(call, v.id, out);
+}
+
+RC api_managed_remove(struct api_call *call) { return managed_remove(call->ctx, call->core, call->path[0]); }
+
+RC api_managed_renew(struct api_call *call, struct api_managed_certificate *out)
+{
+    TRY(managed_renew(call->ctx, call->core, call->path[0]));
+    return reply(call, call->path[0], out);
+}
+
+RC api_managed_retry(struct api_call *call, struct api_managed_certificate *out)
+{
+    TRY(managed_retry(call->ctx, call->core, call->path[0]));
+    return reply(call, call->path[0], out);
+}
+
+RC api_managed_pause(struct api_call *call, const struct api_pause *in, struct api_managed_certificate *out)
+{
+    TRY(managed_pause(call->ctx, call->core, call->path[0], in->reason));
+    return reply(call, call->path[0], out);
+}
+
+RC api_managed_resume(struct api_call *call, struct api_managed_certificate *out)
+{
+    TRY(managed_resume(call->ctx, call->core, call->path[0]));
+    return reply(call, call->path[0], out);
+}
+
+RC api_managed_rollback(struct api_call *call, const struct api_rollback *in, struct api_managed_certificate *out)
+{
+    TRY(managed_rollback(call->ctx, call->core, call->path[0], in->version));
+    return reply(call, call->path[0], out);
+}
+
+RC api_managed_revoke(struct api_call *call, const struct api_revoke *in, struct api_managed_certificate *out)
+{
+    TRY(managed_revoke(call->ctx, call->core, call->path[0], in->version, in->reason));
+    return reply(call, call->path[0], out);
+}
+
+RC api_managed_why(struct api_call *call, struct api_why *out) { return managed_why(call->ctx, call->core, call->path[0], &out->text); }
+
+RC api_managed_export(struct api_call *call)
+{
+    const struct api_managed_export_query *q = call->query;
+    const char *pem = NULL;
+    TRY(managed_export(call->ctx, call->core, call->path[0], q->version, &pem));
+    call->resp->status = 200;
+    http_response_header(call->resp, "Content-Type", "application/pem-certificate-chain");
+    buf_put_z(&call->resp->body, pem);
+    return buf_status(&call->resp->body);
+}

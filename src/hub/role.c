@@ -1,0 +1,310 @@
+#include "hub/role.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "core/schedule.h"
+#include "hub/hub.h"
+#include "hub/sign_in.h"
+#include "hub/status.h"
+#include "pki/name.h"
+
+/* Threads that do the hub's own jobs; while one waits for the signer's disk another's requests join the same batch. */
+#define OWN_THREADS 3
+#define OWN_BATCH 16
+#define TICK_MS 1000
+#define TLS_TICK_MS 2000
+
+struct settings {
+    const char *name, *state, *organization, *status_url, *database, *conninfo;
+    const char *agent_name, *agent_identity;
+    const char *certificate_file, *key_file;
+    bool external_root;
+    struct str_list permitted_dns, names;
+    int64_t admin_uid;
+};
+
+static struct rc read_list(struct ctx *ctx, const json_t *root, const char *key, struct str_list *out)
+{
+    const json_t *list = NULL;
+    TRY(json_get_list(ctx, root, key, false, &list));
+    for (size_t i = 0; list && i < json_array_size(list); i++)
+        str_list_add(&ctx->arena, out, arena_strdup(&ctx->arena, json_string_value(json_array_get(list, i))));
+    return RC_OK;
+}
+
+static struct rc settings_read(struct ctx *ctx, struct bytes json, struct settings *s)
+{
+    *s = (struct settings){0};
+    json_auto_t *root = NULL;
+    TRY(json_read(ctx, json, &root));
+    const struct {
+        const char *key;
+        bool need;
+        const char **to;
+    } texts[] = {{"name", true, &s->name},
+                 {"state", true, &s->state},
+                 {"organization", false, &s->organization},
+                 {"status_url", true, &s->status_url},
+                 {"database", false, &s->database},
+                 {"conninfo", false, &s->conninfo},
+                 {"agent_name", false, &s->agent_name},
+                 {"agent_identity", false, &s->agent_identity},
+                 {"certificate_file", false, &s->certificate_file},
+                 {"key_file", false, &s->key_file}};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        TRY(json_get_str(ctx, root, texts[i].key, texts[i].need, texts[i].to));
+    TRY(json_get_bool(ctx, root, "external_root", false, &s->external_root));
+    TRY(json_get_int(ctx, root, "admin_uid", false, &s->admin_uid));
+    TRY(read_list(ctx, root, "permitted_dns", &s->permitted_dns));
+    return read_list(ctx, root, "names", &s->names);
+}
+
+/* The folder of a path; "/" where it has none. */
+static const char *folder_of(struct ctx *ctx, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash && slash > path ? arena_str(&ctx->arena, bytes_of(path, (size_t)(slash - path))) : "/";
+}
+
+RC hub_confine(struct ctx *ctx, struct role_env *env, struct sandbox *sb)
+{
+    struct settings s;
+    TRY(settings_read(ctx, role_config(env), &s));
+    sandbox_allow(sb, s.state, SANDBOX_READ | SANDBOX_WRITE);
+    if (s.database && !str_equal(folder_of(ctx, s.database), s.state))
+        sandbox_allow(sb, folder_of(ctx, s.database), SANDBOX_READ | SANDBOX_WRITE);
+    if (s.conninfo) {
+        sb->may |= SANDBOX_CONNECT_TCP | SANDBOX_UNIX;
+        sandbox_allow(sb, "/run/postgresql", SANDBOX_READ | SANDBOX_WRITE | SANDBOX_OPTIONAL);
+        /* A socket folder that the connection string names. */
+        const char *host = strstr(s.conninfo, "host=/");
+        if (host) {
+            struct bytes rest = bytes_z(host + 5), path;
+            if (bytes_take_until(&rest, ' ', &path))
+                sandbox_allow(sb, arena_str(&ctx->arena, path), SANDBOX_READ | SANDBOX_WRITE | SANDBOX_OPTIONAL);
+        }
+    }
+    if (s.certificate_file)
+        sandbox_allow(sb, folder_of(ctx, s.certificate_file), SANDBOX_READ | SANDBOX_OPTIONAL);
+    if (s.key_file)
+        sandbox_allow(sb, folder_of(ctx, s.key_file), SANDBOX_READ | SANDBOX_OPTIONAL);
+    return RC_OK;
+}
+
+/* --- the hub's own threads */
+
+struct worker {
+    struct hub *hub;
+    struct role_env *env;
+    pthread_mutex_t lock;
+    pthread_cond_t work;
+    uint64_t asked; /* wakes so far */
+    bool stop;
+};
+
+/* core's wake: parked requests, and the hub's own jobs. */
+struct waker {
+    struct hub *hub;
+    struct worker *own;
+    const char *own_key;
+};
+
+static void wake_all(void *arg, const char *key)
+{
+    struct waker *w = arg;
+    if (str_equal(key, w->own_key)) {
+        pthread_mutex_lock(&w->own->lock);
+        w->own->asked++;
+        pthread_cond_broadcast(&w->own->work);
+        pthread_mutex_unlock(&w->own->lock);
+        return;
+    }
+    hub_wake(w->hub, key);
+}
+
+static void revoked(void *arg, const char *ca)
+{
+    const struct waker *w = arg;
+    status_forget(w->hub, ca);
+}
+
+static void *own_main(void *arg)
+{
+    struct worker *w = arg;
+    struct ctx CTX_CLEANUP ctx;
+    ctx_init(&ctx, w->hub->core->clock);
+    pthread_mutex_lock(&w->lock);
+    while (!w->stop) {
+        const uint64_t seen = w->asked;
+        pthread_mutex_unlock(&w->lock);
+        size_t did = 0;
+        struct rc rc = own_work(&ctx, w->hub->core, OWN_BATCH, &did);
+        if (rc_failed(rc)) {
+            log_event(LOG_WARN_, "own_work_failed", "why", ctx_why(&ctx), NULL);
+            usleep(200000);
+        }
+        ctx_reset(&ctx);
+        pthread_mutex_lock(&w->lock);
+        if (did || w->asked != seen || w->stop)
+            continue;
+        struct timespec until;
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_sec += 2; /* jobs given back wait for their time */
+        pthread_cond_timedwait(&w->work, &w->lock, &until);
+    }
+    pthread_mutex_unlock(&w->lock);
+    return NULL;
+}
+
+static void *tick_main(void *arg)
+{
+    struct worker *w = arg;
+    struct ctx CTX_CLEANUP ctx;
+    ctx_init(&ctx, w->hub->core->clock);
+    int64_t tls_at = clock_mono_ms() + TLS_TICK_MS;
+    while (!role_stopping(w->env)) {
+        int64_t next_ms = TICK_MS;
+        struct rc rc = schedule_tick(&ctx, w->hub->core, &next_ms);
+        if (rc_failed(rc))
+            log_event(LOG_WARN_, "schedule_failed", "why", ctx_why(&ctx), NULL);
+        ctx_reset(&ctx);
+        if (clock_mono_ms() >= tls_at) {
+            rc = hub_tls_tick(&ctx, w->hub);
+            if (rc_failed(rc))
+                log_event(LOG_WARN_, "tls_failed", "why", ctx_why(&ctx), NULL);
+            ctx_reset(&ctx);
+            tls_at = clock_mono_ms() + TLS_TICK_MS;
+        }
+        usleep((useconds_t)(next_ms < 10 ? 10 : next_ms) * 1000);
+    }
+    return NULL;
+}
+
+/* --- start and stop */
+
+static struct rc names_split(struct ctx *ctx, const struct str_list *names, struct hub_tls_settings *tls)
+{
+    const char **dns = arena_array(&ctx->arena, names->n + 1, sizeof *dns);
+    struct bytes *ips = arena_array(&ctx->arena, names->n + 1, sizeof *ips);
+    for (size_t i = 0; i < names->n; i++) {
+        struct name name;
+        TRY(name_parse(ctx, bytes_z(names->v[i]), &name));
+        if (name.kind == NAME_IP)
+            ips[tls->ip_addresses_n++] = name.ip;
+        else
+            dns[tls->dns_names_n++] = name.text;
+    }
+    tls->dns_names = dns;
+    tls->ip_addresses = ips;
+    return RC_OK;
+}
+
+static struct rc server_start(struct ctx *ctx, struct role_env *env, struct hub *hub)
+{
+    static const struct {
+        const char *name;
+        enum http_listener_kind kind;
+        uint64_t body_max;
+    } rows[] = {{HUB_LISTENER_ADMIN, HTTP_LISTENER_UNIX, 1 << 20},
+                {HUB_LISTENER_AGENT, HTTP_LISTENER_UNIX, 16 << 20},
+                {HUB_LISTENER_HTTPS, HTTP_LISTENER_TLS, 1 << 20},
+                {HUB_LISTENER_STATUS, HTTP_LISTENER_PLAIN, 1024}};
+    struct http_listener listeners[sizeof rows / sizeof *rows];
+    size_t n = 0;
+    struct tls_server_ctx *tls = NULL;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const int fd = role_listener(env, rows[i].name);
+        if (fd < 0)
+            continue;
+        if (rows[i].kind == HTTP_LISTENER_TLS)
+            TRY(hub_tls_make(ctx, hub, &tls));
+        listeners[n++] = (struct http_listener){.name = rows[i].name, .fd = fd, .kind = rows[i].kind, .body_max = rows[i].body_max};
+    }
+    const struct http_server_config config = {
+        .listeners = listeners, .listeners_n = n, .handler = hub_handle, .arg = hub, .clock = hub->core->clock, .tls = tls};
+    struct rc rc = http_server_start(ctx, &config, &hub->server);
+    tls_server_unref(tls);
+    return rc;
+}
+
+static struct rc core_open(struct ctx *ctx, struct role_env *env, const struct settings *s, struct core *core)
+{
+    const struct store_config db = {
+        .engine = s->conninfo ? STORE_POSTGRES : STORE_SQLITE, .path = s->database, .conninfo = s->conninfo, .connections = 0};
+    core->clock = role_clock(env);
+    core->signer = role_peer(env, "signer");
+    core->name = s->name;
+    core->status_url = s->status_url;
+    TRY(store_open(ctx, &db, &core->store));
+    const struct core_settings start = {.name = s->name,
+                                        .status_url = s->status_url,
+                                        .organization = s->organization,
+                                        .external_root = s->external_root,
+                                        .permitted_dns = s->permitted_dns.v,
+                                        .permitted_dns_n = s->permitted_dns.n,
+                                        .agent_name = s->agent_name,
+                                        .agent_identity = s->agent_identity};
+    TRY(core_start(ctx, core, &start));
+    TRY(sign_in_take(ctx, core, s->state));
+    return own_release(ctx, core);
+}
+
+static struct rc serve(struct ctx *ctx, struct role_env *env, struct hub *hub, struct worker *worker)
+{
+    TRY(server_start(ctx, env, hub));
+    pthread_t own[OWN_THREADS], tick;
+    size_t started = 0;
+    while (started < OWN_THREADS && !pthread_create(&own[started], NULL, own_main, worker))
+        started++;
+    const bool ticking = !pthread_create(&tick, NULL, tick_main, worker);
+    struct rc rc = started && ticking ? RC_OK : ctx_fail(ctx, E_NO_MEMORY, "no thread for the hub's own work");
+    if (rc_ok(rc)) {
+        role_ready(env, arena_printf(&ctx->arena, "sandbox: %s", role_sandbox_state(env)));
+        role_wait_stop(env);
+    }
+    atomic_store(&hub->draining, true);
+    pthread_mutex_lock(&worker->lock);
+    worker->stop = true;
+    pthread_cond_broadcast(&worker->work);
+    pthread_mutex_unlock(&worker->lock);
+    for (size_t i = 0; i < started; i++)
+        pthread_join(own[i], NULL);
+    if (ticking && role_stopping(env))
+        pthread_join(tick, NULL);
+    http_server_stop(hub->server);
+    hub->server = NULL;
+    return rc;
+}
+
+RC hub_run(struct ctx *ctx, struct role_env *env)
+{
+    umask(077);
+    struct settings s;
+    TRY(settings_read(ctx, role_config(env), &s));
+    struct hub_tls_settings tls = {.certificate_file = s.certificate_file, .key_file = s.key_file};
+    TRY(names_split(ctx, &s.names, &tls));
+    struct core core = {0};
+    struct hub hub = {.core = &core, .admin_uids = &s.admin_uid, .admin_uids_n = 1, .sandbox = role_sandbox_state(env), .tls = &tls};
+    struct worker worker = {.hub = &hub, .env = env};
+    struct waker waker = {.hub = &hub, .own = &worker};
+    pthread_mutex_init(&hub.published_lock, NULL);
+    pthread_mutex_init(&worker.lock, NULL);
+    pthread_cond_init(&worker.work, NULL);
+    struct rc rc = core_open(ctx, env, &s, &core);
+    if (rc_ok(rc)) {
+        waker.own_key = arena_printf(&ctx->arena, "agent:%s", core.hub_agent);
+        core.wake = wake_all;
+        core.revoked = revoked;
+        core.wake_arg = &waker;
+        hub.started_at = clock_unix_s(core.clock);
+        ctx->principal = NULL;
+        rc = serve(ctx, env, &hub, &worker);
+    }
+    status_free(&hub);
+    store_close(core.store);
+    return rc;
+}
