@@ -1,0 +1,157 @@
+/* certwright ca …: the CAs are shown by the hub; their ceilings are changed at the signer itself, by a CA officer. */
+#include <sys/stat.h>
+
+#include "cli/cli.h"
+#include "os/file.h"
+#include "pki/cert.h"
+#include "wire/messages.h"
+
+#define CAS "/api/v1/cas"
+#define CHAIN_MAX 8
+
+RC verb_ca_list(struct cli *cli)
+{
+    static const struct cli_column shown[] = {{"NAME", "name", CLI_PLAIN},
+                                              {"STATE", "state", CLI_PLAIN},
+                                              {"SUBJECT", "subject", CLI_PLAIN},
+                                              {"EXPIRES", "not_after", CLI_AGO},
+                                              {"ISSUED", "issued", CLI_PLAIN}};
+    json_auto_t *page = NULL;
+    TRY(cli_call(cli, "GET", CAS, (struct bytes){0}, &page));
+    return cli_print_list(cli, json_object_get(page, "items"), shown, sizeof shown / sizeof *shown, "name");
+}
+
+RC verb_ca_show(struct cli *cli) { return cli_show_at(cli, CAS "/"); }
+
+RC verb_ca_export(struct cli *cli)
+{
+    static const struct {
+        const char *what, *field;
+    } kinds[] = {{"certificate", "certificate_pem"}, {"chain", "chain_pem"}, {"root", "root_pem"}, {"csr", "csr_pem"}};
+    const char *what = cli_opt(cli, "what") ? cli_opt(cli, "what") : "certificate", *field = NULL;
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (str_equal(kinds[i].what, what))
+            field = kinds[i].field;
+    if (!field)
+        return ctx_fail(cli->ctx, E_USAGE, "--what is certificate, chain, root or csr");
+    json_auto_t *ca = NULL;
+    TRY(cli_call(cli, "GET", cli_path(cli, CAS "/", cli->args.v[0], ""), (struct bytes){0}, &ca));
+    const char *pem = cli_text(ca, field);
+    /* A root of its own is its certificate. */
+    if (!*pem && str_equal(what, "root"))
+        pem = cli_text(ca, "certificate_pem");
+    if (!*pem)
+        return ctx_fail(cli->ctx, E_NOT_FOUND, "the CA %s has no %s", cli->args.v[0], what);
+    return cli_write_out(cli, bytes_z(pem), 0644);
+}
+
+/* --- at the signer's own socket */
+
+static void peer_freep(struct wire_peer **p)
+{
+    if (*p)
+        wire_peer_free(*p);
+}
+
+static struct rc officer(struct cli *cli, struct wire_peer **out)
+{
+    static const char *const places[] = {"var/run/officer.sock", "/run/certwright/officer.sock"};
+    const char *path = cli_opt(cli, "signer-socket");
+    struct stat st;
+    if (!path)
+        path = getenv("CERTWRIGHT_SIGNER_SOCKET");
+    for (size_t i = 0; !path && i < sizeof places / sizeof *places; i++)
+        if (stat(places[i], &st) == 0)
+            path = places[i];
+    if (!path)
+        return ctx_fail(cli->ctx, E_UNREACHABLE, "no signer is found here; name its officer socket with --signer-socket PATH");
+    return ctx_wrap(cli->ctx, wire_connect(cli->ctx, path, "officer", "signer", out), "the signer at %s", path);
+}
+
+static void put_ceilings(struct cli *cli, const struct wire_signer_ceilings *c)
+{
+    const struct str_list none = {0};
+    const struct str_list dns = {.v = c->permitted_dns.v, .n = c->permitted_dns.n}, ip = {.v = c->permitted_ip.v, .n = c->permitted_ip.n},
+                          profiles = {.v = c->profiles.v, .n = c->profiles.n};
+    struct cli_body b;
+    cli_body_begin(cli, &b);
+    json_put_str(&b.j, "ca", c->ca);
+    json_put_int(&b.j, "max_validity_s", c->max_validity_s);
+    json_put_int(&b.j, "per_hour", c->per_hour);
+    cli_body_list(&b, "permitted_dns", c->permitted_dns.n ? &dns : &none);
+    cli_body_list(&b, "permitted_ip", c->permitted_ip.n ? &ip : &none);
+    cli_body_list(&b, "profiles", &profiles);
+    json_put_int(&b.j, "path_length", c->path_length);
+    json_put_int(&b.j, "issued_last_hour", c->issued_last_hour);
+    json_auto_t *shown = NULL;
+    struct rc rc = json_read(cli->ctx, cli_body_end(&b), &shown);
+    if (rc_ok(rc))
+        rc = cli_print_object(cli, shown, "ca");
+    if (rc_failed(rc))
+        puts(ctx_why(cli->ctx));
+}
+
+/* "any" stands for no limit: an empty list. */
+static struct wire_texts limit(struct cli *cli, const char *option, struct wire_texts now)
+{
+    if (!cli_has(cli, option))
+        return now;
+    struct str_list l = cli_list_opt(cli, option);
+    if (l.n == 1 && str_equal(l.v[0], "any"))
+        l.n = 0;
+    return (struct wire_texts){l.v, l.n};
+}
+
+RC verb_ca_ceilings(struct cli *cli)
+{
+    struct ctx *ctx = cli->ctx;
+    static const char *const changes[] = {"max-validity", "per-hour", "permit-dns", "permit-ip", "profile"};
+    bool change = false;
+    for (size_t i = 0; i < sizeof changes / sizeof *changes; i++)
+        change |= cli_has(cli, changes[i]);
+    if (!change && !cli_has(cli, "signer-socket")) {
+        /* Reading needs no officer: the hub may ask too. */
+        json_auto_t *ca = NULL;
+        TRY(cli_call(cli, "GET", cli_path(cli, CAS "/", cli->args.v[0], ""), (struct bytes){0}, &ca));
+        return cli_print_object(cli, json_object_get(ca, "ceilings"), "name");
+    }
+    struct wire_peer *signer __attribute__((cleanup(peer_freep))) = NULL;
+    TRY(officer(cli, &signer));
+    const struct wire_signer_ceilings_get get = {.ca = cli->args.v[0]};
+    struct wire_signer_ceilings now;
+    TRY(wire_call_signer_ceilings_get(ctx, signer, &get, &now));
+    if (change) {
+        const struct wire_signer_ceilings_set set = {
+            .ca = cli->args.v[0],
+            .max_validity_s = cli_number(cli, "max-validity", now.max_validity_s),
+            .per_hour = cli_number(cli, "per-hour", now.per_hour),
+            .permitted_dns = limit(cli, "permit-dns", now.permitted_dns),
+            .permitted_ip = limit(cli, "permit-ip", now.permitted_ip),
+            .profiles = limit(cli, "profile", now.profiles),
+        };
+        TRY(wire_call_signer_ceilings_set(ctx, signer, &set, &now));
+    }
+    put_ceilings(cli, &now);
+    return RC_OK;
+}
+
+RC verb_ca_import(struct cli *cli)
+{
+    struct ctx *ctx = cli->ctx;
+    const char *pem = NULL;
+    TRY(cli_opt_file(cli, "chain", &pem));
+    if (!pem)
+        return ctx_fail(ctx, E_USAGE, "name the root's answer with --chain FILE");
+    struct cert_chain chain;
+    TRY(ctx_wrap(ctx, cert_chain_parse_pem(ctx, bytes_z(pem), CHAIN_MAX, &chain), "reading %s", cli_opt(cli, "chain")));
+    struct bytes ders[CHAIN_MAX];
+    for (size_t i = 0; i < chain.n; i++)
+        ders[i] = chain.v[i].der;
+    struct wire_peer *signer __attribute__((cleanup(peer_freep))) = NULL;
+    TRY(officer(cli, &signer));
+    const struct wire_signer_ca_import in = {.ca = cli->args.v[0], .chain = {ders, chain.n}};
+    struct wire_signer_ca ca;
+    TRY(wire_call_signer_ca_import(ctx, signer, &in, &ca));
+    cli_say(cli, "The CA %s is ready: %s; restart the hub, so that its issuer trusts the new root.", ca.ca, chain.v[0].subject.text);
+    return RC_OK;
+}

@@ -1,0 +1,286 @@
+/* certwright cert … */
+#include <unistd.h>
+
+#include "cli/cli.h"
+
+#define CERTS "/api/v1/managed-certificates"
+
+static const struct cli_column columns[] = {
+    {"NAME", "name", CLI_PLAIN},       {"STATE", "", CLI_STATE},      {"EXPIRES", "current_version.not_after", CLI_AGO},
+    {"RENEWS", "renew_at", CLI_AGO},   {"ISSUER", "issuers", CLI_JOIN}, {"TARGETS", "targets", CLI_JOIN},
+};
+
+RC verb_cert_list(struct cli *cli)
+{
+    json_auto_t *all = NULL;
+    TRY(cli_all(cli, CERTS, INT64_MAX, &all));
+    if (!json_array_size(all) && cli->output == CLI_TABLE) {
+        puts("No certificate is managed yet; begin with: certwright cert add www.example.org --to nginx");
+        return RC_OK;
+    }
+    return cli_print_list(cli, all, columns, sizeof columns / sizeof *columns, "name");
+}
+
+RC verb_cert_show(struct cli *cli) { return cli_show_at(cli, CERTS "/"); }
+
+RC verb_cert_why(struct cli *cli)
+{
+    for (size_t i = 0; i < cli->args.n; i++) {
+        json_auto_t *why = NULL;
+        TRY(cli_call(cli, "GET", cli_path(cli, CERTS "/", cli->args.v[i], "/why"), (struct bytes){0}, &why));
+        if (cli->output == CLI_JSON)
+            TRY(cli_print_object(cli, why, "text"));
+        else
+            puts(cli_text(why, "text"));
+    }
+    return RC_OK;
+}
+
+/* --- what waits until it is served */
+
+/* finish waits for what was begun on one and says how it stands; with --no-wait it prints the id. */
+static struct rc finish(struct cli *cli, const json_t *managed, struct cli_follow *f)
+{
+    f->id = arena_strdup(&cli->ctx->arena, cli_text(managed, "id"));
+    f->name = arena_strdup(&cli->ctx->arena, cli_text(managed, "name"));
+    if (cli_has(cli, "no-wait")) {
+        if (cli->output == CLI_JSON)
+            return cli_print_object(cli, managed, "id");
+        puts(f->id);
+        return RC_OK;
+    }
+    TRY(cli_follow(cli, f));
+    const char *path = cli_path(cli, CERTS "/", f->id, cli->output == CLI_TABLE ? "/why" : "");
+    json_auto_t *now = NULL;
+    TRY(cli_call(cli, "GET", path, (struct bytes){0}, &now));
+    if (cli->output != CLI_TABLE)
+        return cli->output == CLI_CSV ? RC_OK : cli_print_object(cli, now, "name");
+    puts(cli_text(now, "text"));
+    return RC_OK;
+}
+
+static void body_common(struct cli *cli, struct cli_body *b)
+{
+    static const struct {
+        const char *option, *field;
+    } lists[] = {{"to", "targets"}, {"issuer", "issuers"}}, texts[] = {{"profile", "profile"}, {"key-kind", "key_kind"},
+                                                                      {"name", "name"},       {"team", "team"},
+                                                                      {"common-name", "common_name"}};
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+        const struct str_list l = cli_list_opt(cli, lists[i].option);
+        if (cli_has(cli, lists[i].option))
+            cli_body_list(b, lists[i].field, &l);
+    }
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        cli_body_text(b, texts[i].field, cli_opt(cli, texts[i].option));
+    if (cli_has(cli, "reuse-key"))
+        json_put_bool(&b->j, "reuse_key", true);
+    const int64_t before = cli_number(cli, "renew-before", 0), percent = cli_number(cli, "renew-at", 0);
+    if (cli_has(cli, "renew-before") && !before)
+        json_put_null(&b->j, "renewal");
+    else if (before || percent) {
+        json_open_obj(&b->j, "renewal");
+        if (before)
+            json_put_int(&b->j, "before_s", before);
+        if (percent)
+            json_put_int(&b->j, "at_percent", percent);
+        json_close(&b->j);
+    }
+}
+
+static struct rc print_plan(struct cli *cli, struct bytes body)
+{
+    json_auto_t *plan = NULL;
+    TRY(cli_call(cli, "POST", CERTS "/plan", body, &plan));
+    if (cli->output != CLI_TABLE)
+        return cli_print_object(cli, plan, "name");
+    const json_t *steps = json_object_get(plan, "steps");
+    puts("Nothing is done; this is what would be:");
+    for (size_t i = 0; i < json_array_size(steps); i++) {
+        const json_t *s = json_array_get(steps, i);
+        printf("  %-10s %s\n", cli_text(s, "what"), cli_text(s, "detail"));
+    }
+    return RC_OK;
+}
+
+RC verb_cert_add(struct cli *cli)
+{
+    struct cli_body b;
+    cli_body_begin(cli, &b);
+    cli_body_list(&b, "names", &cli->args);
+    body_common(cli, &b);
+    const struct bytes body = cli_body_end(&b);
+    if (cli_has(cli, "dry-run"))
+        return print_plan(cli, body);
+    struct cli_follow f = {.started_ms = clock_unix_ms(cli->ctx->clock)};
+    json_auto_t *managed = NULL;
+    TRY(cli_call(cli, "POST", CERTS, body, &managed));
+    return finish(cli, managed, &f);
+}
+
+RC verb_cert_edit(struct cli *cli)
+{
+    const char *path = cli_path(cli, CERTS "/", cli->args.v[0], "");
+    struct cli_body b;
+    cli_body_begin(cli, &b);
+    const struct str_list names = cli_list_opt(cli, "names");
+    if (names.n)
+        cli_body_list(&b, "names", &names);
+    body_common(cli, &b);
+    struct cli_follow f;
+    TRY(cli_follow_from(cli, cli->args.v[0], &f));
+    json_auto_t *managed = NULL;
+    TRY(cli_call(cli, "PATCH", path, cli_body_end(&b), &managed));
+    return finish(cli, managed, &f);
+}
+
+static struct rc act(struct cli *cli, const char *ref, const char *verb, struct bytes body)
+{
+    struct cli_follow f;
+    TRY(cli_follow_from(cli, ref, &f));
+    json_auto_t *managed = NULL;
+    TRY(cli_call(cli, "POST", cli_path(cli, CERTS "/", ref, verb), body, &managed));
+    return finish(cli, managed, &f);
+}
+
+static struct rc act_each(struct cli *cli, const char *verb)
+{
+    for (size_t i = 0; i < cli->args.n; i++)
+        TRY(act(cli, cli->args.v[i], verb, (struct bytes){0}));
+    return RC_OK;
+}
+
+RC verb_cert_renew(struct cli *cli) { return act_each(cli, "/renew"); }
+RC verb_cert_retry(struct cli *cli) { return act_each(cli, "/retry"); }
+
+RC verb_cert_rollback(struct cli *cli)
+{
+    struct cli_body b;
+    cli_body_begin(cli, &b);
+    json_put_int(&b.j, "version", cli_number(cli, "to", 0));
+    return act(cli, cli->args.v[0], "/rollback", cli_body_end(&b));
+}
+
+RC verb_cert_revoke(struct cli *cli)
+{
+    /* RFC 5280 section 5.3.1; those that only a CA may state are not here. */
+    static const struct {
+        const char *name;
+        int64_t code;
+    } reasons[] = {{"unspecified", 0}, {"keyCompromise", 1},        {"affiliationChanged", 3},
+                   {"superseded", 4},  {"cessationOfOperation", 5}, {"privilegeWithdrawn", 9}};
+    const char *word = cli_opt(cli, "reason");
+    int64_t code = word ? -1 : 0;
+    for (size_t i = 0; word && i < sizeof reasons / sizeof *reasons; i++)
+        if (str_equal(reasons[i].name, word))
+            code = reasons[i].code;
+    if (code < 0)
+        return ctx_fail(cli->ctx, E_USAGE, "--reason is unspecified, keyCompromise, affiliationChanged, superseded, cessationOfOperation or "
+                                           "privilegeWithdrawn");
+    struct cli_body b;
+    cli_body_begin(cli, &b);
+    json_put_int(&b.j, "version", cli_number(cli, "version", 0));
+    json_put_int(&b.j, "reason", code);
+    return act(cli, cli->args.v[0], "/revoke", cli_body_end(&b));
+}
+
+/* --- pause, resume, export, remove */
+
+RC verb_cert_pause(struct cli *cli)
+{
+    for (size_t i = 0; i < cli->args.n; i++) {
+        struct cli_body b;
+        cli_body_begin(cli, &b);
+        cli_body_text(&b, "reason", cli_opt(cli, "reason"));
+        TRY(cli_call(cli, "POST", cli_path(cli, CERTS "/", cli->args.v[i], "/pause"), cli_body_end(&b), NULL));
+        cli_say(cli, "%s is paused; it goes on after: certwright cert resume %s", cli->args.v[i], cli->args.v[i]);
+    }
+    return RC_OK;
+}
+
+RC verb_cert_resume(struct cli *cli)
+{
+    for (size_t i = 0; i < cli->args.n; i++) {
+        TRY(cli_call(cli, "POST", cli_path(cli, CERTS "/", cli->args.v[i], "/resume"), (struct bytes){0}, NULL));
+        cli_say(cli, "%s goes on", cli->args.v[i]);
+    }
+    return RC_OK;
+}
+
+RC verb_cert_export(struct cli *cli)
+{
+    struct bytes pem;
+    const char *query = arena_printf(&cli->ctx->arena, "/export?version=%lld", (long long)cli_number(cli, "version", 0));
+    TRY(cli_call_raw(cli, "GET", cli_path(cli, CERTS "/", cli->args.v[0], query), &pem));
+    return cli_write_out(cli, pem, 0644);
+}
+
+RC verb_cert_remove(struct cli *cli) { return cli_remove_each(cli, CERTS "/"); }
+
+/* --- history */
+
+RC verb_cert_steps(struct cli *cli)
+{
+    const char *ref = cli->args.v[0];
+    json_auto_t *events = NULL;
+    if (cli_has(cli, "follow")) {
+        struct cli_follow f = {.id = ref, .name = ref, .started_ms = clock_unix_ms(cli->ctx->clock)};
+        TRY(cli_follow_from(cli, ref, &f));
+        return cli_follow(cli, &f);
+    }
+    static const struct cli_column shown[] = {{"STEP", "step", CLI_PLAIN}, {"TIME", "time", CLI_PLAIN}, {"TEXT", "text", CLI_PLAIN}};
+    json_auto_t *all = json_array();
+    for (int64_t after = 0;;) {
+        json_decref(events);
+        events = NULL;
+        const char *query = arena_printf(&cli->ctx->arena, "/events?after=%lld", (long long)after);
+        TRY(cli_call(cli, "GET", cli_path(cli, CERTS "/", ref, query), (struct bytes){0}, &events));
+        json_t *items = json_object_get(events, "items");
+        for (size_t i = 0; i < json_array_size(items); i++) {
+            json_t *e = json_array_get(items, i);
+            struct buf b;
+            buf_init_arena(&b, &cli->ctx->arena, 64);
+            time_put_rfc3339(&b, json_integer_value(json_object_get(e, "at_ms")) / 1000);
+            json_object_set_new(e, "time", json_string(buf_z(&b)));
+        }
+        json_array_extend(all, items);
+        after = json_integer_value(json_object_get(events, "last"));
+        if (!json_array_size(items))
+            break;
+    }
+    return cli_print_list(cli, all, shown, 3, "step");
+}
+
+RC verb_cert_versions(struct cli *cli)
+{
+    static const struct cli_column shown[] = {{"VERSION", "number", CLI_PLAIN},   {"ISSUER", "issuer", CLI_PLAIN},
+                                              {"FROM", "not_before", CLI_DATE},   {"UNTIL", "not_after", CLI_DATE},
+                                              {"RENEWS", "renew_at", CLI_DATE},   {"REVOKED", "revoked_at", CLI_DATE},
+                                              {"FINGERPRINT", "fingerprint", CLI_SHORT_HEX}};
+    json_auto_t *all = NULL;
+    TRY(cli_all(cli, cli_path(cli, CERTS "/", cli->args.v[0], "/versions"), INT64_MAX, &all));
+    return cli_print_list(cli, all, shown, sizeof shown / sizeof *shown, "fingerprint");
+}
+
+RC verb_cert_attempts(struct cli *cli)
+{
+    static const struct cli_column shown[] = {{"ATTEMPT", "number", CLI_PLAIN}, {"STATE", "state", CLI_PLAIN},
+                                              {"WHY", "reason", CLI_PLAIN},     {"ISSUER", "issuer", CLI_PLAIN},
+                                              {"BEGUN", "created_at", CLI_DATE}, {"ERROR", "error.text", CLI_PLAIN}};
+    json_auto_t *all = NULL;
+    TRY(cli_all(cli, cli_path(cli, CERTS "/", cli->args.v[0], "/attempts"), 1000, &all));
+    return cli_print_list(cli, all, shown, sizeof shown / sizeof *shown, "id");
+}
+
+RC verb_cert_deployments(struct cli *cli)
+{
+    static const struct cli_column shown[] = {{"CERTIFICATE", "managed_certificate", CLI_PLAIN}, {"VERSION", "version", CLI_PLAIN},
+                                              {"TARGET", "target", CLI_PLAIN},                   {"STATE", "state", CLI_PLAIN},
+                                              {"BEGUN", "created_at", CLI_DATE},                 {"ERROR", "error.text", CLI_PLAIN}};
+    json_auto_t *all = NULL;
+    const char *path = "/api/v1/deployments";
+    if (cli->args.n)
+        path = cli_path(cli, "/api/v1/deployments?managed_certificate=", cli->args.v[0], "");
+    TRY(cli_all(cli, path, 1000, &all));
+    return cli_print_list(cli, all, shown, sizeof shown / sizeof *shown, "id");
+}

@@ -1,0 +1,214 @@
+/* Requests to the hub. */
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/random.h"
+#include "cli/cli.h"
+#include "net/http_client.h"
+#include "os/file.h"
+
+#define CALL_MS 90000
+#define ANSWER_MAX ((size_t)64 << 20)
+#define TOKEN_MAX 256
+
+static const char *setting(const struct cli *cli, const char *option, const char *variable)
+{
+    const char *v = cli_opt(cli, option);
+    if (!v)
+        v = getenv(variable);
+    return v && *v ? v : NULL;
+}
+
+/* The sockets looked for where none is named: that of a demonstration in this folder, and that of an installation. */
+static const char *socket_find(void)
+{
+    static const char *const paths[] = {"var/run/admin.sock", "/run/certwright/admin.sock"};
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+        struct stat st;
+        if (stat(paths[i], &st) == 0 && S_ISSOCK(st.st_mode))
+            return paths[i];
+    }
+    return NULL;
+}
+
+static struct rc token_read(struct cli *cli, const char *path)
+{
+    struct bytes text;
+    TRY(file_read(cli->ctx, path, TOKEN_MAX, &text));
+    while (text.n && (text.p[text.n - 1] == '\n' || text.p[text.n - 1] == '\r' || text.p[text.n - 1] == ' '))
+        text.n--;
+    for (size_t i = 0; i < text.n; i++)
+        if (text.p[i] <= ' ' || text.p[i] >= 0x7f)
+            return ctx_fail(cli->ctx, E_INVALID, "%s holds more than a token", path);
+    cli->token = arena_printf(&cli->ctx->arena, "Bearer %.*s", (int)text.n, (const char *)text.p);
+    return RC_OK;
+}
+
+/* The hub is whom the user names: every address is fine. */
+static const struct cidr everywhere[] = {{.base = {.len = 4}}, {.base = {.len = 16}}};
+
+RC cli_connect(struct cli *cli)
+{
+    if (cli->client)
+        return RC_OK;
+    struct http_client_config config = {.user_agent = "certwright-cli", .grants = {everywhere, 2}};
+    const char *url = setting(cli, "url", "CERTWRIGHT_URL"), *token_file = setting(cli, "token-file", "CERTWRIGHT_TOKEN_FILE");
+    const char *path = setting(cli, "socket", "CERTWRIGHT_SOCKET");
+    if (token_file)
+        TRY(token_read(cli, token_file));
+    if (url && !cli_opt(cli, "socket")) {
+        struct bytes base = bytes_z(url);
+        while (base.n && base.p[base.n - 1] == '/')
+            base.n--;
+        if (!bytes_starts_with(base, BYTES_LIT("https://")))
+            return ctx_fail(cli->ctx, E_USAGE, "the URL of a hub begins with https://");
+        cli->base = arena_str(&cli->ctx->arena, base);
+        cli->where = cli->base;
+        config.ca_file = setting(cli, "ca-file", "CERTWRIGHT_CA_FILE");
+    } else {
+        if (!path)
+            path = socket_find();
+        if (!path)
+            return ctx_fail(cli->ctx, E_UNREACHABLE, "no hub is found here: neither var/run/admin.sock nor /run/certwright/admin.sock is "
+                                                     "there; name it with --socket PATH or --url URL, or start one with: certwright run hub");
+        config.unix_socket = path;
+        cli->base = "http://hub";
+        cli->where = path;
+    }
+    return http_client_new(cli->ctx, &config, &cli->client);
+}
+
+/* A problem document (RFC 9457) becomes the failure it describes. */
+static struct rc problem(struct cli *cli, const struct http_answer *answer)
+{
+    struct ctx *ctx = cli->ctx;
+    json_auto_t *doc = NULL;
+    if (!bytes_equal_z(bytes_z(answer->content_type), "application/problem+json") || rc_failed(json_read(ctx, answer->body, &doc)))
+        return ctx_fail(ctx, E_BAD_ANSWER, "%s answered %d and not as a hub does", cli->where, answer->status);
+    struct bytes type = bytes_z(cli_text(doc, "type")), prefix = bytes_z(HTTP_PROBLEM_TYPE);
+    if (bytes_starts_with(type, prefix))
+        bytes_skip(&type, prefix.n);
+    enum err e = err_by_name(arena_str(&ctx->arena, type));
+    const char *detail = cli_text(doc, "detail"), *field = cli_text(doc, "field");
+    ctx->field = *field ? arena_strdup(&ctx->arena, field) : NULL;
+    json_int_t retry = 0;
+    const json_t *after = json_object_get(doc, "retry_after");
+    if (json_is_integer(after))
+        retry = json_integer_value(after);
+    ctx->retry_after_s = retry;
+    return ctx_fail(ctx, e == E_OK ? E_BAD_ANSWER : e, "%s", *detail ? detail : cli_text(doc, "title"));
+}
+
+static struct rc call(struct cli *cli, const char *method, const char *path, struct bytes in, struct http_answer *answer)
+{
+    struct ctx *ctx = cli->ctx;
+    TRY(cli_connect(cli));
+    struct http_header headers[4];
+    size_t n = 0;
+    if (in.n)
+        headers[n++] = (struct http_header){"Content-Type", "application/json"};
+    if (cli->token)
+        headers[n++] = (struct http_header){"Authorization", cli->token};
+    if (str_equal(method, "POST"))
+        headers[n++] = (struct http_header){"Idempotency-Key", id_new(&ctx->arena, clock_unix_ms(ctx->clock))};
+    const struct http_call c = {.method = method,
+                                .url = arena_printf(&ctx->arena, "%s%s", cli->base, path),
+                                .headers = headers,
+                                .headers_n = n,
+                                .body = in,
+                                .total_ms = CALL_MS,
+                                .body_max = ANSWER_MAX};
+    struct rc rc = http_client_call(ctx, cli->client, &c, answer);
+    if (rc.e == E_UNREACHABLE || rc.e == E_DNS || rc.e == E_TLS || rc.e == E_IO || rc.e == E_BAD_ANSWER) {
+        /* What went wrong with a socket is said by its path; with TLS or a name the reason matters. */
+        if (rc.e == E_UNREACHABLE)
+            ctx_forget(ctx);
+        return ctx_fail(ctx, E_UNREACHABLE, "the hub at %s is not reachable; is it running? (certwright run hub)", cli->where);
+    }
+    TRY(rc);
+    return answer->status >= 400 ? problem(cli, answer) : RC_OK;
+}
+
+RC cli_call(struct cli *cli, const char *method, const char *path, struct bytes in, json_t **out)
+{
+    struct http_answer answer;
+    TRY(call(cli, method, path, in, &answer));
+    if (out)
+        TRY(json_read(cli->ctx, answer.body, out));
+    return RC_OK;
+}
+
+RC cli_call_raw(struct cli *cli, const char *method, const char *path, struct bytes *out)
+{
+    struct http_answer answer;
+    TRY(call(cli, method, path, (struct bytes){0}, &answer));
+    *out = answer.body;
+    return RC_OK;
+}
+
+const char *cli_path(struct cli *cli, const char *before, const char *value, const char *after)
+{
+    struct buf b;
+    buf_init_arena(&b, &cli->ctx->arena, 8192);
+    buf_put_z(&b, before);
+    for (const char *p = value; *p; p++) {
+        const unsigned char c = (unsigned char)*p;
+        if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.' || c == '~')
+            buf_put_u8(&b, c);
+        else
+            buf_printf(&b, "%%%02X", c);
+    }
+    buf_put_z(&b, after);
+    return buf_z(&b);
+}
+
+RC cli_all(struct cli *cli, const char *path, int64_t most, json_t **out)
+{
+    struct ctx *ctx = cli->ctx;
+    json_t *all = json_array();
+    const char *cursor = "";
+    const char *join = strchr(path, '?') ? "&" : "?";
+    while (all && (int64_t)json_array_size(all) < most) {
+        const int64_t left = most - (int64_t)json_array_size(all);
+        const char *here = arena_printf(&ctx->arena, "%s%slimit=%lld%s%s", path, join, (long long)(left < 1000 ? left : 1000),
+                                        *cursor ? "&cursor=" : "", cursor);
+        json_auto_t *page = NULL;
+        TRY(cli_call(cli, "GET", here, (struct bytes){0}, &page));
+        if (json_array_extend(all, json_object_get(page, "items")))
+            return ctx_fail(ctx, E_BAD_ANSWER, "the hub's answer has no items");
+        cursor = arena_strdup(&ctx->arena, cli_text(page, "next"));
+        if (!*cursor)
+            break;
+    }
+    if (!all)
+        return ctx_fail(ctx, E_NO_MEMORY, "no memory for the list");
+    *out = all;
+    return RC_OK;
+}
+
+void cli_body_begin(struct cli *cli, struct cli_body *body)
+{
+    buf_init_arena(&body->b, &cli->ctx->arena, (size_t)1 << 20);
+    json_begin(&body->j, &body->b);
+    json_open_obj(&body->j, NULL);
+}
+
+struct bytes cli_body_end(struct cli_body *body)
+{
+    json_close(&body->j);
+    return buf_bytes(&body->b);
+}
+
+void cli_body_text(struct cli_body *body, const char *key, const char *value)
+{
+    if (value)
+        json_put_str(&body->j, key, value);
+}
+
+void cli_body_list(struct cli_body *body, const char *key, const struct str_list *l)
+{
+    json_open_list(&body->j, key);
+    for (size_t i = 0; i < l->n; i++)
+        json_put_str(&body->j, NULL, l->v[i]);
+    json_close(&body->j);
+}

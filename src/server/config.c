@@ -1,0 +1,90 @@
+#include "base/yaml.h"
+#include "os/file.h"
+#include "server/server.h"
+
+#define CONFIG_MAX ((size_t)1 << 20)
+
+static struct rc list(struct ctx *ctx, const struct yaml *y, const json_t *obj, const char *key, struct str_list *out)
+{
+    const json_t *l = NULL;
+    TRY(json_get_list(ctx, obj, key, false, &l));
+    for (size_t i = 0; l && i < json_array_size(l); i++) {
+        const json_t *v = json_array_get(l, i);
+        if (!json_is_string(v))
+            return yaml_fail(ctx, y, v, "%s is a list of text", key);
+        str_list_add(&ctx->arena, out, arena_strdup(&ctx->arena, json_string_value(v)));
+    }
+    return RC_OK;
+}
+
+static struct rc port(struct ctx *ctx, const struct yaml *y, const json_t *obj, int64_t *out)
+{
+    TRY(json_get_int(ctx, obj, "port", true, out));
+    return *out >= 0 && *out <= 65535 ? RC_OK : yaml_fail(ctx, y, obj, "a port is 0 to 65535");
+}
+
+static struct rc read_https(struct ctx *ctx, const struct yaml *y, const json_t *root, struct hub_config *c)
+{
+    const json_t *o = NULL;
+    TRY(json_get_obj(ctx, root, "https", false, &o));
+    if (!o)
+        return RC_OK;
+    TRY(yaml_only(ctx, y, o, (const char *const[]){"address", "port", "names", "certificate", "key", NULL}));
+    TRY(json_get_str(ctx, o, "address", true, &c->https_address));
+    TRY(json_get_str(ctx, o, "certificate", false, &c->https_certificate));
+    TRY(json_get_str(ctx, o, "key", false, &c->https_key));
+    TRY(port(ctx, y, o, &c->https_port));
+    if (!c->https_certificate != !c->https_key)
+        return yaml_fail(ctx, y, o, "certificate and key go together");
+    return list(ctx, y, o, "names", &c->https_names);
+}
+
+static struct rc read_status(struct ctx *ctx, const struct yaml *y, const json_t *root, struct hub_config *c)
+{
+    const json_t *o = NULL;
+    TRY(json_get_obj(ctx, root, "status", true, &o));
+    TRY(yaml_only(ctx, y, o, (const char *const[]){"address", "port", "url", NULL}));
+    TRY(json_get_str(ctx, o, "address", true, &c->status_address));
+    TRY(json_get_str(ctx, o, "url", true, &c->status_url));
+    return port(ctx, y, o, &c->status_port);
+}
+
+static struct rc read_all(struct ctx *ctx, const struct yaml *y, struct hub_config *c)
+{
+    const json_t *root = y->root;
+    if (!json_is_object(root))
+        return yaml_fail(ctx, y, root, "settings are expected here");
+    TRY(yaml_only(ctx, y, root,
+                  (const char *const[]){"name", "organization", "state", "run", "database", "https", "status", "kek", "blocklists", "agent",
+                                        "officer_uid", "users", "uid_base", "external_root", "permitted_dns", NULL}));
+    TRY(json_get_str(ctx, root, "name", true, &c->name));
+    TRY(json_get_str(ctx, root, "organization", false, &c->organization));
+    TRY(json_get_str(ctx, root, "state", true, &c->state));
+    TRY(json_get_str(ctx, root, "run", true, &c->run));
+    TRY(json_get_str(ctx, root, "database", false, &c->database));
+    TRY(json_get_str(ctx, root, "kek", false, &c->kek));
+    TRY(json_get_str(ctx, root, "blocklists", false, &c->blocklists));
+    TRY(json_get_str(ctx, root, "agent", false, &c->agent));
+    TRY(json_get_str(ctx, root, "users", false, &c->users));
+    TRY(json_get_int(ctx, root, "uid_base", false, &c->uid_base));
+    TRY(json_get_int(ctx, root, "officer_uid", false, &c->officer_uid));
+    TRY(json_get_bool(ctx, root, "external_root", false, &c->external_root));
+    TRY(list(ctx, y, root, "permitted_dns", &c->permitted_dns));
+    TRY(read_https(ctx, y, root, c));
+    TRY(read_status(ctx, y, root, c));
+    if (c->state[0] != '/' || c->run[0] != '/')
+        return yaml_fail(ctx, y, root, "state and run are absolute paths");
+    return RC_OK;
+}
+
+RC hub_config_load(struct ctx *ctx, const char *path, struct hub_config *out)
+{
+    *out = (struct hub_config){.file = path};
+    struct bytes text;
+    TRY(ctx_wrap(ctx, file_read(ctx, path, CONFIG_MAX, &text), "certwright init makes the configuration"));
+    struct yaml y;
+    TRY(yaml_read(ctx, path, text, &y));
+    struct rc rc = read_all(ctx, &y, out);
+    yaml_free(&y);
+    return ctx_wrap(ctx, rc, "%s", path);
+}

@@ -1,0 +1,192 @@
+/* certwright init: a new installation's configuration, its key-encryption key, and the recovery key, shown once. */
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/encode.h"
+#include "base/random.h"
+#include "os/file.h"
+#include "pki/digest.h"
+#include "pki/seal.h"
+#include "server/server.h"
+
+struct init {
+    const char *dir, *name, *organization, *state, *run, *database, *address, *users, *link_code;
+    int64_t https_port, status_port, uid_base;
+    bool external_root;
+    struct str_list permitted_dns, names;
+};
+
+/* A YAML scalar in double quotes: JSON's escaping is YAML's too. */
+static void put_scalar(struct buf *b, const char *key, const char *value)
+{
+    struct json_out j;
+    buf_put_z(b, key);
+    buf_put_z(b, ": ");
+    json_begin(&j, b);
+    json_put_str(&j, NULL, value);
+    buf_put_z(b, "\n");
+}
+
+static void put_words(struct buf *b, const char *key, const struct str_list *l)
+{
+    struct json_out j;
+    buf_put_z(b, key);
+    buf_put_z(b, ": ");
+    json_begin(&j, b);
+    json_open_list(&j, NULL);
+    for (size_t i = 0; i < l->n; i++)
+        json_put_str(&j, NULL, l->v[i]);
+    json_close(&j);
+    buf_put_z(b, "\n");
+}
+
+static struct rc write_new(struct ctx *ctx, const char *path, struct bytes text, mode_t mode)
+{
+    if (!access(path, F_OK))
+        return ctx_fail(ctx, E_EXISTS, "%s is there already; an installation is set up once (name another folder with --config-dir)", path);
+    return file_write_atomic_path(ctx, path, text, (uid_t)-1, (gid_t)-1, mode);
+}
+
+static struct rc hub_yaml(struct ctx *ctx, const struct init *in)
+{
+    struct buf b;
+    buf_init_arena(&b, &ctx->arena, 1 << 18);
+    buf_put_z(&b, "# The hub.  server/server.h and docs/OPERATIONS.md describe every setting.\n");
+    put_scalar(&b, "name", in->name);
+    if (in->organization)
+        put_scalar(&b, "organization", in->organization);
+    put_scalar(&b, "state", in->state);
+    put_scalar(&b, "run", in->run);
+    if (in->database)
+        put_scalar(&b, "database", in->database);
+    put_scalar(&b, "kek", arena_printf(&ctx->arena, "%s/kek", in->dir));
+    put_scalar(&b, "agent", arena_printf(&ctx->arena, "%s/agent.yaml", in->dir));
+    if (in->users)
+        put_scalar(&b, "users", in->users);
+    if (in->uid_base)
+        buf_printf(&b, "uid_base: %lld\n", (long long)in->uid_base);
+    if (in->external_root)
+        buf_put_z(&b, "external_root: true\n");
+    if (in->permitted_dns.n)
+        put_words(&b, "permitted_dns", &in->permitted_dns);
+    buf_put_z(&b, "https:\n");
+    put_scalar(&b, "  address", in->address);
+    buf_printf(&b, "  port: %lld\n", (long long)in->https_port);
+    put_words(&b, "  names", &in->names);
+    buf_put_z(&b, "status:\n");
+    put_scalar(&b, "  address", in->address);
+    buf_printf(&b, "  port: %lld\n", (long long)in->status_port);
+    put_scalar(&b, "  url", arena_printf(&ctx->arena, "http://%s:%lld", in->names.v[0], (long long)in->status_port));
+    TRY(buf_status(&b));
+    return write_new(ctx, arena_printf(&ctx->arena, "%s/hub.yaml", in->dir), buf_bytes(&b), 0644);
+}
+
+static struct rc agent_yaml(struct ctx *ctx, const struct init *in, const char *connectors)
+{
+    struct buf b;
+    buf_init_arena(&b, &ctx->arena, 1 << 18);
+    buf_put_z(&b, "# What certwright may do on this host.  The hub names a connector and its parameters; paths and commands are decided here.\n");
+    put_scalar(&b, "hub", arena_printf(&ctx->arena, "%s/agent.sock", in->run));
+    put_scalar(&b, "state", arena_printf(&ctx->arena, "%s/agent", in->state));
+    put_scalar(&b, "connectors_dir", connectors);
+    buf_put_z(&b, "connectors: [nginx, files, webroot, listener]\n"
+                  "paths: [/etc/nginx, /etc/ssl/certwright]\n"
+                  "users: [root, www-data]\n"
+                  "groups: [root, www-data]\n"
+                  "networks:\n"
+                  "  probe: [127.0.0.0/8, \"::1/128\", 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, \"fc00::/7\"]\n"
+                  "  relay: []\n"
+                  "commands:\n"
+                  "  nginx-dump: [/usr/sbin/nginx, -T]\n"
+                  "  nginx-check: [/usr/sbin/nginx, -t]\n"
+                  "  nginx-reload: [/usr/sbin/nginx, -s, reload]\n");
+    TRY(buf_status(&b));
+    return write_new(ctx, arena_printf(&ctx->arena, "%s/agent.yaml", in->dir), buf_bytes(&b), 0644);
+}
+
+/* The key-encryption key, and a copy of it that only the recovery key opens. */
+static struct rc keys_make(struct ctx *ctx, const struct init *in, struct secret *recovery)
+{
+    SECRET_CLEANUP struct secret kek = {0};
+    TRY(seal_key_new(ctx, &kek));
+    TRY(recovery_key_new(ctx, recovery));
+    struct bytes wrapped;
+    TRY(recovery_wrap(ctx, &kek, recovery, &wrapped));
+    TRY(write_new(ctx, arena_printf(&ctx->arena, "%s/kek.recovery", in->dir), wrapped, 0600));
+    return write_new(ctx, arena_printf(&ctx->arena, "%s/kek", in->dir), secret_use(&kek), 0600);
+}
+
+/* The code of the one-time link: the hub finds its hash at the first start and takes it once. */
+static struct rc link_make(struct ctx *ctx, struct init *in)
+{
+    uint8_t raw[24], hash[SHA256_LEN];
+    random_fill(raw, sizeof raw);
+    in->link_code = base64url_str(&ctx->arena, bytes_of(raw, sizeof raw));
+    TRY(digest_sha256(ctx, bytes_z(in->link_code), hash));
+    TRY(file_mkdirs(ctx, arena_printf(&ctx->arena, "%s/hub", in->state), 0700));
+    const char *text = hex_str(&ctx->arena, bytes_of(hash, sizeof hash));
+    return file_write_atomic_path(ctx, arena_printf(&ctx->arena, "%s/hub/sign-in", in->state), bytes_z(text), (uid_t)-1, (gid_t)-1, 0600);
+}
+
+static const char *or(const char *given, const char *else_)
+{
+    return given ? given : else_;
+}
+
+static struct rc options(struct cli *cli, struct init *in)
+{
+    char host[256] = "localhost";
+    if (gethostname(host, sizeof host - 1))
+        snprintf(host, sizeof host, "localhost");
+    *in = (struct init){.dir = or(cli_opt(cli, "config-dir"), "/etc/certwright"),
+                        .name = or(cli_opt(cli, "name"), host),
+                        .organization = cli_opt(cli, "organization"),
+                        .state = or(cli_opt(cli, "state"), "/var/lib/certwright"),
+                        .run = or(cli_opt(cli, "run-dir"), "/run/certwright"),
+                        .database = cli_opt(cli, "database"),
+                        .address = or(cli_opt(cli, "address"), "0.0.0.0"),
+                        .users = cli_opt(cli, "users"),
+                        .https_port = cli_number(cli, "https-port", 8443),
+                        .status_port = cli_number(cli, "status-port", 8080),
+                        .uid_base = cli_number(cli, "uid-base", 0),
+                        .external_root = cli_has(cli, "external-root"),
+                        .permitted_dns = cli_list_opt(cli, "permit-dns"),
+                        .names = cli_list_opt(cli, "hostname")};
+    if (!in->names.n)
+        str_list_add(&cli->ctx->arena, &in->names, arena_strdup(&cli->ctx->arena, host));
+    in->name = arena_strdup(&cli->ctx->arena, in->name);
+    if (!in->users && !in->uid_base && geteuid() == 0)
+        in->users = "certwright";
+    if (in->dir[0] != '/' || in->state[0] != '/' || in->run[0] != '/')
+        return ctx_fail(cli->ctx, E_USAGE, "--config-dir, --state and --run-dir are absolute paths");
+    if (in->https_port < 0 || in->https_port > 65535 || in->status_port < 1 || in->status_port > 65535)
+        return ctx_fail(cli->ctx, E_USAGE, "a port is 1 to 65535");
+    return RC_OK;
+}
+
+RC server_init(struct cli *cli)
+{
+    struct ctx *ctx = cli->ctx;
+    struct init in;
+    TRY(options(cli, &in));
+    TRY(file_mkdirs(ctx, in.dir, 0755));
+    TRY(file_mkdirs(ctx, in.state, 0711));
+    SECRET_CLEANUP struct secret recovery = {0};
+    TRY(hub_yaml(ctx, &in));
+    TRY(agent_yaml(ctx, &in, or(cli_opt(cli, "connectors-dir"), "/usr/share/certwright/connectors")));
+    TRY(keys_make(ctx, &in, &recovery));
+    TRY(link_make(ctx, &in));
+    const struct bytes text = secret_use(&recovery);
+    printf("Set up in %s.\n\n"
+           "Recovery key (shown this once; write it down and keep it away from this host):\n\n    %.*s\n\n"
+           "It opens %s/kek.recovery, a copy of the key that every secret here is sealed with.\n\n"
+           "Start:    certwright run hub%s%s%s   (or: systemctl enable --now certwright-hub)\n"
+           "Sign in:  https://%s:%lld/sign-in?code=%s   (once, within a day of the first start)\n",
+           in.dir, (int)text.n, (const char *)text.p, in.dir, str_equal(in.dir, "/etc/certwright") ? "" : " --config ",
+           str_equal(in.dir, "/etc/certwright") ? "" : in.dir, str_equal(in.dir, "/etc/certwright") ? "" : "/hub.yaml", in.names.v[0],
+           (long long)in.https_port, in.link_code);
+    if (in.external_root)
+        printf("Then:     certwright ca show issuing -o json   gives the request for your root CA;\n"
+               "          certwright ca import issuing --chain FILE   takes its answer.\n");
+    return fflush(stdout) ? ctx_fail(ctx, E_IO, "the recovery key could not be shown") : RC_OK;
+}

@@ -1,0 +1,44 @@
+/* What the bare verbs `run` and `init` do: the only code that knows all roles. */
+#ifndef SERVER_SERVER_H
+#define SERVER_SERVER_H
+
+#include "cli/cli.h"
+#include "os/parent.h"
+#include "os/role.h"
+
+#define SERVER_ROLES 7
+/* server_roles fills in the program's table of roles. */
+void server_roles(struct role roles[SERVER_ROLES]);
+
+/* hub.yaml:
+ *
+ *     name: Example                       # of the installation
+ *     organization: Example Ltd           # in the CAs' names
+ *     state: /var/lib/certwright          # folders hub, signer, agent below it
+ *     run: /run/certwright                # sockets: admin.sock, agent.sock, officer.sock
+ *     database: "host=/run/postgresql dbname=certwright"   # absent: SQLite in state/hub
+ *     https: {address: "0.0.0.0", port: 8443, names: [hub.example.org], certificate: FILE, key: FILE}
+ *     status: {address: "0.0.0.0", port: 8080, url: "http://hub.example.org:8080"}
+ *     kek: /etc/certwright/kek            # absent: the systemd credential "kek"
+ *     blocklists: /usr/share/certwright/blocklists
+ *     agent: /etc/certwright/agent.yaml   # the hub's own agent; absent: none
+ *     officer_uid: 0
+ *     users: certwright                   # prefix: certwright-hub, certwright-signer …; or uid_base: 62000 for demonstrations
+ *     external_root: false
+ *     permitted_dns: [example.org] */
+struct hub_config {
+    const char *file;
+    const char *name, *organization, *state, *run, *database, *kek, *blocklists, *agent, *users;
+    const char *https_address, *https_certificate, *https_key, *status_address, *status_url;
+    int64_t https_port, status_port, uid_base, officer_uid; /* port 0: none */
+    struct str_list https_names, permitted_dns;
+    bool external_root;
+};
+RC hub_config_load(struct ctx *ctx, const char *path, struct hub_config *out);
+
+/* certwright run hub | agent. */
+RC server_run(struct cli *cli);
+/* certwright init. */
+RC server_init(struct cli *cli);
+
+#endif
