@@ -3,8 +3,8 @@
 
     gen-openapi.py --out DIR openapi/certwright.yaml
 
-writes DIR/api/types.h, DIR/api/types.c, DIR/hub/routes.h, DIR/hub/routes.c and DIR/hub/openapi_json.c.  How a schema becomes C is told
-in src/api/codec.h.  The document must keep to a closed subset of OpenAPI 3.1; anything else is an error that names file and line.
+writes DIR/api/types.h, DIR/api/types.c, DIR/hub/routes.h, DIR/hub/routes.c and DIR/hub/openapi_json.c.  How a schema becomes C
+is told in src/api/codec.h.  The document must keep to a closed subset of OpenAPI 3.1; anything else is an error that names file and line.
 """
 import argparse
 import json
@@ -29,8 +29,8 @@ OPERATION_KEYS = {"operationId", "summary", "description", "tags", "parameters",
                   "x-permission", "x-listener", "x-parkable", "x-idempotent", "x-raw"}
 LISTENERS = {"admin": 1, "https": 2, "agent": 4}
 FORMATS = {"id": "API_ID", "name": "API_NAME", "dns-name": "API_DNS_NAME"}
-C_WORDS = set("auto break case char const continue default do double else enum extern float for goto if inline int long register return "
-              "short signed sizeof static struct switch typedef union unsigned void volatile while".split())
+C_WORDS = set("auto break case char const continue default do double else enum extern float for goto if inline int long register "
+              "return short signed sizeof static struct switch typedef union unsigned void volatile while".split())
 
 
 class Node(dict):
@@ -213,7 +213,8 @@ class Field:
         return "API_STR"
 
     def list_type(self):
-        plain = {"API_STR": "api_strings", "API_BYTES": "api_blobs", "API_HEX": "api_blobs", "API_INT": "api_ints", "API_TIME": "api_ints"}
+        plain = {"API_STR": "api_strings", "API_BYTES": "api_blobs", "API_HEX": "api_blobs", "API_INT": "api_ints",
+                 "API_TIME": "api_ints"}
         if self.item in plain:
             return plain[self.item]
         if self.item == "API_BOOL":
@@ -336,8 +337,8 @@ def struct_lines(struct, fields, doc):
 
 def schema_table(struct, var, title, fields, skip, static):
     rows = [f"static const struct api_field {var}_fields[] = {{"] + [f.row(struct) for f in fields] + ["};"]
-    rows.append(f"{'static ' if static else ''}const struct api_schema {var}_schema = {{.name = {c_string(title)}, .fields = {var}_fields, "
-                f".fields_n = {len(fields)}, .size = sizeof({struct}), .skip_unknown = {'true' if skip else 'false'}}};")
+    rows.append(f"{'static ' if static else ''}const struct api_schema {var}_schema = {{.name = {c_string(title)}, "
+                f".fields = {var}_fields, .fields_n = {len(fields)}, .size = sizeof({struct}), .skip_unknown = {'true' if skip else 'false'}}};")
     return rows
 
 
@@ -518,7 +519,8 @@ def routes_c(routes):
     out = [MADE, '#include "hub/routes.h"', "", "#include <stddef.h>", ""]
     for r in routes:
         if r.query:
-            out += schema_table(f"struct api_{r.id}_query", f"api_{r.id}_query", f"the query of {r.method} {r.path}", r.query, False, True)
+            title = f"the query of {r.method} {r.path}"
+            out += schema_table(f"struct api_{r.id}_query", f"api_{r.id}_query", title, r.query, False, True)
         out += r.thunk()
     out += ["", "const struct api_route api_routes[] = {"] + [r.row() for r in routes] + ["};"]
     return out + ["const size_t api_routes_n = sizeof api_routes / sizeof *api_routes;"]

@@ -14,6 +14,7 @@
 #define BACKOFF_LEAST_MS 100
 #define BACKOFF_MOST_MS 15000
 #define RESTORE_MS 2000
+#define DRAIN_MS 5000
 
 static void wait_ms(struct agent *a, int64_t ms)
 {
@@ -86,8 +87,10 @@ static int64_t current_fence(struct running *r)
 
 static void tell_end(struct ctx *ctx, const struct running *r, struct rc rc)
 {
-    log_event(rc_failed(rc) ? LOG_WARN_ : LOG_INFO_, rc_failed(rc) ? "job_failed" : "job_done", "job", r->id, "kind", r->kind, "error",
-              rc_failed(rc) ? err_info(rc.e)->name : NULL, "why", rc_failed(rc) ? ctx_why(ctx) : NULL, NULL);
+    if (rc_ok(rc))
+        log_event(LOG_INFO_, "job_done", "job", r->id, "kind", r->kind, NULL);
+    else
+        log_event(LOG_WARN_, "job_failed", "job", r->id, "kind", r->kind, "error", err_info(rc.e)->name, "why", ctx_why(ctx), NULL);
 }
 
 static void work(void *arg)
@@ -382,7 +385,8 @@ static RC run_loops(struct ctx *ctx, struct agent *a, struct role_env *env)
     role_on_stop(env, on_stop, a);
     struct rc rc = relay_serve_agent(ctx, role_server(env), a); /* returns when the role is asked to stop */
     on_stop(a);
-    pool_drain(a->pool, 20000);
+    role_on_stop(env, NULL, NULL);
+    pool_drain(a->pool, DRAIN_MS); /* what is cut short then goes on from its journal */
     /* A long poll ends by itself at the hub's side or with the process. */
     pthread_join(threads[1], NULL);
     return rc;
@@ -390,8 +394,11 @@ static RC run_loops(struct ctx *ctx, struct agent *a, struct role_env *env)
 
 RC agent_enter(struct ctx *ctx, struct role_env *env)
 {
-    struct agent *a = ARENA_NEW(&ctx->arena, struct agent);
+    /* For the life of the process: the thread that waits at the hub may still do so when the role ends. */
+    struct agent *a = calloc(1, sizeof *a);
     struct agent_config *cfg = ARENA_NEW(&ctx->arena, struct agent_config);
+    if (a == NULL)
+        return ctx_fail(ctx, E_NO_MEMORY, "the agent");
     TRY(agent_config_parse(ctx, "agent.yaml", role_config(env), cfg));
     a->cfg = cfg;
     a->clock = role_clock(env);

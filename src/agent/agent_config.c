@@ -221,7 +221,8 @@ RC agent_file_trusted(struct ctx *ctx, const char *path, size_t max, struct byte
     if (!S_ISREG(st.st_mode))
         return ctx_fail(ctx, E_NOT_GRANTED, "%s is not a regular file", path);
     if ((st.st_uid != 0 && st.st_uid != geteuid()) || (st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
-        return ctx_fail(ctx, E_NOT_GRANTED, "%s decides what runs on this host, but others may change it: chown root, chmod go-w", path);
+        return ctx_fail(ctx, E_NOT_GRANTED, "%s decides what runs on this host, but others may change it: chown root, chmod go-w",
+                        path);
     if ((uint64_t)st.st_size > max)
         return ctx_fail(ctx, E_TOO_LARGE, "%s is larger than %zu bytes", path, max);
     struct buf b;
@@ -276,5 +277,6 @@ RC agent_config_check_path(struct ctx *ctx, const struct agent_config *c, const 
 {
     if (agent_config_path_allowed(c, path))
         return RC_OK;
-    return ctx_fail(ctx, E_NOT_GRANTED, "%s is not below a path granted on this host: add its folder under paths in %s", path, c->file);
+    return ctx_fail(ctx, E_NOT_GRANTED, "%s is not below a path granted on this host: add its folder under paths in %s", path,
+                    c->file);
 }

@@ -48,7 +48,8 @@ struct agent_config {
 
 /* agent_config_parse reads `text`; `file` is what messages call it.  Strings live in ctx->arena. */
 RC agent_config_parse(struct ctx *ctx, const char *file, struct bytes text, struct agent_config *out);
-/* agent_config_load reads the file and refuses one that others than root or the running user own, or that group or others may write. */
+/* agent_config_load reads the file and refuses one that others than root or the running user own, or that group or others may
+ * write. */
 RC agent_config_load(struct ctx *ctx, const char *path, struct agent_config *out);
 
 /* agent_config_command returns the command, or fails with E_NOT_GRANTED and the remedy. */

@@ -213,7 +213,8 @@ RC connector_load(struct ctx *ctx, const struct agent_config *cfg, const char *n
 {
     struct bytes text;
     if (!str_is_name(bytes_z(name)) || !str_list_has(&cfg->connectors, name))
-        return ctx_fail(ctx, E_NOT_GRANTED, "connector %s is not allowed on this host: add it under connectors in %s", name, cfg->file);
+        return ctx_fail(ctx, E_NOT_GRANTED, "connector %s is not allowed on this host: add it under connectors in %s", name,
+                        cfg->file);
     const char *path = arena_printf(&ctx->arena, "%s/%s.yaml", cfg->connectors_dir, name);
     TRY(agent_file_trusted(ctx, path, 65536, &text));
     TRY(connector_parse(ctx, path, text, out));

@@ -209,7 +209,8 @@ static RC prove_files(struct ctx *ctx, struct deployment *d)
     struct wire_apply_compare ask = {d->target, d->id};
     struct wire_apply_compared same;
     TRY(HANDS_CALL(ctx, d->h->apply, apply_compare, &ask, apply_compared, &same));
-    d->served[0] = (struct served){.at = {"", 0, ""}, .verdict = VERDICT_INSTALLED, .fingerprint = d->fingerprint, .detail = same.detail};
+    d->served[0] = (struct served){.at = {"", 0, ""}, .verdict = VERDICT_INSTALLED, .fingerprint = d->fingerprint,
+        .detail = same.detail};
     d->n_served = same.equal ? 1 : 0;
     if (!same.equal)
         return ctx_fail(ctx, E_NOT_SERVED, "%s: %s", d->target_name, same.detail);
@@ -219,8 +220,10 @@ static RC prove_files(struct ctx *ctx, struct deployment *d)
 
 static const char *describe(struct ctx *ctx, const struct served *s)
 {
-    const char *what = s->verdict == VERDICT_UNREACHABLE ? "cannot be reached" : s->verdict == VERDICT_OTHER ? "shows another certificate"
-                       : s->verdict == VERDICT_UNTRUSTED ? "shows it, but clients would not trust it" : "shows it";
+    static const char *const words[] = {
+        [VERDICT_SERVED] = "shows it",          [VERDICT_UNTRUSTED] = "shows it, but clients would not trust it",
+        [VERDICT_OTHER] = "shows another certificate", [VERDICT_UNREACHABLE] = "cannot be reached", [VERDICT_INSTALLED] = "has it"};
+    const char *what = words[s->verdict];
     bool reason = s->detail != NULL && *s->detail != '\0' && s->verdict != VERDICT_OTHER;
     return arena_printf(&ctx->arena, "%s port %d (%s) %s%s%s", s->at.address, s->at.port, s->at.name, what, reason ? ": " : "",
                         reason ? words_of(ctx, bytes_z(s->detail), 500) : "");
@@ -237,7 +240,7 @@ static RC do_prove(struct ctx *ctx, struct deployment *d)
     for (size_t i = 0; i < d->n_served; i++) {
         bool shown = d->served[i].verdict == VERDICT_SERVED || d->served[i].verdict == VERDICT_UNTRUSTED;
         story_add(ctx, d->story, "prove", "%s", describe(ctx, &d->served[i]));
-        if (!shown && all == false && rc_ok(d->why))
+        if (!shown && rc_ok(d->why))
             d->why = ctx_fail(ctx, E_NOT_SERVED, "%s", describe(ctx, &d->served[i]));
     }
     return all ? RC_OK : d->why;
@@ -313,6 +316,7 @@ static RC do_undo_close(struct ctx *ctx, struct deployment *d)
 {
     FAILPOINT("agent.undo_close_before");
     TRY(target_call(ctx, d, WIRE_apply_undone));
+    d->rolled_back = true; /* also where an earlier life of the agent did it */
     FAILPOINT("agent.undo_close_after");
     return RC_OK;
 }
@@ -351,13 +355,12 @@ static const struct {
 };
 
 /* The code under which a failure is told: whether the old certificate is still there, and whose words say why. */
-static struct rc final_code(const struct deployment *d, enum step at, struct rc rc)
+static struct rc final_code(enum step at, struct rc rc)
 {
     if (at == UNDO)
         return rc_of(E_ROLLBACK_FAILED);
     if (rc.e == E_COMMAND_FAILED || (rc.e == E_IO && at >= INSTALL && at <= RELOAD))
         return rc_of(E_DEPLOY_FAILED);
-    (void)d;
     return rc;
 }
 
@@ -370,7 +373,7 @@ static RC drive(struct ctx *ctx, struct deployment *d)
         if (rc_failed(rc)) {
             story_add(ctx, d->story, table[at].name, "%s", ctx_why(ctx));
             if (rc_ok(d->why) || at == UNDO || d->why.e == rc.e)
-                d->why = final_code(d, at, rc);
+                d->why = final_code(at, rc);
             if (at == PRECHECK || (at == INSTALL && rc.e == E_FENCED))
                 TRY(abandon(ctx, d));
             at = table[at].failed;
@@ -495,7 +498,8 @@ static RC resume_entered(struct ctx *ctx, struct hands *h, struct story *story, 
     TRY(json_get_str(ctx, plan, "job", true, &lease->job));
     TRY(json_get_obj(ctx, plan, "deploy", true, &body));
     lease->fence = state.fence;
-    story_add(ctx, story, "resume", "deployment %s at target %s was interrupted when it was %s", state.deployment, target, state.step);
+    story_add(ctx, story, "resume", "deployment %s at target %s was interrupted when it was %s", state.deployment, target,
+              state.step);
     *d = (struct deployment){.h = h, .story = story, .lease = *lease, .body = body, .resumed = true};
     return run_entered(ctx, d, member);
 }

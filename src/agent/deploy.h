@@ -18,10 +18,13 @@ struct lease {
     int64_t fence;
 };
 
-/* deploy_run does the job `body` (member "deploy" of a Job).  `member` gets the member "deploy" of the result, in success and failure. */
+/* deploy_run does the job `body` (member "deploy" of a Job).  `member` gets the member "deploy" of the result, in success and
+ * failure. */
 RC deploy_run(struct ctx *ctx, struct hands *h, struct story *story, struct lease lease, const json_t *body, struct buf *member);
-/* deploy_resume finishes or undoes what stands unfinished at `target`.  `lease` says whose it was; its job is "" where nothing was to do. */
-RC deploy_resume(struct ctx *ctx, struct hands *h, struct story *story, const char *target, struct lease *lease, struct buf *member);
+/* deploy_resume finishes or undoes what stands unfinished at `target`.  `lease` says whose it was; its job is "" where nothing was
+ * to do. */
+RC deploy_resume(struct ctx *ctx, struct hands *h, struct story *story, const char *target, struct lease *lease,
+                 struct buf *member);
 /* deploy_verify does a "verify" job. */
 RC deploy_verify(struct ctx *ctx, struct hands *h, struct story *story, const json_t *body, struct buf *member);
 

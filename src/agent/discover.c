@@ -33,7 +33,8 @@ static bool has_ssl(const struct nginx_server *s)
 static bool doubled(const struct nginx_server *s, size_t at)
 {
     for (size_t i = 0; i < s->n_listens; i++)
-        if (i != at && s->listens[i].ssl && s->listens[i].port == s->listens[at].port && strcmp(s->listens[at].address, "::") == 0 &&
+        if (i != at && s->listens[i].ssl && s->listens[i].port == s->listens[at].port && strcmp(s->listens[at].address,
+                                                                                                "::") == 0 &&
             strcmp(s->listens[i].address, "0.0.0.0") == 0)
             return true;
     return false;

@@ -5,7 +5,8 @@
 #include "agent/hands.h"
 #include "agent/nginx_conf.h"
 
-/* discover_run asks each connector of `body` (all that are allowed where it names none) and writes {"targets": […]}.  A connector that
+/* discover_run asks each connector of `body` (all that are allowed where it names none) and writes {"targets": […]}.  A connector
+ * that
  * finds nothing or fails is told in the story; the others go on. */
 RC discover_run(struct ctx *ctx, struct hands *h, struct story *story, const json_t *body, struct buf *member);
 /* discover_put_nginx writes one target for each pair of files: its server blocks' names and TLS listeners. */

@@ -42,7 +42,8 @@ struct told {
     int64_t fence;
 };
 
-/* exchange_once does one exchange.  `wait_s` 0: carries results and progress and comes back at once; else it only waits for jobs. */
+/* exchange_once does one exchange.  `wait_s` 0: carries results and progress and comes back at once; else it only waits for jobs.
+ * */
 RC exchange_once(struct ctx *ctx, struct agent *a, int wait_s);
 /* exchange_post sends another request of the agent API to the hub. */
 RC exchange_post(struct ctx *ctx, struct http_client *http, const char *path, struct bytes body, struct bytes *answer);

@@ -66,7 +66,8 @@ RC hands_command(struct ctx *ctx, struct hands *h, const char *name)
         return ctx_fail(ctx, E_COMMAND_FAILED, "%s did not end within its time: %s", name, words);
     if (done.exit_code < 0)
         return ctx_fail(ctx, E_COMMAND_FAILED, "%s was ended by signal %d: %s", name, (int)done.signal, words);
-    return ctx_fail(ctx, E_COMMAND_FAILED, "%s says: %s (exit code %d)", name, *words != '\0' ? words : "nothing", (int)done.exit_code);
+    return ctx_fail(ctx, E_COMMAND_FAILED, "%s says: %s (exit code %d)", name, *words != '\0' ? words : "nothing",
+                    (int)done.exit_code);
 }
 
 RC hands_output(struct ctx *ctx, struct hands *h, const char *name, struct bytes *out)
@@ -148,7 +149,8 @@ RC hands_read_endpoints(struct ctx *ctx, const json_t *list, size_t max, struct 
     return RC_OK;
 }
 
-static RC look(struct ctx *ctx, struct hands *h, struct bytes fingerprint, const char *roots_pem, int64_t timeout_ms, struct served *s)
+static RC look(struct ctx *ctx, struct hands *h, struct bytes fingerprint, const char *roots_pem, int64_t timeout_ms,
+               struct served *s)
 {
     struct wire_probe_endpoint in = {.address = s->at.address, .port = s->at.port, .name = s->at.name, .roots_pem = roots_pem,
                                      .timeout_ms = timeout_ms};
@@ -163,7 +165,8 @@ static RC look(struct ctx *ctx, struct hands *h, struct bytes fingerprint, const
 
 static bool shown(const struct served *s) { return s->verdict == VERDICT_SERVED || s->verdict == VERDICT_UNTRUSTED; }
 
-RC hands_prove(struct ctx *ctx, struct hands *h, const struct endpoint *ends, size_t n, struct bytes fingerprint, const char *roots_pem,
+RC hands_prove(struct ctx *ctx, struct hands *h, const struct endpoint *ends, size_t n, struct bytes fingerprint,
+               const char *roots_pem,
                int64_t wait_ms, struct served *out, bool *all)
 {
     int64_t until = clock_mono_ms() + wait_ms;

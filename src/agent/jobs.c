@@ -108,7 +108,8 @@ RC jobs_run(struct ctx *ctx, struct hands *h, struct story *story, const struct 
     return ctx_fail(ctx, E_UNSUPPORTED, "this agent does not know jobs of kind %s: upgrade it", job->kind);
 }
 
-void jobs_put_result(struct ctx *ctx, struct buf *out, const char *id, int64_t fence, const char *kind, struct rc rc, struct story *story,
+void jobs_put_result(struct ctx *ctx, struct buf *out, const char *id, int64_t fence, const char *kind, struct rc rc,
+                     struct story *story,
                      const struct buf *member)
 {
     struct json_out j;

@@ -16,7 +16,8 @@ RC jobs_run(struct ctx *ctx, struct hands *h, struct story *story, const struct 
 /* jobs_kinds returns the kinds, NULL-terminated: what the agent can do. */
 const char *const *jobs_kinds(void);
 /* jobs_put_result writes a JobResult. */
-void jobs_put_result(struct ctx *ctx, struct buf *out, const char *id, int64_t fence, const char *kind, struct rc rc, struct story *story,
+void jobs_put_result(struct ctx *ctx, struct buf *out, const char *id, int64_t fence, const char *kind, struct rc rc,
+                     struct story *story,
                      const struct buf *member);
 
 #endif

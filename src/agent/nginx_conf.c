@@ -552,7 +552,8 @@ size_t nginx_challenge_remove(struct bytes text, const char *token, struct buf *
         buf_put(out, bytes_of(text.p + kept, at - kept));
         kept = at + 1 + line.n;
         removed++;
-        /* Our line took the place of nothing: what followed the '{' goes back there, but never into a comment; where that comment is
+        /* Our line took the place of nothing: what followed the '{' goes back there, but never into a comment; where that comment
+         * is
          * the mark of another challenge, that line ends what is ours from now on. */
         if (split && bytes_find(before, BYTES_LIT("#")) == SIZE_MAX)
             kept += kept < text.n ? 1 : 0;

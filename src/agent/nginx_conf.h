@@ -1,6 +1,7 @@
 /* Reads what `nginx -T` prints, far enough to know the server blocks, and edits one thing: the answer of an http-01 challenge.
  *
- * The grammar is that of nginx's ngx_conf_file.c: words, quoted words, ';', '{', '}', '#'.  Includes are followed among the files of
+ * The grammar is that of nginx's ngx_conf_file.c: words, quoted words, ';', '{', '}', '#'.  Includes are followed among the files
+ * of
  * the dump.  Lua blocks are skipped.  Values with variables ("$ssl_server_name") are not usable as files and are left out. */
 #ifndef AGENT_NGINX_CONF_H
 #define AGENT_NGINX_CONF_H
@@ -55,7 +56,8 @@ RC nginx_block_offset(struct ctx *ctx, const char *file, struct bytes text, int 
  * must be base64url and '.', checked here. */
 RC nginx_challenge_insert(struct ctx *ctx, struct bytes text, size_t offset, const char *token, const char *key_authorization,
                           struct buf *out);
-/* nginx_challenge_remove appends `text` without the marked lines of `token`, byte for byte as it was before them; the count of lines
+/* nginx_challenge_remove appends `text` without the marked lines of `token`, byte for byte as it was before them; the count of
+ * lines
  * taken out is returned. */
 size_t nginx_challenge_remove(struct bytes text, const char *token, struct buf *out);
 

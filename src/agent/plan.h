@@ -11,17 +11,20 @@
 /* agent_roles: rows of the program's table of roles: agent, relay, probe, apply, run. */
 extern const struct role agent_roles[AGENT_ROLES];
 
-/* Who the roles run as, where the parent is root.  apply and run always keep root with the capabilities of their row: they give files
+/* Who the roles run as, where the parent is root.  apply and run always keep root with the capabilities of their row: they give
+ * files
  * to other users and start the host's own commands. */
 struct agent_plan_users {
     const char *agent, *relay, *probe; /* user names; NULL: uid_base is used */
     uid_t uid_base;
 };
 
-/* agent_plan_add appends the agent's five roles to `roles` (room for AGENT_ROLES more), all with `config`, the text of agent.yaml, which
+/* agent_plan_add appends the agent's five roles to `roles` (room for AGENT_ROLES more), all with `config`, the text of agent.yaml,
+ * which
  * the parent has read with agent_config_load() or agent_file_trusted() and which must live as long as the plan. */
 void agent_plan_add(struct parent_role *roles, size_t *n, struct bytes config, const struct agent_plan_users *users);
-/* agent_plan_prepare makes the state directory: the agent's results belong to `uid` and `gid` (what parent_uid() says of "agent"; -1:
+/* agent_plan_prepare makes the state directory: the agent's results belong to `uid` and `gid` (what parent_uid() says of "agent";
+ * -1:
  * the process's own), the rest to the process. */
 RC agent_plan_prepare(struct ctx *ctx, const struct agent_config *cfg, uid_t uid, gid_t gid);
 

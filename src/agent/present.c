@@ -118,7 +118,8 @@ static RC nginx_blocks(struct ctx *ctx, const struct present *p, const struct ng
     TRY(nginx_conf_read(ctx, dump, conf));
     *found = nginx_find_http01(ctx, conf, p->identifier, p->h->cfg->http01_port, n);
     if (*n == 0)
-        return ctx_fail(ctx, E_NOT_FOUND, "nginx does not listen on port %d for plain HTTP: add a server block or answer with the listener",
+        return ctx_fail(ctx, E_NOT_FOUND,
+                        "nginx does not listen on port %d for plain HTTP: add a server block or answer with the listener",
                         p->h->cfg->http01_port);
     return RC_OK;
 }

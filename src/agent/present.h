@@ -8,7 +8,8 @@
 RC present_run(struct ctx *ctx, struct hands *h, struct story *story, const json_t *body);
 /* present_clean takes it away; where there is none that is a success. */
 RC present_clean(struct ctx *ctx, struct hands *h, struct story *story, const char *token);
-/* present_restore brings the listener's answers back into a probe that was started anew, and takes away what has stood for more than
+/* present_restore brings the listener's answers back into a probe that was started anew, and takes away what has stood for more
+ * than
  * a day.  `*listening`: how many the listener has. */
 RC present_restore(struct ctx *ctx, struct hands *h, size_t *listening);
 

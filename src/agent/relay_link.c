@@ -7,7 +7,8 @@
 #define SERVE_THREADS 4
 #define DEAD_TRIES 3
 
-/* A relay that died leaves the order at the CA: it is taken up again where its URL is known, so that no second one is made.  What the
+/* A relay that died leaves the order at the CA: it is taken up again where its URL is known, so that no second one is made.  What
+ * the
  * relay itself answers, "the CA cannot be reached" among it, is the job's result. */
 static RC ask(struct ctx *ctx, struct hands *h, uint16_t type, const void *in, uint16_t reply, void *out, bool *died)
 {

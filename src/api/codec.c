@@ -47,8 +47,14 @@ static struct rc wrong(struct ctx *ctx, const struct at *at, const char *fmt, ..
     return ctx_fail_field(ctx, pointer, "%s %s", pointer, what);
 }
 
-static void *member(void *base, uint32_t offset) { return (uint8_t *)base + offset; }
-static const void *const_member(const void *base, uint32_t offset) { return (const uint8_t *)base + offset; }
+static void *member(void *base, uint32_t offset)
+{
+    return (uint8_t *)base + offset;
+}
+static const void *const_member(const void *base, uint32_t offset)
+{
+    return (const uint8_t *)base + offset;
+}
 static void raise_flag(void *base, uint32_t offset)
 {
     if (offset != API_NONE)
@@ -77,8 +83,8 @@ static bool is_dns_name(struct bytes b)
         return false;
     for (size_t i = 0; i < b.n; i++) {
         uint8_t c = b.p[i];
-        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-' || c == '_' || c == '*' ||
-              c == ':'))
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-' || c == '_' ||
+              c == '*' || c == ':'))
             return false;
     }
     return true;
@@ -135,7 +141,8 @@ static struct rc check_text(struct ctx *ctx, const struct at *at, const struct a
     case API_ID:
         return id_valid(*b) ? RC_OK : wrong(ctx, at, "is not an id");
     case API_NAME:
-        return str_is_name(*b) ? RC_OK : wrong(ctx, at, "is not a name: 1 to 64 of a-z, A-Z, 0-9, '.', '_', '-', first a letter or digit");
+        return str_is_name(*b) ? RC_OK
+                               : wrong(ctx, at, "is not a name: 1 to 64 of a-z, A-Z, 0-9, '.', '_', '-', first a letter or digit");
     case API_DNS_NAME:
         return is_dns_name(*b) ? RC_OK : wrong(ctx, at, "is neither a DNS name nor an address");
     case API_ANY:
@@ -153,7 +160,8 @@ static struct rc put_int(struct ctx *ctx, const struct at *at, const struct api_
 }
 
 /* put_text stores what travels as a string. */
-static struct rc put_text(struct ctx *ctx, const struct at *at, const struct api_field *f, enum api_type type, struct bytes b, void *out)
+static struct rc put_text(struct ctx *ctx, const struct at *at, const struct api_field *f, enum api_type type, struct bytes b,
+                          void *out)
 {
     if (type == API_TIME)
         return time_parse_rfc3339(b, out) ? RC_OK : wrong(ctx, at, "is not a time like 2026-11-21T04:25:21Z");
@@ -195,7 +203,8 @@ static struct rc decode_map(struct ctx *ctx, const struct at *at, const struct a
     return RC_OK;
 }
 
-static struct rc decode_value(struct ctx *ctx, const struct at *at, const struct api_field *f, enum api_type type, const json_t *v, void *out)
+static struct rc decode_value(struct ctx *ctx, const struct at *at, const struct api_field *f, enum api_type type, const json_t *v,
+                              void *out)
 {
     switch (type) {
     case API_STR:

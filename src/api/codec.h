@@ -2,12 +2,15 @@
  *
  * tools/gen-openapi.py makes from each schema of openapi/certwright.yaml a struct, a table of its fields and two functions that
  * call what is here.  How a schema becomes C:
- *     string               const char *, NULL where absent           string, format byte or hex   struct bytes, empty where absent
- *     integer              int64_t                                   string, format date-time     int64_t, seconds since 1970 UTC
- *     boolean              bool                                      map of strings, a component    struct of its own, as struct api_map
- *     array                struct { const T *v; size_t n; }          object, required: the struct itself; else a pointer or NULL
- * An optional integer or date without a default has a flag beside it, `has_x`; so have all optional fields of a schema marked x-patch,
- * and those marked x-nullable, where `has_x` with a NULL (or with `null_x`) means that null was sent. */
+ *     string                       const char *, NULL where absent
+ *     string, format byte or hex   struct bytes, empty where absent
+ *     string, format date-time     int64_t, seconds since 1970 UTC
+ *     integer, boolean             int64_t, bool
+ *     array                        struct { const T *v; size_t n; }
+ *     map of strings               a struct of its own name, like struct api_map
+ *     object                       the struct itself where it is required; else a pointer, NULL where absent
+ * An optional integer or date without a default has a flag beside it, `has_x`; so have all optional fields of a schema marked
+ * x-patch, and those marked x-nullable, where `has_x` with a NULL (or with `null_x`) means that null was sent. */
 #ifndef API_CODEC_H
 #define API_CODEC_H
 
@@ -70,8 +73,8 @@ struct api_schema {
     bool skip_unknown; /* fields that are not known are skipped instead of refused */
 };
 
-/* api_decode fills `out` from `value`.  E_INVALID with ctx->field, a JSON pointer, and words that name the field: unknown field, wrong
- * type, out of range, too long, not one of the values allowed.  Everything is copied to the arena. */
+/* api_decode fills `out` from `value`.  E_INVALID with ctx->field, a JSON pointer, and words that name the field: unknown field,
+ * wrong type, out of range, too long, not one of the values allowed.  Everything is copied to the arena. */
 RC api_decode(struct ctx *ctx, const struct api_schema *schema, const json_t *value, void *out);
 /* api_decode_text sets one field from the text of a query parameter: strings, integers, booleans, dates and hex. */
 RC api_decode_text(struct ctx *ctx, const struct api_schema *schema, const char *name, const char *text, void *out);

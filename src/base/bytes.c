@@ -152,7 +152,7 @@ bool bytes_take_line(struct bytes *b, struct bytes *out)
 
 bool bytes_take_until(struct bytes *b, uint8_t sep, struct bytes *out)
 {
-    if (!b->n)
+    if (!b->n || b->n > PTRDIFF_MAX) /* nothing is larger; the compiler does not know */
         return false;
     const uint8_t *end = memchr(b->p, sep, b->n);
     const size_t n = end ? (size_t)(end - b->p) : b->n;

@@ -13,20 +13,26 @@ RC verb_agent_list(struct cli *cli)
     return cli_print_list(cli, all, shown, sizeof shown / sizeof *shown, "name");
 }
 
-RC verb_agent_show(struct cli *cli) { return cli_show_at(cli, "/api/v1/agents/"); }
+RC verb_agent_show(struct cli *cli)
+{
+    return cli_show_at(cli, "/api/v1/agents/");
+}
 
 RC verb_job_list(struct cli *cli)
 {
-    static const struct cli_column shown[] = {{"ID", "id", CLI_PLAIN},       {"KIND", "kind", CLI_PLAIN},
-                                              {"STATE", "state", CLI_PLAIN}, {"AGENT", "agent", CLI_PLAIN},
-                                              {"TRIES", "tries", CLI_PLAIN}, {"DUE", "run_at", CLI_DATE},
+    static const struct cli_column shown[] = {{"ID", "id", CLI_PLAIN},           {"KIND", "kind", CLI_PLAIN},
+                                              {"STATE", "state", CLI_PLAIN},     {"AGENT", "agent", CLI_PLAIN},
+                                              {"TRIES", "tries", CLI_PLAIN},     {"DUE", "run_at", CLI_DATE},
                                               {"ERROR", "error.text", CLI_PLAIN}};
     json_auto_t *all = NULL;
     TRY(cli_all(cli, "/api/v1/jobs", cli_number(cli, "limit", 100), &all));
     return cli_print_list(cli, all, shown, sizeof shown / sizeof *shown, "id");
 }
 
-RC verb_job_show(struct cli *cli) { return cli_show_at(cli, "/api/v1/jobs/"); }
+RC verb_job_show(struct cli *cli)
+{
+    return cli_show_at(cli, "/api/v1/jobs/");
+}
 
 RC verb_audit_list(struct cli *cli)
 {

@@ -22,13 +22,15 @@ RC verb_status(struct cli *cli)
         return cli_print_object(cli, status, "text");
     const json_t *problems = json_object_get(status, "problems");
     if (cli->output != CLI_TABLE) {
-        static const struct cli_column shown[] = {{"OBJECT", "object", CLI_PLAIN}, {"TEXT", "text", CLI_PLAIN}, {"COMMAND", "command", CLI_PLAIN}};
+        static const struct cli_column shown[] = {
+            {"OBJECT", "object", CLI_PLAIN}, {"TEXT", "text", CLI_PLAIN}, {"COMMAND", "command", CLI_PLAIN}};
         return cli_print_list(cli, problems, shown, 3, "object");
     }
     cli_say(cli, "%s", cli_text(status, "text"));
     for (size_t i = 0; i < json_array_size(problems); i++) {
         const json_t *p = json_array_get(problems, i);
-        cli_say(cli, "  %s: %s%s%s", cli_text(p, "object"), cli_text(p, "text"), *cli_text(p, "command") ? "  →  " : "", cli_text(p, "command"));
+        cli_say(cli, "  %s: %s%s%s", cli_text(p, "object"), cli_text(p, "text"), *cli_text(p, "command") ? "  →  " : "",
+                cli_text(p, "command"));
     }
     return RC_OK;
 }
@@ -93,7 +95,8 @@ RC verb_help(struct cli *cli)
     if (first && second)
         return ctx_fail(cli->ctx, E_USAGE, "certwright %s has no verb \"%s\"; see: certwright help %s", first, second, first);
     if (!first)
-        puts("Certwright keeps every certificate valid: it issues, installs, reloads, proves by a handshake, or puts back what was there.\n\n"
+        puts("Certwright keeps every certificate valid: it issues, installs, reloads, proves by a handshake, or puts back what was "
+             "there.\n\n"
              "  certwright cert add www.example.org --to nginx       does all of it\n");
     for (size_t i = 0; i < cli_verbs_n; i++)
         if (first ? str_equal(cli_verbs[i].noun, first) : !*cli_verbs[i].noun)
@@ -118,8 +121,12 @@ static void offer_names(struct cli *cli, const char *noun, const char *begun)
 {
     static const struct {
         const char *noun, *path;
-    } rows[] = {{"cert", "/api/v1/managed-certificates"}, {"issuer", "/api/v1/issuers"}, {"profile", "/api/v1/profiles"},
-                {"target", "/api/v1/targets"},            {"agent", "/api/v1/agents"},   {"token", "/api/v1/tokens"},
+    } rows[] = {{"cert", "/api/v1/managed-certificates"},
+                {"issuer", "/api/v1/issuers"},
+                {"profile", "/api/v1/profiles"},
+                {"target", "/api/v1/targets"},
+                {"agent", "/api/v1/agents"},
+                {"token", "/api/v1/tokens"},
                 {"ca", "/api/v1/cas"}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         if (!str_equal(rows[i].noun, noun))

@@ -6,7 +6,7 @@
 #include "pki/cert.h"
 #include "wire/messages.h"
 
-#define CAS "/api/v1/cas"
+#define CAS       "/api/v1/cas"
 #define CHAIN_MAX 8
 
 RC verb_ca_list(struct cli *cli)
@@ -21,7 +21,10 @@ RC verb_ca_list(struct cli *cli)
     return cli_print_list(cli, json_object_get(page, "items"), shown, sizeof shown / sizeof *shown, "name");
 }
 
-RC verb_ca_show(struct cli *cli) { return cli_show_at(cli, CAS "/"); }
+RC verb_ca_show(struct cli *cli)
+{
+    return cli_show_at(cli, CAS "/");
+}
 
 RC verb_ca_export(struct cli *cli)
 {
@@ -71,7 +74,8 @@ static struct rc officer(struct cli *cli, struct wire_peer **out)
 static void put_ceilings(struct cli *cli, const struct wire_signer_ceilings *c)
 {
     const struct str_list none = {0};
-    const struct str_list dns = {.v = c->permitted_dns.v, .n = c->permitted_dns.n}, ip = {.v = c->permitted_ip.v, .n = c->permitted_ip.n},
+    const struct str_list dns = {.v = c->permitted_dns.v, .n = c->permitted_dns.n},
+                          ip = {.v = c->permitted_ip.v, .n = c->permitted_ip.n},
                           profiles = {.v = c->profiles.v, .n = c->profiles.n};
     struct cli_body b;
     cli_body_begin(cli, &b);
@@ -152,6 +156,7 @@ RC verb_ca_import(struct cli *cli)
     const struct wire_signer_ca_import in = {.ca = cli->args.v[0], .chain = {ders, chain.n}};
     struct wire_signer_ca ca;
     TRY(wire_call_signer_ca_import(ctx, signer, &in, &ca));
-    cli_say(cli, "The CA %s is ready: %s; restart the hub, so that its issuer trusts the new root.", ca.ca, chain.v[0].subject.text);
+    cli_say(cli, "The CA %s is ready: %s; restart the hub, so that its issuer trusts the new root.", ca.ca,
+            chain.v[0].subject.text);
     return RC_OK;
 }

@@ -6,8 +6,8 @@
 #define CERTS "/api/v1/managed-certificates"
 
 static const struct cli_column columns[] = {
-    {"NAME", "name", CLI_PLAIN},       {"STATE", "", CLI_STATE},      {"EXPIRES", "current_version.not_after", CLI_AGO},
-    {"RENEWS", "renew_at", CLI_AGO},   {"ISSUER", "issuers", CLI_JOIN}, {"TARGETS", "targets", CLI_JOIN},
+    {"NAME", "name", CLI_PLAIN},     {"STATE", "", CLI_STATE},        {"EXPIRES", "current_version.not_after", CLI_AGO},
+    {"RENEWS", "renew_at", CLI_AGO}, {"ISSUER", "issuers", CLI_JOIN}, {"TARGETS", "targets", CLI_JOIN},
 };
 
 RC verb_cert_list(struct cli *cli)
@@ -21,7 +21,10 @@ RC verb_cert_list(struct cli *cli)
     return cli_print_list(cli, all, columns, sizeof columns / sizeof *columns, "name");
 }
 
-RC verb_cert_show(struct cli *cli) { return cli_show_at(cli, CERTS "/"); }
+RC verb_cert_show(struct cli *cli)
+{
+    return cli_show_at(cli, CERTS "/");
+}
 
 RC verb_cert_why(struct cli *cli)
 {
@@ -63,9 +66,9 @@ static void body_common(struct cli *cli, struct cli_body *b)
 {
     static const struct {
         const char *option, *field;
-    } lists[] = {{"to", "targets"}, {"issuer", "issuers"}}, texts[] = {{"profile", "profile"}, {"key-kind", "key_kind"},
-                                                                      {"name", "name"},       {"team", "team"},
-                                                                      {"common-name", "common_name"}};
+    } lists[] = {{"to", "targets"}, {"issuer", "issuers"}},
+      texts[] = {
+          {"profile", "profile"}, {"key-kind", "key_kind"}, {"name", "name"}, {"team", "team"}, {"common-name", "common_name"}};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
         const struct str_list l = cli_list_opt(cli, lists[i].option);
         if (cli_has(cli, lists[i].option))
@@ -150,8 +153,14 @@ static struct rc act_each(struct cli *cli, const char *verb)
     return RC_OK;
 }
 
-RC verb_cert_renew(struct cli *cli) { return act_each(cli, "/renew"); }
-RC verb_cert_retry(struct cli *cli) { return act_each(cli, "/retry"); }
+RC verb_cert_renew(struct cli *cli)
+{
+    return act_each(cli, "/renew");
+}
+RC verb_cert_retry(struct cli *cli)
+{
+    return act_each(cli, "/retry");
+}
 
 RC verb_cert_rollback(struct cli *cli)
 {
@@ -175,8 +184,9 @@ RC verb_cert_revoke(struct cli *cli)
         if (str_equal(reasons[i].name, word))
             code = reasons[i].code;
     if (code < 0)
-        return ctx_fail(cli->ctx, E_USAGE, "--reason is unspecified, keyCompromise, affiliationChanged, superseded, cessationOfOperation or "
-                                           "privilegeWithdrawn");
+        return ctx_fail(cli->ctx, E_USAGE,
+                        "--reason is unspecified, keyCompromise, affiliationChanged, superseded, cessationOfOperation or "
+                        "privilegeWithdrawn");
     struct cli_body b;
     cli_body_begin(cli, &b);
     json_put_int(&b.j, "version", cli_number(cli, "version", 0));
@@ -215,7 +225,10 @@ RC verb_cert_export(struct cli *cli)
     return cli_write_out(cli, pem, 0644);
 }
 
-RC verb_cert_remove(struct cli *cli) { return cli_remove_each(cli, CERTS "/"); }
+RC verb_cert_remove(struct cli *cli)
+{
+    return cli_remove_each(cli, CERTS "/");
+}
 
 /* --- history */
 
@@ -228,7 +241,8 @@ RC verb_cert_steps(struct cli *cli)
         TRY(cli_follow_from(cli, ref, &f));
         return cli_follow(cli, &f);
     }
-    static const struct cli_column shown[] = {{"STEP", "step", CLI_PLAIN}, {"TIME", "time", CLI_PLAIN}, {"TEXT", "text", CLI_PLAIN}};
+    static const struct cli_column shown[] = {
+        {"STEP", "step", CLI_PLAIN}, {"TIME", "time", CLI_PLAIN}, {"TEXT", "text", CLI_PLAIN}};
     json_auto_t *all = json_array();
     for (int64_t after = 0;;) {
         json_decref(events);
@@ -253,9 +267,12 @@ RC verb_cert_steps(struct cli *cli)
 
 RC verb_cert_versions(struct cli *cli)
 {
-    static const struct cli_column shown[] = {{"VERSION", "number", CLI_PLAIN},   {"ISSUER", "issuer", CLI_PLAIN},
-                                              {"FROM", "not_before", CLI_DATE},   {"UNTIL", "not_after", CLI_DATE},
-                                              {"RENEWS", "renew_at", CLI_DATE},   {"REVOKED", "revoked_at", CLI_DATE},
+    static const struct cli_column shown[] = {{"VERSION", "number", CLI_PLAIN},
+                                              {"ISSUER", "issuer", CLI_PLAIN},
+                                              {"FROM", "not_before", CLI_DATE},
+                                              {"UNTIL", "not_after", CLI_DATE},
+                                              {"RENEWS", "renew_at", CLI_DATE},
+                                              {"REVOKED", "revoked_at", CLI_DATE},
                                               {"FINGERPRINT", "fingerprint", CLI_SHORT_HEX}};
     json_auto_t *all = NULL;
     TRY(cli_all(cli, cli_path(cli, CERTS "/", cli->args.v[0], "/versions"), INT64_MAX, &all));
@@ -264,8 +281,8 @@ RC verb_cert_versions(struct cli *cli)
 
 RC verb_cert_attempts(struct cli *cli)
 {
-    static const struct cli_column shown[] = {{"ATTEMPT", "number", CLI_PLAIN}, {"STATE", "state", CLI_PLAIN},
-                                              {"WHY", "reason", CLI_PLAIN},     {"ISSUER", "issuer", CLI_PLAIN},
+    static const struct cli_column shown[] = {{"ATTEMPT", "number", CLI_PLAIN},  {"STATE", "state", CLI_PLAIN},
+                                              {"WHY", "reason", CLI_PLAIN},      {"ISSUER", "issuer", CLI_PLAIN},
                                               {"BEGUN", "created_at", CLI_DATE}, {"ERROR", "error.text", CLI_PLAIN}};
     json_auto_t *all = NULL;
     TRY(cli_all(cli, cli_path(cli, CERTS "/", cli->args.v[0], "/attempts"), 1000, &all));
@@ -274,9 +291,12 @@ RC verb_cert_attempts(struct cli *cli)
 
 RC verb_cert_deployments(struct cli *cli)
 {
-    static const struct cli_column shown[] = {{"CERTIFICATE", "managed_certificate", CLI_PLAIN}, {"VERSION", "version", CLI_PLAIN},
-                                              {"TARGET", "target", CLI_PLAIN},                   {"STATE", "state", CLI_PLAIN},
-                                              {"BEGUN", "created_at", CLI_DATE},                 {"ERROR", "error.text", CLI_PLAIN}};
+    static const struct cli_column shown[] = {{"CERTIFICATE", "managed_certificate", CLI_PLAIN},
+                                              {"VERSION", "version", CLI_PLAIN},
+                                              {"TARGET", "target", CLI_PLAIN},
+                                              {"STATE", "state", CLI_PLAIN},
+                                              {"BEGUN", "created_at", CLI_DATE},
+                                              {"ERROR", "error.text", CLI_PLAIN}};
     json_auto_t *all = NULL;
     const char *path = "/api/v1/deployments";
     if (cli->args.n)

@@ -1,7 +1,7 @@
 /* The command line: a client of the API (openapi/certwright.yaml) over the hub's admin socket or HTTPS.
  *
- * verbs.def is the table of nouns, verbs and options; a noun is a file.  A verb's function does one thing with struct cli and returns;
- * cli_main() prints what went wrong and turns it into the exit code of base/errors.def. */
+ * verbs.def is the table of nouns, verbs and options; a noun is a file.  A verb's function does one thing with struct cli and
+ * returns; cli_main() prints what went wrong and turns it into the exit code of base/errors.def. */
 #ifndef CLI_CLI_H
 #define CLI_CLI_H
 
@@ -59,6 +59,7 @@ struct cli {
     const char *base;            /* "http://hub" */
     const char *token;           /* "Bearer …", NULL on the admin socket */
     const char *where;           /* how messages call the hub */
+    bool answered;               /* the hub has answered before: it is there, and worth another try when it goes away */
 };
 
 /* cli_main runs the command of argv and returns the exit code. */
@@ -78,8 +79,9 @@ RC cli_opt_file(struct cli *cli, const char *name, const char **text);
 const struct cli_verb *cli_verb_find(const char *noun, const char *verb);
 bool cli_noun_is(const char *word);
 
-/* --- client.c: one request.  `in` is JSON or empty; `out` may be NULL; it is freed with the ctx's process.  A problem document becomes
- * the failure that it describes; a hub that is not there E_UNREACHABLE. */
+/* --- client.c: one request.  `in` is JSON or empty; `out` may be NULL, and is the caller's to free (json_auto_t).  A problem
+ * document becomes the failure that it describes; a hub that is not there E_UNREACHABLE.  A hub that goes away in the middle (it is
+ * restarted by its parent) is asked again for some seconds: what is read, and what carries the same Idempotency-Key. */
 RC cli_call(struct cli *cli, const char *method, const char *path, struct bytes in, json_t **out);
 RC cli_call_raw(struct cli *cli, const char *method, const char *path, struct bytes *out);
 /* cli_path joins a path and a value that is percent-encoded: "/api/v1/issuers/" "x" "/why". */
@@ -114,7 +116,8 @@ struct cli_follow {
 };
 /* cli_follow_from finds where the story of one stands. */
 RC cli_follow_from(struct cli *cli, const char *ref, struct cli_follow *f);
-/* cli_follow shows steps until nothing is under way.  It fails as what was waited for did.  Ctrl-C leaves, and says how to go on. */
+/* cli_follow shows steps until nothing is under way.  It fails as what was waited for did.  Ctrl-C leaves, and says how to go
+ * on. */
 RC cli_follow(struct cli *cli, struct cli_follow *f);
 
 /* --- requests: a body is built with a struct json_out */

@@ -7,9 +7,10 @@
 #include "net/http_client.h"
 #include "os/file.h"
 
-#define CALL_MS 90000
+#define CALL_MS    90000
 #define ANSWER_MAX ((size_t)64 << 20)
-#define TOKEN_MAX 256
+#define TOKEN_MAX  256
+#define TRIES_MAX  5 /* 200 ms doubling: six seconds in all */
 
 static const char *setting(const struct cli *cli, const char *option, const char *variable)
 {
@@ -69,8 +70,9 @@ RC cli_connect(struct cli *cli)
         if (!path)
             path = socket_find();
         if (!path)
-            return ctx_fail(cli->ctx, E_UNREACHABLE, "no hub is found here: neither var/run/admin.sock nor /run/certwright/admin.sock is "
-                                                     "there; name it with --socket PATH or --url URL, or start one with: certwright run hub");
+            return ctx_fail(cli->ctx, E_UNREACHABLE,
+                            "no hub is found here: neither var/run/admin.sock nor /run/certwright/admin.sock is "
+                            "there; name it with --socket PATH or --url URL, or start one with: certwright run hub");
         config.unix_socket = path;
         cli->base = "http://hub";
         cli->where = path;
@@ -99,6 +101,15 @@ static struct rc problem(struct cli *cli, const struct http_answer *answer)
     return ctx_fail(ctx, e == E_OK ? E_BAD_ANSWER : e, "%s", *detail ? detail : cli_text(doc, "title"));
 }
 
+/* lost says whether a hub that was there went away: the parent starts it anew, and the same request may be sent again. */
+static bool lost(const struct cli *cli, const char *method, struct rc rc, int tries)
+{
+    const bool again = str_equal(method, "GET") || str_equal(method, "POST");
+    if (!again || tries >= TRIES_MAX)
+        return false;
+    return rc.e == E_BAD_ANSWER || ((rc.e == E_UNREACHABLE || rc.e == E_SHUTTING_DOWN) && cli->answered);
+}
+
 static struct rc call(struct cli *cli, const char *method, const char *path, struct bytes in, struct http_answer *answer)
 {
     struct ctx *ctx = cli->ctx;
@@ -118,7 +129,16 @@ static struct rc call(struct cli *cli, const char *method, const char *path, str
                                 .body = in,
                                 .total_ms = CALL_MS,
                                 .body_max = ANSWER_MAX};
-    struct rc rc = http_client_call(ctx, cli->client, &c, answer);
+    struct rc rc = RC_OK;
+    for (int tries = 0;; tries++) {
+        rc = http_client_call(ctx, cli->client, &c, answer);
+        if (rc_ok(rc) && answer->status == 503)
+            rc = problem(cli, answer);
+        if (!lost(cli, method, rc, tries))
+            break;
+        ctx_forget(ctx);
+        usleep((useconds_t)(200000 << tries));
+    }
     if (rc.e == E_UNREACHABLE || rc.e == E_DNS || rc.e == E_TLS || rc.e == E_IO || rc.e == E_BAD_ANSWER) {
         /* What went wrong with a socket is said by its path; with TLS or a name the reason matters. */
         if (rc.e == E_UNREACHABLE)
@@ -126,6 +146,7 @@ static struct rc call(struct cli *cli, const char *method, const char *path, str
         return ctx_fail(ctx, E_UNREACHABLE, "the hub at %s is not reachable; is it running? (certwright run hub)", cli->where);
     }
     TRY(rc);
+    cli->answered = true;
     return answer->status >= 400 ? problem(cli, answer) : RC_OK;
 }
 
@@ -153,7 +174,8 @@ const char *cli_path(struct cli *cli, const char *before, const char *value, con
     buf_put_z(&b, before);
     for (const char *p = value; *p; p++) {
         const unsigned char c = (unsigned char)*p;
-        if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.' || c == '~')
+        if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.' ||
+            c == '~')
             buf_put_u8(&b, c);
         else
             buf_printf(&b, "%%%02X", c);

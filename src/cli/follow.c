@@ -5,11 +5,11 @@
 
 #include "cli/cli.h"
 
-#define WAIT_S 30
+#define WAIT_S    30
 #define TIMEOUT_S 600
 
-/* --- Ctrl-C while waiting: the work goes on at the hub, so leaving is no failure of it.  A thread takes the signal, as nothing that a
- * handler may do is enough to say so. */
+/* --- Ctrl-C while waiting: the work goes on at the hub, so leaving is no failure of it.  A thread takes the signal, as nothing
+ * that a handler may do is enough to say so. */
 
 struct leaver {
     const char *hint;
@@ -103,7 +103,8 @@ RC cli_follow(struct cli *cli, struct cli_follow *f)
         json_auto_t *events = NULL;
         const int64_t left_s = (until - clock_mono_ms()) / 1000;
         if (left_s <= 0) {
-            rc = ctx_fail(cli->ctx, E_TIMEOUT, "%s is still being worked on; see: certwright cert steps %s --follow", f->name, f->name);
+            rc = ctx_fail(cli->ctx, E_TIMEOUT, "%s is still being worked on; see: certwright cert steps %s --follow", f->name,
+                          f->name);
             break;
         }
         rc = cli_call(cli, "GET", events_path(cli, f->id, f->after, left_s < WAIT_S ? left_s : WAIT_S), (struct bytes){0}, &events);

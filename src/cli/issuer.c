@@ -1,7 +1,7 @@
 /* certwright issuer …, certwright profile … */
 #include "cli/cli.h"
 
-#define ISSUERS "/api/v1/issuers"
+#define ISSUERS  "/api/v1/issuers"
 #define PROFILES "/api/v1/profiles"
 
 RC verb_issuer_list(struct cli *cli)
@@ -16,7 +16,10 @@ RC verb_issuer_list(struct cli *cli)
     return cli_print_list(cli, all, shown, sizeof shown / sizeof *shown, "name");
 }
 
-RC verb_issuer_show(struct cli *cli) { return cli_show_at(cli, ISSUERS "/"); }
+RC verb_issuer_show(struct cli *cli)
+{
+    return cli_show_at(cli, ISSUERS "/");
+}
 
 /* A bare mail address is meant as a mailto: URL. */
 static struct str_list contacts(struct cli *cli)
@@ -84,7 +87,10 @@ RC verb_issuer_edit(struct cli *cli)
     return cli_print_object(cli, made, "name");
 }
 
-RC verb_issuer_remove(struct cli *cli) { return cli_remove_each(cli, ISSUERS "/"); }
+RC verb_issuer_remove(struct cli *cli)
+{
+    return cli_remove_each(cli, ISSUERS "/");
+}
 
 /* --- profiles */
 
@@ -99,7 +105,10 @@ RC verb_profile_list(struct cli *cli)
     return cli_print_list(cli, all, shown, sizeof shown / sizeof *shown, "name");
 }
 
-RC verb_profile_show(struct cli *cli) { return cli_show_at(cli, PROFILES "/"); }
+RC verb_profile_show(struct cli *cli)
+{
+    return cli_show_at(cli, PROFILES "/");
+}
 
 static void profile_body(struct cli *cli, struct cli_body *b)
 {
@@ -134,4 +143,7 @@ RC verb_profile_edit(struct cli *cli)
     return cli_print_object(cli, made, "name");
 }
 
-RC verb_profile_remove(struct cli *cli) { return cli_remove_each(cli, PROFILES "/"); }
+RC verb_profile_remove(struct cli *cli)
+{
+    return cli_remove_each(cli, PROFILES "/");
+}

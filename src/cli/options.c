@@ -121,17 +121,17 @@ static struct rc arguments_check(struct cli *cli)
     size_t least = 0, most = 0;
     struct bytes rest = bytes_z(cli->verb->arguments), word;
     while (bytes_take_until(&rest, ' ', &word)) {
-        const bool many = bytes_ends_with(word, BYTES_LIT("..."));
+        const bool many = bytes_find(word, BYTES_LIT("...")) != SIZE_MAX;
         least += !bytes_starts_with(word, BYTES_LIT("["));
         most = many ? SIZE_MAX : most + 1;
     }
     const char *gap = *cli->verb->noun ? " " : "";
     if (cli->args.n < least)
-        return ctx_fail(cli->ctx, E_USAGE, "something is missing; usage: certwright %s%s%s %s", cli->verb->noun, gap, cli->verb->verb,
-                        cli->verb->arguments);
-    if (cli->args.n > most)
-        return ctx_fail(cli->ctx, E_USAGE, "\"%s\" is too much; usage: certwright %s%s%s %s", cli->args.v[most], cli->verb->noun, gap,
+        return ctx_fail(cli->ctx, E_USAGE, "something is missing; usage: certwright %s%s%s %s", cli->verb->noun, gap,
                         cli->verb->verb, cli->verb->arguments);
+    if (cli->args.n > most)
+        return ctx_fail(cli->ctx, E_USAGE, "\"%s\" is too much; usage: certwright %s%s%s %s", cli->args.v[most], cli->verb->noun,
+                        gap, cli->verb->verb, cli->verb->arguments);
     return RC_OK;
 }
 
@@ -151,9 +151,9 @@ RC cli_parse(struct cli *cli, int argc, char **argv)
         else if (!cli->verb) {
             cli->verb = cli_verb_find(cli->noun_asked ? cli->noun_asked : "", word);
             if (!cli->verb)
-                return ctx_fail(ctx, E_USAGE, "certwright%s%s has no verb \"%s\"; see: certwright help%s%s", cli->noun_asked ? " " : "",
-                                cli->noun_asked ? cli->noun_asked : "", word, cli->noun_asked ? " " : "",
-                                cli->noun_asked ? cli->noun_asked : "");
+                return ctx_fail(ctx, E_USAGE, "certwright%s%s has no verb \"%s\"; see: certwright help%s%s",
+                                cli->noun_asked ? " " : "", cli->noun_asked ? cli->noun_asked : "", word,
+                                cli->noun_asked ? " " : "", cli->noun_asked ? cli->noun_asked : "");
         } else
             str_list_add(&ctx->arena, &cli->args, word);
     }
@@ -190,7 +190,10 @@ const char *cli_opt(const struct cli *cli, const char *name)
     return v ? v->text : NULL;
 }
 
-bool cli_has(const struct cli *cli, const char *name) { return value_find(cli, name) != NULL; }
+bool cli_has(const struct cli *cli, const char *name)
+{
+    return value_find(cli, name) != NULL;
+}
 
 int64_t cli_number(const struct cli *cli, const char *name, int64_t if_absent)
 {

@@ -2,9 +2,9 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
-#include "net/address.h"
+#include "base/address.h"
 
-#define TARGETS "/api/v1/targets"
+#define TARGETS    "/api/v1/targets"
 #define DISCOVER_S 30
 
 static const struct cli_column columns[] = {
@@ -24,8 +24,14 @@ static struct rc list(struct cli *cli)
     return cli_print_list(cli, all, columns, sizeof columns / sizeof *columns, "name");
 }
 
-RC verb_target_list(struct cli *cli) { return list(cli); }
-RC verb_target_show(struct cli *cli) { return cli_show_at(cli, TARGETS "/"); }
+RC verb_target_list(struct cli *cli)
+{
+    return list(cli);
+}
+RC verb_target_show(struct cli *cli)
+{
+    return cli_show_at(cli, TARGETS "/");
+}
 
 /* discovering counts the agents that still look. */
 static struct rc discovering(struct cli *cli, size_t *n)
@@ -129,7 +135,8 @@ RC verb_target_add(struct cli *cli)
     TRY(cli_call(cli, "POST", TARGETS, cli_body_end(&b), &made));
     if (cli->output != CLI_TABLE)
         return cli_print_object(cli, made, "name");
-    cli_say(cli, "Target %s is made; use it with: certwright cert add NAME --to %s", cli_text(made, "name"), cli_text(made, "name"));
+    cli_say(cli, "Target %s is made; use it with: certwright cert add NAME --to %s", cli_text(made, "name"),
+            cli_text(made, "name"));
     return RC_OK;
 }
 
@@ -143,4 +150,7 @@ RC verb_target_edit(struct cli *cli)
     return cli_print_object(cli, made, "name");
 }
 
-RC verb_target_remove(struct cli *cli) { return cli_remove_each(cli, TARGETS "/"); }
+RC verb_target_remove(struct cli *cli)
+{
+    return cli_remove_each(cli, TARGETS "/");
+}

@@ -34,4 +34,7 @@ RC verb_token_add(struct cli *cli)
     return RC_OK;
 }
 
-RC verb_token_revoke(struct cli *cli) { return cli_remove_each(cli, TOKENS "/"); }
+RC verb_token_revoke(struct cli *cli)
+{
+    return cli_remove_each(cli, TOKENS "/");
+}

@@ -148,6 +148,20 @@ static struct rc jobs_cancel(struct ctx *ctx, struct txn *txn, const char *attem
     return RC_OK;
 }
 
+/* The key of an attempt that led nowhere, or of a version nobody will go back to, is not kept on its host. */
+static struct rc key_forget(struct ctx *ctx, struct core *core, struct txn *txn, const char *attempt)
+{
+    struct q_attempt_by_id_row a;
+    TRY(q_attempt_by_id(ctx, txn, attempt, &a));
+    struct wish w;
+    TRY(wish_decode(ctx, a.wish, &w));
+    if (w.reuse_key)
+        return RC_OK;
+    struct bytes payload;
+    TRY(payload_ref(ctx, "attempt", attempt, &payload));
+    return job_add(ctx, core, txn, "forget_key", a.agent_id, lane_of(ctx, "attempt", attempt), attempt, payload, 0);
+}
+
 RC attempt_cancel(struct ctx *ctx, struct core *core, struct txn *txn, const char *managed, const char *why)
 {
     struct q_attempt_open_row open;
@@ -157,6 +171,7 @@ RC attempt_cancel(struct ctx *ctx, struct core *core, struct txn *txn, const cha
         return RC_OK;
     TRY(attempt_move(ctx, txn, open.id, open.state, CANCELLED));
     TRY(jobs_cancel(ctx, txn, open.id));
+    TRY(key_forget(ctx, core, txn, open.id));
     TRY(challenges_clean(ctx, core, txn, open.id));
     return step_write(ctx, txn, managed, open.id, NULL, "cancelled", "attempt %lld ends: %s", (long long)open.number, why);
 }
@@ -345,6 +360,11 @@ RC attempt_issued(struct ctx *ctx, struct core *core, struct txn *txn, const str
     struct q_managed_by_id_row m;
     TRY(q_managed_by_id(ctx, txn, a->managed_id, &m));
     TRY(audit_write(ctx, txn, "certificate.issued", "managed-certificate", a->managed_id, m.team_id, buf_bytes(&detail)));
+    struct q_version_get_row old;
+    bool any = false;
+    TRY(q_version_get(ctx, txn, a->managed_id, number - VERSIONS_WITH_KEY, &old, &any));
+    if (any)
+        TRY(key_forget(ctx, core, txn, old.attempt_id));
     TRY(deployments_begin(ctx, core, txn, &m, number, a->reason));
     core_wake_after_commit(ctx, core, txn, "managed:", a->managed_id);
     return RC_OK;
@@ -356,6 +376,7 @@ RC attempt_failed(struct ctx *ctx, struct core *core, struct txn *txn, const str
     TRY(attempt_move(ctx, txn, a->id, a->state, FAILED));
     TRY(q_attempt_error(ctx, txn, a->id, err_info(e)->name, why));
     TRY(jobs_cancel(ctx, txn, a->id));
+    TRY(key_forget(ctx, core, txn, a->id));
     TRY(challenges_clean(ctx, core, txn, a->id));
     if (err_info(e)->category == CAT_PEER && !str_equal(a->state, "key")) {
         const int64_t until = ctx_now_s(ctx) + retry_after_s;

@@ -11,6 +11,9 @@
 #include "core/wish.h"
 #include "store/queries.h"
 
+/* As many versions can be rolled back to: their keys are kept where they are served. */
+#define VERSIONS_WITH_KEY 3
+
 /* What a result says, checked and decoded before the transaction: closures do no work that can be done outside. */
 struct issued_chain {
     struct bytes leaf;            /* DER */

@@ -168,6 +168,18 @@ static int64_t verify_time(struct ctx *ctx)
     return ctx_now_s(ctx) + VERIFY_EVERY_S - (int64_t)random_below(VERIFY_EVERY_S / 5);
 }
 
+/* Whether the target still belongs to the managed certificate: it may have been removed while the deployment ran. */
+static struct rc still_wanted(struct ctx *ctx, struct txn *txn, const struct q_deployment_by_id_row *d, bool *wanted)
+{
+    struct q_target_managed_by_row *by = NULL;
+    size_t n = 0;
+    TRY(q_target_managed_by(ctx, txn, d->target_id, 100, &by, &n));
+    *wanted = false;
+    for (size_t i = 0; i < n; i++)
+        *wanted = *wanted || str_equal(by[i].id, d->managed_id);
+    return RC_OK;
+}
+
 static struct rc ended_well(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_deployment_by_id_row *d,
                             const struct deploy_outcome *o)
 {
@@ -179,6 +191,10 @@ static struct rc ended_well(struct ctx *ctx, struct core *core, struct txn *txn,
     TRY(deployment_move(ctx, txn, d->id, d->state, any_verdict(o, "untrusted") ? PROVED_UNTRUSTED : PROVED));
     const struct q_deployment_proof_in proof = {.id = d->id, .served = seen_json(ctx, o->seen, o->seen_n)};
     TRY(q_deployment_proof(ctx, txn, &proof));
+    bool wanted = false;
+    TRY(still_wanted(ctx, txn, d, &wanted));
+    if (!wanted)
+        return RC_OK;
     const struct q_placement_set_in place = {.target_id = d->target_id,
                                              .managed_id = d->managed_id,
                                              .version = d->version,
@@ -203,7 +219,10 @@ static struct rc ended_badly(struct ctx *ctx, struct core *core, struct txn *txn
                                                 .error = o->why,
                                                 .retry_at = &retry_at};
     TRY(q_deployment_proof(ctx, txn, &proof));
-    TRY(timer_arm(ctx, txn, "redeploy", d->target_id, retry_at));
+    bool wanted = false;
+    TRY(still_wanted(ctx, txn, d, &wanted));
+    if (wanted)
+        TRY(timer_arm(ctx, txn, "redeploy", d->target_id, retry_at));
     struct q_managed_by_id_row m;
     TRY(q_managed_by_id(ctx, txn, d->managed_id, &m));
     const struct q_managed_failed_in failed = {.id = d->managed_id,

@@ -223,9 +223,17 @@ static struct rc reap(struct ctx *ctx, struct txn *txn, void *arg)
     return RC_OK;
 }
 
+static struct rc reap_look(struct ctx *ctx, struct txn *txn, void *arg)
+{
+    struct q_job_expired_row *rows = NULL;
+    return q_job_expired(ctx, txn, ctx_now_s(ctx), 1, &rows, arg);
+}
+
 RC job_reap(struct ctx *ctx, struct core *core)
 {
-    return store_write(ctx, core->store, reap, core);
+    size_t n = 0;
+    TRY(store_read(ctx, core->store, reap_look, &n));
+    return n ? store_write(ctx, core->store, reap, core) : RC_OK;
 }
 
 RC timer_arm(struct ctx *ctx, struct txn *txn, const char *kind, const char *ref, int64_t due_at)

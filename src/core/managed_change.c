@@ -301,6 +301,8 @@ static struct rc rollback_it(struct ctx *ctx, struct txn *txn, struct act *a, co
     const int64_t now = ctx_now_s(ctx);
     if (v.revoked_at)
         return ctx_fail(ctx, E_CONFLICT, "version %lld of %s is revoked", (long long)to, row->name);
+    if (row->version - to >= VERSIONS_WITH_KEY)
+        return ctx_fail(ctx, E_CONFLICT, "the key of version %lld is no longer kept; the last %d versions can be gone back to", (long long)to, VERSIONS_WITH_KEY);
     if (v.not_after <= now)
         return ctx_fail(ctx, E_CONFLICT, "version %lld of %s has expired", (long long)to, row->name);
     TRY(attempt_cancel(ctx, a->core, txn, row->id, "rolled back by hand"));

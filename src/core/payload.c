@@ -164,3 +164,11 @@ RC payload_renewal_info(struct ctx *ctx, const struct payload_issuer *i, struct 
     json_put_base64(&p.j, "certificate", certificate);
     return payload_close(&p, out);
 }
+
+RC payload_ref(struct ctx *ctx, const char *key, const char *value, struct bytes *out)
+{
+    struct payload p;
+    payload_open(ctx, &p);
+    json_put_str(&p.j, key, value);
+    return payload_close(&p, out);
+}

@@ -21,6 +21,8 @@ RC payload_deploy(struct ctx *ctx, const char *deployment, const struct q_target
                   struct bytes previous, struct bytes *out);
 RC payload_verify(struct ctx *ctx, const struct q_target_by_id_row *t, const struct wish *w, struct bytes fingerprint,
                   const char *roots_pem, struct bytes *out);
+/* payload_ref is an object of one text. */
+RC payload_ref(struct ctx *ctx, const char *key, const char *value, struct bytes *out);
 RC payload_renewal_info(struct ctx *ctx, const struct payload_issuer *i, struct bytes certificate, struct bytes *out);
 
 #endif

@@ -169,7 +169,9 @@ RC api_agent_exchange(struct api_call *call, const struct api_agent_exchange *in
         TRY(job_lease(ctx, call->core, agent, in->capacity, &jobs, &n));
     /* What was reported is acknowledged at once: the agent keeps it on disk until then. */
     const bool news = n || dropped.n || (first && (in->results.n || in->progress.n));
-    if (news || !in->wait_s || call->req->expired || atomic_load(&call->hub->draining))
+    if (!news && atomic_load(&call->hub->draining))
+        return ctx_fail(ctx, E_SHUTTING_DOWN, "the hub is shutting down");
+    if (news || !in->wait_s || call->req->expired)
         return exchange_answer(call, jobs, n, &dropped);
     return park(call, in->wait_s);
 }

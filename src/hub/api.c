@@ -90,7 +90,8 @@ static bool is_owner(const struct hub *hub, uid_t uid)
 static struct rc authenticate(struct ctx *ctx, struct hub *hub, const struct http_request *req, unsigned listener)
 {
     if (listener == API_ON_AGENT)
-        return access_agent_by_identity(ctx, hub->core, arena_printf(&ctx->arena, "unix:%lld", (long long)req->peer.uid), &ctx->principal);
+        return access_agent_by_identity(ctx, hub->core, arena_printf(&ctx->arena, "unix:%lld", (long long)req->peer.uid),
+                                        &ctx->principal);
     const char *header = http_request_header(req, "authorization");
     if (header) {
         struct bytes h = bytes_z(header), scheme;
@@ -103,8 +104,9 @@ static struct rc authenticate(struct ctx *ctx, struct hub *hub, const struct htt
         return RC_OK;
     }
     return ctx_fail(ctx, E_UNAUTHENTICATED, "%s",
-                    listener == API_ON_ADMIN ? "only root and the user of the hub need no token here; make one with: certwright token add NAME"
-                                             : "a bearer token is needed; make one with: certwright token add NAME");
+                    listener == API_ON_ADMIN
+                        ? "only root and the user of the hub need no token here; make one with: certwright token add NAME"
+                        : "a bearer token is needed; make one with: certwright token add NAME");
 }
 
 /* --- decoding */
@@ -212,8 +214,9 @@ static struct rc answer(struct api_call *call, const void *out)
     http_response_header(resp, "Cache-Control", "no-store");
     const struct api_field *revision = api_schema_field(route->reply, "revision");
     if (revision)
-        http_response_header(resp, "ETag",
-                             arena_printf(&call->ctx->arena, "\"r%lld\"", (long long)*(const int64_t *)((const uint8_t *)out + revision->offset)));
+        http_response_header(
+            resp, "ETag",
+            arena_printf(&call->ctx->arena, "\"r%lld\"", (long long)*(const int64_t *)((const uint8_t *)out + revision->offset)));
     struct json_out j;
     json_begin(&j, &resp->body);
     api_encode(&j, NULL, route->reply, out);
@@ -238,18 +241,26 @@ static struct rc run(struct api_call *call, unsigned listener)
         return RC_OK;
     void *out = call->route->reply ? arena_alloc(&ctx->arena, call->route->reply->size) : NULL;
     TRY(call->route->handler(call, in, out));
-    if (call->resp->park_key)
+    if (call->resp->park_key && call->route->parkable)
         return RC_OK;
+    if (call->resp->park_key) {
+        call->resp->park_key = NULL;
+        return ctx_fail(ctx, E_BUG, "%s is not described as one that waits", call->route->operation);
+    }
     TRY(answer(call, out));
     return idempotency_end(call, &seen);
 }
 
 static void log_request(struct ctx *ctx, const struct http_request *req, const struct http_response *resp, struct rc rc)
 {
-    const bool reads = str_equal(req->method, "GET") || str_equal(req->method, "HEAD") || str_equal(req->path, "/agent/v1/exchange");
+    const bool reads =
+        str_equal(req->method, "GET") || str_equal(req->method, "HEAD") || str_equal(req->path, "/agent/v1/exchange");
     const bool ours = rc_failed(rc) && resp->status >= 500;
-    log_event(ours ? LOG_WARN_ : reads ? LOG_DEBUG_ : LOG_INFO_, "request", "method", req->method, "path", req->path, "status",
-              log_num(resp->status), "principal", ctx->principal ? ctx->principal->name : NULL, "request_id", ctx->request_id, "why",
+    log_event(ours    ? LOG_WARN_
+              : reads ? LOG_DEBUG_
+                      : LOG_INFO_,
+              "request", "method", req->method, "path", req->path, "status", log_num(resp->status), "principal",
+              ctx->principal ? ctx->principal->name : NULL, "request_id", ctx->request_id, "why",
               rc_failed(rc) ? ctx_why(ctx) : NULL, NULL);
 }
 
@@ -292,7 +303,8 @@ struct rc hub_handle(struct ctx *ctx, void *arg, const struct http_request *req,
         return api_handle(ctx, hub, req, resp);
     if (str_equal(req->path, "/sign-in") && str_equal(req->peer.listener, HUB_LISTENER_HTTPS))
         return sign_in_handle(ctx, hub, req, resp);
-    return ctx_fail(ctx, E_NOT_FOUND, "there is nothing at %s; the API is under /api/v1, described at /api/openapi.json", req->path);
+    return ctx_fail(ctx, E_NOT_FOUND, "there is nothing at %s; the API is under /api/v1, described at /api/openapi.json",
+                    req->path);
 }
 
 void hub_wake(void *arg, const char *key)

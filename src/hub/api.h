@@ -43,7 +43,7 @@ const char *api_cursor_make_number(struct ctx *ctx, int64_t last);
 /* What handlers need again and again.  api_list_of and api_strings_of copy between core's lists and the API's. */
 struct api_strings api_strings_of(const struct str_list *l);
 struct str_list api_list_of(struct ctx *ctx, const struct api_strings *s);
-/* api_strings_of_json and api_field_of_json read JSON that core keeps as text. */
+/* These read JSON that core keeps as text, and write it. */
 RC api_strings_of_json(struct ctx *ctx, const char *json, struct api_strings *out);
 RC api_parameters_of_json(struct ctx *ctx, const char *json, struct api_parameters *out);
 RC api_endpoints_of_json(struct ctx *ctx, const char *json, struct api_job_endpoint_list *out);

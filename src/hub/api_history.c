@@ -8,8 +8,12 @@
 
 static struct api_event event_out(const struct q_step_list_row *r)
 {
-    return (struct api_event){
-        .seq = r->seq, .at_ms = r->at_ms, .step = r->name, .text = r->text, .attempt = r->attempt_id, .deployment = r->deployment_id};
+    return (struct api_event){.seq = r->seq,
+                              .at_ms = r->at_ms,
+                              .step = r->name,
+                              .text = r->text,
+                              .attempt = r->attempt_id,
+                              .deployment = r->deployment_id};
 }
 
 static const struct condition *condition_of(const struct managed_view *v, const char *type)
@@ -287,9 +291,20 @@ RC api_deployment_get(struct api_call *call, struct api_deployment *out)
     if (!o.found)
         return ctx_fail(call->ctx, E_NOT_FOUND, "no deployment has the id %s", o.id);
     const struct q_deployment_show_row *r = &o.deployment;
-    const struct q_deployment_list_row same = {
-        .id = r->id, .managed_id = r->managed_id, .managed = r->managed, .version = r->version, .target = r->target, .state = r->state,
-        .reason = r->reason, .tries = r->tries, .served = r->served, .rolled_back = r->rolled_back, .error_code = r->error_code,
-        .error = r->error, .retry_at = r->retry_at, .created_at = r->created_at, .finished_at = r->finished_at};
+    const struct q_deployment_list_row same = {.id = r->id,
+                                               .managed_id = r->managed_id,
+                                               .managed = r->managed,
+                                               .version = r->version,
+                                               .target = r->target,
+                                               .state = r->state,
+                                               .reason = r->reason,
+                                               .tries = r->tries,
+                                               .served = r->served,
+                                               .rolled_back = r->rolled_back,
+                                               .error_code = r->error_code,
+                                               .error = r->error,
+                                               .retry_at = r->retry_at,
+                                               .created_at = r->created_at,
+                                               .finished_at = r->finished_at};
     return deployment_out(call->ctx, &same, out);
 }

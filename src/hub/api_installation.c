@@ -38,7 +38,8 @@ static struct rc ca_out(struct api_call *call, const char *name, bool whole, str
     const struct wire_signer_ca_show show = {.ca = name};
     struct wire_signer_ca ca;
     TRY(wire_call_signer_ca_show(ctx, call->core->signer, &show, &ca));
-    *out = (struct api_ca){.name = arena_strdup(&ctx->arena, name), .state = ca.certificate.n ? "ready" : "waiting", .issued = ca.issued};
+    *out = (struct api_ca){
+        .name = arena_strdup(&ctx->arena, name), .state = ca.certificate.n ? "ready" : "waiting", .issued = ca.issued};
     TRY(ca_pems(ctx, &ca, out));
     if (!whole)
         return RC_OK;

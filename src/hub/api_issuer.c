@@ -21,7 +21,9 @@ static void issuer_out(struct ctx *ctx, const struct issuer_view *v, struct api_
         .acme_profile = s->acme_profile,
         .agent = s->agent,
         .granted_networks = api_strings_of(&s->networks),
-        .state = !v->failures ? "ready" : v->retry_at > ctx_now_s(ctx) ? "waiting" : "failing",
+        .state = !v->failures                   ? "ready"
+                 : v->retry_at > ctx_now_s(ctx) ? "waiting"
+                                                : "failing",
         .failures = v->failures,
         .last_error = v->last_error,
         .retry_at = v->retry_at,
@@ -72,13 +74,17 @@ RC api_issuer_create(struct api_call *call, const struct api_issuer_new *in, str
     const struct api_issuer_challenge *c = in->challenge;
     const struct issuer_settings s = {
         .kind = in->kind,
-        .ca = acme ? NULL : in->ca ? in->ca : "issuing",
+        .ca = acme     ? NULL
+              : in->ca ? in->ca
+                       : "issuing",
         .directory_url = in->directory_url,
         .ca_roots_pem = in->ca_roots_pem,
         .contacts = api_list_of(ctx, &in->contacts),
         .terms_agreed = in->terms_agreed,
         .acme_profile = in->acme_profile,
-        .challenge_via = !acme ? NULL : c ? c->via : "target",
+        .challenge_via = !acme ? NULL
+                         : c   ? c->via
+                               : "target",
         .webroot = c ? c->webroot : NULL,
         .agent = in->agent,
         .networks = api_list_of(ctx, &in->granted_networks),
@@ -121,7 +127,10 @@ RC api_issuer_update(struct api_call *call, const struct api_issuer_patch *in, s
     return api_issuer_get(call, out);
 }
 
-RC api_issuer_remove(struct api_call *call) { return issuer_remove(call->ctx, call->core, call->path[0]); }
+RC api_issuer_remove(struct api_call *call)
+{
+    return issuer_remove(call->ctx, call->core, call->path[0]);
+}
 
 /* --- profiles */
 
@@ -169,8 +178,10 @@ RC api_profile_get(struct api_call *call, struct api_profile *out)
 RC api_profile_create(struct api_call *call, const struct api_profile_new *in, struct api_profile *out)
 {
     struct ctx *ctx = call->ctx;
-    struct profile_settings s = {
-        .usage = in->usage, .key_kinds = api_list_of(ctx, &in->key_kinds), .validity_s = in->validity_s, .common_name = in->common_name};
+    struct profile_settings s = {.usage = in->usage,
+                                 .key_kinds = api_list_of(ctx, &in->key_kinds),
+                                 .validity_s = in->validity_s,
+                                 .common_name = in->common_name};
     if (!s.key_kinds.n)
         str_list_add(&ctx->arena, &s.key_kinds, "ec-p256");
     const char *id = NULL;
@@ -196,4 +207,7 @@ RC api_profile_update(struct api_call *call, const struct api_profile_patch *in,
     return api_profile_get(call, out);
 }
 
-RC api_profile_remove(struct api_call *call) { return profile_remove(call->ctx, call->core, call->path[0]); }
+RC api_profile_remove(struct api_call *call)
+{
+    return profile_remove(call->ctx, call->core, call->path[0]);
+}

@@ -17,8 +17,11 @@ static void version_out(struct ctx *ctx, const struct managed_view *v, struct ap
 {
     if (!v->version)
         return;
-    const struct api_current_version c = {
-        .number = v->version, .fingerprint = v->fingerprint, .not_before = v->not_before, .not_after = v->not_after, .issuer = v->issuer};
+    const struct api_current_version c = {.number = v->version,
+                                          .fingerprint = v->fingerprint,
+                                          .not_before = v->not_before,
+                                          .not_after = v->not_after,
+                                          .issuer = v->issuer};
     out->current_version = arena_dup(&ctx->arena, &c, sizeof c);
 }
 
@@ -27,8 +30,9 @@ static void managed_out(struct ctx *ctx, const struct managed_view *v, struct ap
     const struct wish *w = &v->wish;
     struct api_condition *conditions = arena_array(&ctx->arena, v->conditions_n, sizeof *conditions);
     for (size_t i = 0; i < v->conditions_n; i++)
-        conditions[i] = (struct api_condition){
-            .type = v->conditions[i].type, .status = v->conditions[i].status, .reason = v->conditions[i].reason ? v->conditions[i].reason : ""};
+        conditions[i] = (struct api_condition){.type = v->conditions[i].type,
+                                               .status = v->conditions[i].status,
+                                               .reason = v->conditions[i].reason ? v->conditions[i].reason : ""};
     *out = (struct api_managed_certificate){
         .id = v->id,
         .name = v->name,
@@ -85,7 +89,10 @@ RC api_managed_list(struct api_call *call, struct api_managed_certificate_page *
     return RC_OK;
 }
 
-RC api_managed_get(struct api_call *call, struct api_managed_certificate *out) { return reply(call, call->path[0], out); }
+RC api_managed_get(struct api_call *call, struct api_managed_certificate *out)
+{
+    return reply(call, call->path[0], out);
+}
 
 static void renewal_in(const struct api_renewal *r, struct wish *w)
 {
@@ -166,7 +173,10 @@ RC api_managed_update(struct api_call *call, const struct api_managed_certificat
     return reply(call, v.id, out);
 }
 
-RC api_managed_remove(struct api_call *call) { return managed_remove(call->ctx, call->core, call->path[0]); }
+RC api_managed_remove(struct api_call *call)
+{
+    return managed_remove(call->ctx, call->core, call->path[0]);
+}
 
 RC api_managed_renew(struct api_call *call, struct api_managed_certificate *out)
 {
@@ -204,7 +214,10 @@ RC api_managed_revoke(struct api_call *call, const struct api_revoke *in, struct
     return reply(call, call->path[0], out);
 }
 
-RC api_managed_why(struct api_call *call, struct api_why *out) { return managed_why(call->ctx, call->core, call->path[0], &out->text); }
+RC api_managed_why(struct api_call *call, struct api_why *out)
+{
+    return managed_why(call->ctx, call->core, call->path[0], &out->text);
+}
 
 RC api_managed_export(struct api_call *call)
 {

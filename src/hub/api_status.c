@@ -11,7 +11,8 @@ RC api_status_get(struct api_call *call, struct api_status *out)
     struct api_status_problem *items = arena_array(&ctx->arena, st.n + 1, sizeof *items);
     size_t n = 0;
     for (size_t i = 0; i < st.n; i++)
-        items[n++] = (struct api_status_problem){.object = st.problems[i].object, .text = st.problems[i].text, .command = st.problems[i].remedy};
+        items[n++] = (struct api_status_problem){
+            .object = st.problems[i].object, .text = st.problems[i].text, .command = st.problems[i].remedy};
     if (call->hub->sandbox && bytes_starts_with(bytes_z(call->hub->sandbox), BYTES_LIT("none")))
         items[n++] = (struct api_status_problem){.object = "hub",
                                                  .text = "the roles run without a sandbox (--no-sandbox)",

@@ -51,7 +51,10 @@ static struct rc reply(struct api_call *call, const char *ref, struct api_target
     return target_out(call->ctx, &v, out);
 }
 
-RC api_target_get(struct api_call *call, struct api_target *out) { return reply(call, call->path[0], out); }
+RC api_target_get(struct api_call *call, struct api_target *out)
+{
+    return reply(call, call->path[0], out);
+}
 
 RC api_target_create(struct api_call *call, const struct api_target_new *in, struct api_target *out)
 {
@@ -88,7 +91,10 @@ RC api_target_update(struct api_call *call, const struct api_target_patch *in, s
     return reply(call, v.row.id, out);
 }
 
-RC api_target_remove(struct api_call *call) { return target_remove(call->ctx, call->core, call->path[0]); }
+RC api_target_remove(struct api_call *call)
+{
+    return target_remove(call->ctx, call->core, call->path[0]);
+}
 
 RC api_target_discover(struct api_call *call, const struct api_discover *in, struct api_discovering *out)
 {

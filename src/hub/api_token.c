@@ -48,8 +48,14 @@ RC api_token_list(struct api_call *call, struct api_token_page *out)
     struct api_token *items = arena_array(&ctx->arena, t.n, sizeof *items);
     for (size_t i = 0; i < t.n; i++) {
         const struct q_token_list_row *r = &t.rows[i];
-        const struct q_token_get_row same = {.id = r->id, .team_id = r->team_id, .name = r->name, .role = r->role, .created_at = r->created_at,
-                                             .expires_at = r->expires_at, .used_at = r->used_at, .revoked_at = r->revoked_at};
+        const struct q_token_get_row same = {.id = r->id,
+                                             .team_id = r->team_id,
+                                             .name = r->name,
+                                             .role = r->role,
+                                             .created_at = r->created_at,
+                                             .expires_at = r->expires_at,
+                                             .used_at = r->used_at,
+                                             .revoked_at = r->revoked_at};
         token_out(&same, &items[i]);
     }
     out->items = (struct api_token_list){items, t.n};
@@ -64,7 +70,10 @@ static struct rc find(struct ctx *ctx, struct txn *txn, struct tokens *t)
     return t->found ? RC_OK : ctx_fail(ctx, E_NOT_FOUND, "no token is named %s; certwright token list shows them", t->ref);
 }
 
-static struct rc one_read(struct ctx *ctx, struct txn *txn, void *arg) { return find(ctx, txn, arg); }
+static struct rc one_read(struct ctx *ctx, struct txn *txn, void *arg)
+{
+    return find(ctx, txn, arg);
+}
 
 RC api_token_get(struct api_call *call, struct api_token *out)
 {
@@ -88,7 +97,8 @@ static struct rc add(struct ctx *ctx, struct txn *txn, void *arg)
     struct rc rc = q_token_add(ctx, txn, &in);
     if (rc.e == E_EXISTS) {
         ctx_forget(ctx);
-        return ctx_fail(ctx, E_EXISTS, "a token is named %s already; take it back with: certwright token revoke %s", t->in->name, t->in->name);
+        return ctx_fail(ctx, E_EXISTS, "a token is named %s already; take it back with: certwright token revoke %s", t->in->name,
+                        t->in->name);
     }
     TRY(rc);
     return audit_write(ctx, txn, "token.create", "token", t->id, t->team, (struct bytes){0});

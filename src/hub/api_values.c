@@ -11,7 +11,8 @@ RC api_cursor_read(struct ctx *ctx, const char *cursor, const char **after)
     if (!cursor || !*cursor)
         return RC_OK;
     struct bytes raw;
-    if (!get_base64url(&ctx->arena, bytes_z(cursor), &raw) || !raw.n || raw.n > CURSOR_MAX || !str_is_utf8(raw) || !str_z(&ctx->arena, raw))
+    if (!get_base64url(&ctx->arena, bytes_z(cursor), &raw) || !raw.n || raw.n > CURSOR_MAX || !str_is_utf8(raw) ||
+        !str_z(&ctx->arena, raw))
         return ctx_fail_field(ctx, "/cursor", "the cursor is not one given here; start again without it");
     *after = str_z(&ctx->arena, raw);
     return RC_OK;
@@ -27,14 +28,20 @@ RC api_cursor_read_number(struct ctx *ctx, const char *cursor, int64_t if_none, 
     return RC_OK;
 }
 
-const char *api_cursor_make(struct ctx *ctx, const char *last) { return base64url_str(&ctx->arena, bytes_z(last)); }
+const char *api_cursor_make(struct ctx *ctx, const char *last)
+{
+    return base64url_str(&ctx->arena, bytes_z(last));
+}
 
 const char *api_cursor_make_number(struct ctx *ctx, int64_t last)
 {
     return api_cursor_make(ctx, arena_printf(&ctx->arena, "%lld", (long long)last));
 }
 
-struct api_strings api_strings_of(const struct str_list *l) { return (struct api_strings){.v = l->v, .n = l->n}; }
+struct api_strings api_strings_of(const struct str_list *l)
+{
+    return (struct api_strings){.v = l->v, .n = l->n};
+}
 
 struct str_list api_list_of(struct ctx *ctx, const struct api_strings *s)
 {

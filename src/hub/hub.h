@@ -55,8 +55,8 @@ struct hub_tls_settings {
     const struct bytes *ip_addresses; /* 4 or 16 bytes each */
     size_t ip_addresses_n;
 };
-/* hub_tls_make makes what the HTTPS listener presents: a key made here and never written, with a certificate of the fleet CA; or what
- * the files hold. */
+/* hub_tls_make makes what the HTTPS listener presents: a key made here and never written, with a certificate of the fleet CA; or
+ * what the files hold. */
 RC hub_tls_make(struct ctx *ctx, struct hub *hub, struct tls_server_ctx **out);
 /* hub_tls_tick swaps it where it is due (daily) or the files changed; called every minute or so. */
 RC hub_tls_tick(struct ctx *ctx, struct hub *hub);

@@ -3,7 +3,7 @@
 #include "pki/digest.h"
 #include "store/queries.h"
 
-#define KEY_MAX 128
+#define KEY_MAX       128
 #define BODY_KEPT_MAX ((size_t)1 << 20)
 
 struct lookup {

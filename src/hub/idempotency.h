@@ -1,7 +1,7 @@
 /* Idempotency-Key: the same request with the same key gets the answer that the first got, for a day.
  *
- * The answer is kept once the change has committed.  Should the hub be killed between the two, the same request again meets what the
- * first one made and is answered as such (E_EXISTS names it). */
+ * The answer is kept once the change has committed.  Should the hub be killed between the two, the same request again meets what
+ * the first one made and is answered as such (E_EXISTS names it). */
 #ifndef HUB_IDEMPOTENCY_H
 #define HUB_IDEMPOTENCY_H
 

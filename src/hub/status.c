@@ -7,9 +7,12 @@
 
 /* How long an answer is given from memory before the signer is asked again: it makes a new CRL when one is due. */
 #define CRL_KEPT_S 60
-#define CA_KEPT_S 3600
+#define CA_KEPT_S  3600
 
-static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
 
 static struct rc ask_crl(struct ctx *ctx, struct hub *hub, const char *ca, struct bytes *out, int64_t *kept_s)
 {

@@ -1,5 +1,5 @@
-/* What the hub's HTTPS listener presents.  Its key is made at each start and lives in memory only; its certificate is of the fleet CA,
- * good for a few days and made anew daily.  Or both come from files that somebody (the loop itself, perhaps) replaces. */
+/* What the hub's HTTPS listener presents.  Its key is made at each start and lives in memory only; its certificate is of the fleet
+ * CA, good for a few days and made anew daily.  Or both come from files that somebody (the loop itself, perhaps) replaces. */
 #include <sys/stat.h>
 
 #include "base/log.h"
@@ -12,9 +12,9 @@
 #include "wire/messages.h"
 
 #define OWN_VALIDITY_S (4 * 86400)
-#define OWN_RENEW_S 86400
-#define FILE_MAX_ ((size_t)1 << 20)
-#define CHAIN_MAX 9
+#define OWN_RENEW_S    86400
+#define FILE_MAX_      ((size_t)1 << 20)
+#define CHAIN_MAX      9
 
 static struct rc make_own(struct ctx *ctx, struct hub *hub, struct tls_server_ctx **out)
 {

@@ -2,7 +2,7 @@
 #ifndef NET_DNS_H
 #define NET_DNS_H
 
-#include "net/address.h"
+#include "base/address.h"
 
 struct dns_answer {
     const struct address *v; /* in the order the resolver prefers, doubles removed */

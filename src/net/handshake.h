@@ -5,7 +5,7 @@
 #ifndef NET_HANDSHAKE_H
 #define NET_HANDSHAKE_H
 
-#include "net/address.h"
+#include "base/address.h"
 #include "net/tls.h"
 
 enum handshake_keys { HANDSHAKE_ANY_KEY, HANDSHAKE_ECDSA, HANDSHAKE_RSA };

@@ -4,7 +4,7 @@
 
 #include "base/json.h"
 #include "base/str.h"
-#include "net/uri.h"
+#include "base/uri.h"
 
 const char *http_headers_get(const struct http_headers *h, const char *name)
 {

@@ -7,7 +7,7 @@
 
 #include "base/secret.h"
 #include "base/str.h"
-#include "net/uri.h"
+#include "base/uri.h"
 
 #define RETRY_AFTER_MOST_S ((int64_t)365 * 86400)
 #define LINKS_MAX          32

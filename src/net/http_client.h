@@ -1,11 +1,11 @@
 /* The HTTP client, over libcurl: http and https only, one request at a time a call, every answer bounded.
  *
- * The addresses connected to are checked by the guard of net/address.h at connect; no proxy of the environment is used; nothing is
+ * The addresses connected to are checked by the guard of base/address.h at connect; no proxy of the environment is used; nothing is
  * decompressed; no cookies; no authentication but what the caller's headers hold. */
 #ifndef NET_HTTP_CLIENT_H
 #define NET_HTTP_CLIENT_H
 
-#include "net/address.h"
+#include "base/address.h"
 #include "net/http.h"
 
 /* A pool of handles with their open connections.  Any thread may use it. */

@@ -11,7 +11,7 @@
 #include <stdatomic.h>
 #include <uv.h>
 
-#include "net/address.h"
+#include "base/address.h"
 #include "net/http_parse.h"
 #include "net/http_server.h"
 

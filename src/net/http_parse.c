@@ -1,6 +1,6 @@
 #include "net/http_parse.h"
 
-#include "net/address.h"
+#include "base/address.h"
 
 /* Character classes: T token (RFC 9110 section 5.6.2), V field value, P path, Q query (RFC 3986, and what browsers leave). */
 enum { T = 1, V = 2, P = 4, Q = 8 };

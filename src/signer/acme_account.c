@@ -1,7 +1,7 @@
 /* ACME account keys: pinned to the directory they were made for, and each attempt to what the hub stated for it (invariant 3). */
 #include "base/encode.h"
 #include "base/json.h"
-#include "net/uri.h"
+#include "base/uri.h"
 #include "pki/csr.h"
 #include "pki/jose.h"
 #include "signer/work.h"

@@ -1,6 +1,6 @@
 #include "signer/ceilings.h"
 
-#include "net/address.h"
+#include "base/address.h"
 #include "pki/der.h"
 #include "signer/work.h"
 

@@ -176,7 +176,7 @@ static void answer_all(struct wire_request **reqs, struct work *works, size_t n)
     }
 }
 
-static RC loop(struct ctx *ctx, struct signer *s, struct wire_server *server)
+RC signer_serve(struct ctx *ctx, struct signer *s, struct wire_server *server)
 {
     struct wire_request *reqs[BATCH_MAX];
     for (size_t n; (n = wire_receive_batch(server, BATCH_MAX, reqs)) > 0;) {
@@ -255,7 +255,7 @@ RC signer_run(struct ctx *ctx, struct role_env *env)
         struct ctx own CTX_CLEANUP = {0};
         ctx_init(&own, role_clock(env));
         role_ready(env, "signer ready");
-        rc = loop(&own, s, role_server(env));
+        rc = signer_serve(&own, s, role_server(env));
     }
     if (listener != NULL)
         wire_listener_stop(listener);

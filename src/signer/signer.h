@@ -24,4 +24,8 @@ RC signer_settings_read(struct ctx *ctx, struct bytes json, struct signer_settin
 RC signer_confine(struct ctx *ctx, struct role_env *env, struct sandbox *sb);
 RC signer_run(struct ctx *ctx, struct role_env *env);
 
+struct signer;
+/* signer_serve is the role's work without the role, for tests: answers until the server is stopped. */
+RC signer_serve(struct ctx *ctx, struct signer *s, struct wire_server *server);
+
 #endif

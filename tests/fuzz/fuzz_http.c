@@ -3,7 +3,7 @@
 #include <stdint.h>
 
 #include "net/http_parse.h"
-#include "net/uri.h"
+#include "base/uri.h"
 
 #define HEAD_MAX 4096
 #define BODY_MAX 65536

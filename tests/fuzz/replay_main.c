@@ -24,13 +24,16 @@ int main(int argc, char **argv)
     int done = LLVMFuzzerTestOneInput((const uint8_t *)"", 0) == 0;
     for (int i = 1; i < argc; i++) {
         DIR *dir = opendir(argv[i]);
-        for (const struct dirent *e; dir && (e = readdir(dir));) {
+        if (!dir) {
+            printf("%s: no corpus\n", argv[i]);
+            return 1;
+        }
+        for (const struct dirent *e; (e = readdir(dir));) {
             char path[4096];
             if (e->d_name[0] != '.' && snprintf(path, sizeof path, "%s/%s", argv[i], e->d_name) < (int)sizeof path)
                 done += replay(path);
         }
-        if (dir)
-            closedir(dir);
+        closedir(dir);
     }
     printf("%d inputs\n", done);
     return done ? 0 : 1;

@@ -220,7 +220,8 @@ static RC remove_file(struct ctx *ctx, const struct agent_config *cfg, const cha
         return nginx_clean_file(ctx, cfg, token, file, changed);
     TRY(agent_config_check_path(ctx, cfg, file));
     disk_discard(file);
-    return access(arena_str(&ctx->arena, bytes_of(file, strlen(file) - strlen(token) - 1)), F_OK) == 0 ? disk_remove(ctx, file) : RC_OK;
+    return access(arena_str(&ctx->arena, bytes_of(file, strlen(file) - strlen(token) - 1)), F_OK) == 0 ? disk_remove(ctx,
+                                                                                                                     file) : RC_OK;
 }
 
 RC challenge_remove(struct ctx *ctx, const struct agent_config *cfg, const char *token, bool forget, bool *changed,

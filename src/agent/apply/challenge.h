@@ -1,4 +1,5 @@
-/* Answers of http-01 challenges (RFC 8555 section 8.3) on this host, each with a record in state_dir/challenges that is written before
+/* Answers of http-01 challenges (RFC 8555 section 8.3) on this host, each with a record in state_dir/challenges that is written
+ * before
  * anything else is touched and removed last: what a killed process left behind is known, and taken away again. */
 #ifndef AGENT_APPLY_CHALLENGE_H
 #define AGENT_APPLY_CHALLENGE_H

@@ -35,7 +35,8 @@ RC disk_remove_tree(struct ctx *ctx, const char *path); /* a folder of files; ab
 RC disk_mkdir(struct ctx *ctx, const char *path, unsigned mode); /* one level; there already is fine */
 /* disk_append adds one line to a file (made 0600 where absent) and syncs; a torn end left by a kill is cut off first. */
 RC disk_append(struct ctx *ctx, const char *path, struct bytes line);
-/* disk_lock takes the lock file `path`, made where absent, waiting until the ctx's deadline (30 s at most).  Closing *fd releases. */
+/* disk_lock takes the lock file `path`, made where absent, waiting until the ctx's deadline (30 s at most).  Closing *fd releases.
+ * */
 RC disk_lock(struct ctx *ctx, const char *path, int *fd);
 void disk_close(int *fd); /* for cleanup; -1 is fine */
 /* disk_resolve follows symbolic links: the path of the file that would be read, or made, through `path`.  The folder must exist. */

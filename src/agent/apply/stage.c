@@ -31,7 +31,8 @@ static RC make_pieces(struct ctx *ctx, const struct agent_config *cfg, const str
         return ctx_fail(ctx, E_BAD_CERTIFICATE, "the certificates are not a chain that begins with the leaf");
     TRY(keystore_load(ctx, cfg, wish->attempt, &key));
     if (!bytes_equal(key_spki(key), chain.v[0].spki.der))
-        return ctx_fail(ctx, E_BAD_CERTIFICATE, "the certificate is for another key than the one made here for attempt %s", wish->attempt);
+        return ctx_fail(ctx, E_BAD_CERTIFICATE, "the certificate is for another key than the one made here for attempt %s",
+                        wish->attempt);
     buf_init_arena(&leaf, &ctx->arena, CERT_MAX * 2);
     buf_init_arena(&rest, &ctx->arena, CERT_MAX * 2 * CHAIN_LONG);
     buf_init_arena(&key_pem, &ctx->arena, 65536);

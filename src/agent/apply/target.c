@@ -66,7 +66,8 @@ static RC target_continue(struct ctx *ctx, const struct agent_config *cfg, const
 
 static RC wrong_step(struct ctx *ctx, const struct open_target *t, const char *wish)
 {
-    return ctx_fail(ctx, E_CONFLICT, "deployment %s is %s: it cannot be %s", t->last.deployment, target_step_name(t->last.step), wish);
+    return ctx_fail(ctx, E_CONFLICT, "deployment %s is %s: it cannot be %s", t->last.deployment, target_step_name(t->last.step),
+                    wish);
 }
 
 static RC advance(struct ctx *ctx, struct open_target *t, enum target_step step)

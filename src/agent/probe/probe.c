@@ -195,7 +195,8 @@ RC probe_serve(struct ctx *ctx, struct wire_server *server, const struct agent_c
 
 RC probe_confine(struct ctx *ctx, struct role_env *env, struct sandbox *sb)
 {
-    static const char *const roots[] = {"/etc/ssl", "/usr/lib/ssl", "/usr/share/ca-certificates", "/usr/local/share/ca-certificates"};
+    static const char *const roots[] = {"/etc/ssl", "/usr/lib/ssl", "/usr/share/ca-certificates",
+        "/usr/local/share/ca-certificates"};
     (void)ctx;
     (void)env;
     for (size_t i = 0; i < sizeof roots / sizeof *roots; i++)

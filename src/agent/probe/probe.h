@@ -1,4 +1,5 @@
-/* The hand `probe`: TLS handshakes and plain GETs against peers that may be hostile, and the http-01 listener.  It holds no secret. */
+/* The hand `probe`: TLS handshakes and plain GETs against peers that may be hostile, and the http-01 listener.  It holds no
+ * secret. */
 #ifndef AGENT_PROBE_PROBE_H
 #define AGENT_PROBE_PROBE_H
 

@@ -48,7 +48,8 @@ static void conn_send(struct conn *c, const char *status, struct bytes body)
 {
     BUF_CLEANUP struct buf b;
     buf_init(&b, 4096);
-    buf_printf(&b, "HTTP/1.1 %s\r\nContent-Type: application/octet-stream\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n", status,
+    buf_printf(&b, "HTTP/1.1 %s\r\nContent-Type: application/octet-stream\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n",
+               status,
                body.n);
     buf_put(&b, body);
     /* Less than any socket's buffer: it is sent at once or the peer is not worth waiting for. */

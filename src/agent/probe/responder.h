@@ -5,7 +5,7 @@
 #ifndef AGENT_PROBE_RESPONDER_H
 #define AGENT_PROBE_RESPONDER_H
 
-#include "net/address.h"
+#include "base/address.h"
 
 struct responder;
 

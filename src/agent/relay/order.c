@@ -184,21 +184,39 @@ static bool answered(const struct wire_relay_order *in, const char *url)
     return in->challenge_urls.n == 0;
 }
 
+/* A CA that got the answer, and whose own was lost, refuses to hear it again: the authorization tells. */
+static RC say_one(struct ctx *ctx, struct run *r, const char *authorization_url, const struct acme_challenge *c)
+{
+    struct wire_relay_sign req = {.operation = WIRE_relay_sign_operation_challenge, .url = c->url};
+    struct http_answer answer;
+    struct acme_authorization now;
+    const struct acme_challenge *same = NULL;
+    struct rc rc = relay_post(ctx, r->s, &req, "the check of a challenge", &answer);
+    if (rc.e != E_ISSUER_REFUSED)
+        return rc;
+    const char *why = ctx_why(ctx);
+    ctx_forget(ctx);
+    TRY(take_authorization(ctx, r, authorization_url, &now));
+    same = acme_authorization_challenge(&now, c->type);
+    if (now.status == ACME_PENDING && (same == NULL || same->status == ACME_PENDING))
+        return ctx_fail(ctx, rc.e, "%s", why);
+    return RC_OK;
+}
+
 /* Only challenges that are still pending are answered: a job that was interrupted does not say it twice (section 7.5.1). */
 static RC say_answered(struct ctx *ctx, struct run *r)
 {
     for (size_t i = 0; i < r->order.authorizations.n; i++) {
+        const char *url = r->order.authorizations.v[i];
         struct acme_authorization authorization;
-        struct http_answer answer;
         const struct acme_challenge *c = NULL;
-        TRY(take_authorization(ctx, r, r->order.authorizations.v[i], &authorization));
+        TRY(take_authorization(ctx, r, url, &authorization));
         if (authorization.status != ACME_PENDING)
             continue;
         TRY(challenge_of(ctx, &authorization, &c));
         if (c->status != ACME_PENDING || !answered(r->in, c->url))
             continue;
-        struct wire_relay_sign req = {.operation = WIRE_relay_sign_operation_challenge, .url = c->url};
-        TRY(relay_post(ctx, r->s, &req, "the check of a challenge", &answer));
+        TRY(say_one(ctx, r, url, c));
         FAILPOINT("relay.after_challenge");
         relay_tell(ctx, r->s, "challenge", "the CA checks %s", authorization.identifier);
     }

@@ -75,6 +75,12 @@ static bool lost(enum err e)
     return e == E_UNREACHABLE || e == E_DNS || e == E_TIMEOUT || e == E_BAD_ANSWER;
 }
 
+/* An answer that is too long or cut short is mostly so the second time too. */
+static unsigned tries_max(enum err e)
+{
+    return e == E_BAD_ANSWER ? 2 : SESSION_TRIES_MAX;
+}
+
 /* What waits at most so long is waited for; else the job ends and says how long. */
 static RC wait_as_asked(struct ctx *ctx, const struct http_answer *a, unsigned tries)
 {
@@ -111,7 +117,7 @@ RC relay_get(struct ctx *ctx, struct relay_session *s, const char *url, const ch
         s->problem = (struct acme_problem){0};
         struct rc rc = http_client_call(ctx, s->http, &call, out);
         if (rc_failed(rc)) {
-            if (!lost(rc.e) || tries == SESSION_TRIES_MAX || ctx_left_ms(ctx, DEADLINE_MOST_MS) < 2000)
+            if (!lost(rc.e) || tries >= tries_max(rc.e) || ctx_left_ms(ctx, DEADLINE_MOST_MS) < 2000)
                 return ctx_wrap(ctx, rc, "asking the CA for %s", what);
             ctx_forget(ctx);
             TRY(relay_wait(ctx, backoff_ms(500, 8000, tries * 2)));
@@ -120,7 +126,7 @@ RC relay_get(struct ctx *ctx, struct relay_session *s, const char *url, const ch
         s->status = out->status;
         if (out->status == 200)
             return RC_OK;
-        if (!worth_another_try(out->status) || tries == SESSION_TRIES_MAX || rc_failed(wait_as_asked(ctx, out, tries))) {
+        if (!worth_another_try(out->status) || tries >= SESSION_TRIES_MAX || rc_failed(wait_as_asked(ctx, out, tries))) {
             ctx_forget(ctx);
             return refused(ctx, s, what, out);
         }
@@ -201,7 +207,7 @@ RC relay_post(struct ctx *ctx, struct relay_session *s, struct wire_relay_sign *
         if (rc_failed(rc)) {
             /* A signature refused by hub or signer stays refused; the agent's own troubles are dealt with there. */
             bool again = lost(rc.e) && (!sent || req->operation != WIRE_relay_sign_operation_finalize);
-            if (!again || ++tries == SESSION_TRIES_MAX || ctx_left_ms(ctx, DEADLINE_MOST_MS) < 2000)
+            if (!again || ++tries >= tries_max(rc.e) || ctx_left_ms(ctx, DEADLINE_MOST_MS) < 2000)
                 return ctx_wrap(ctx, rc, "asking the CA for %s", what);
             ctx_forget(ctx);
             TRY(relay_wait(ctx, backoff_ms(500, 8000, tries * 2)));
@@ -212,7 +218,7 @@ RC relay_post(struct ctx *ctx, struct relay_session *s, struct wire_relay_sign *
         acme_problem_parse(ctx, out->body, &s->problem);
         if (acme_problem_is(&s->problem, "badNonce") && ++nonces < SESSION_NONCES_MAX)
             continue;
-        if (!worth_another_try(out->status) || ++tries == SESSION_TRIES_MAX || rc_failed(wait_as_asked(ctx, out, tries))) {
+        if (!worth_another_try(out->status) || ++tries >= SESSION_TRIES_MAX || rc_failed(wait_as_asked(ctx, out, tries))) {
             ctx_forget(ctx);
             return refused(ctx, s, what, out);
         }

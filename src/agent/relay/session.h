@@ -4,7 +4,7 @@
 
 #include "acme/objects.h"
 #include "net/http_client.h"
-#include "net/uri.h"
+#include "base/uri.h"
 #include "wire/messages.h"
 
 /* How the relay asks the agent; replaced in tests. */
@@ -30,8 +30,8 @@ struct relay_session {
 };
 
 #define SESSION_BODY_MAX ((size_t)256 << 10)
-/* A Pebble that rejects every second nonce needs more than a few. */
-#define SESSION_NONCES_MAX 10
+/* A CA that rejects every second nonce (Pebble can be told to) refuses twenty in a row once in a million requests. */
+#define SESSION_NONCES_MAX 20
 #define SESSION_TRIES_MAX  4
 
 /* relay_open fetches the directory.  The fields up to directory_url are the caller's. */

@@ -42,7 +42,8 @@ static RC on_command(struct ctx *ctx, void *arg, const void *in, void *out)
     const struct agent_command *cmd;
     struct spawn_result res;
     TRY(agent_config_command(ctx, r->cfg, m->name, &cmd));
-    struct spawn s = {.argv = cmd->argv, .timeout_ms = (int64_t)cmd->timeout_s * 1000, .only_stdout = m->whole, .keep_end = !m->whole,
+    struct spawn s = {.argv = cmd->argv, .timeout_ms = (int64_t)cmd->timeout_s * 1000, .only_stdout = m->whole,
+        .keep_end = !m->whole,
                       .max_out = m->whole ? OUTPUT_WHOLE : OUTPUT_TAIL};
     TRY(take_user(ctx, cmd, &s));
     FAILPOINT("run.before");

@@ -105,7 +105,8 @@ static void make_config(struct env *e)
     assert_non_null(getcwd(here, sizeof here));
     const char *nginx = arena_printf(&e->ctx.arena, "/usr/sbin/nginx -c %s/web/nginx.conf -p %s", e->dir, e->dir);
     /* poison: good only while the certificate is the one in that file; keep: reload does nothing */
-    put(e, "check", arena_printf(&e->ctx.arena, "#!/bin/sh\n%s -t || exit 1\n[ ! -e %s/poison ] || cmp -s %s/poison %s/web/site.pem || "
+    put(e, "check", arena_printf(&e->ctx.arena,
+                                 "#!/bin/sh\n%s -t || exit 1\n[ ! -e %s/poison ] || cmp -s %s/poison %s/web/site.pem || "
         "{ echo the poison works; exit 3; }\n", nginx, e->dir, e->dir, e->dir), 0755);
     put(e, "reload", arena_printf(&e->ctx.arena, "#!/bin/sh\n[ -e %s/keep ] || exec %s -s reload\n", e->dir, nginx), 0755);
     put(e, "agent.yaml", arena_printf(&e->ctx.arena,
@@ -126,9 +127,11 @@ static int setup(void **state)
     assert_int_equal(mkdir(path_of(e, "web"), 0755) | mkdir(path_of(e, "state"), 0755), 0);
     e->tls_port = free_port();
     e->http_port = free_port();
-    const char *ca[] = {"/usr/bin/openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj",
+    const char *ca[] = {"/usr/bin/openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+        "-subj",
                         "/CN=Test root", "-days", "30", "-keyout", path_of(e, "ca.key"), "-out", path_of(e, "ca.pem"), NULL};
-    const char *first[] = {"/usr/bin/openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj",
+    const char *first[] = {"/usr/bin/openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+        "-subj",
                            "/CN=www.example.org", "-days", "1", "-keyout", path_of(e, "web/site.key"), "-out",
                            path_of(e, "web/site.pem"), NULL};
     run_program(e, ca);
@@ -171,7 +174,8 @@ static void *hand_thread(void *arg)
 }
 
 static struct wire_peer *start_hand(struct ctx *ctx, const char *name, const struct agent_config *cfg,
-                                    RC (*serve)(struct ctx *, struct wire_server *, const struct agent_config *, const char *, unsigned))
+                                    RC (*serve)(struct ctx *, struct wire_server *, const struct agent_config *, const char *,
+                                                unsigned))
 {
     struct hand *h = ARENA_NEW(&ctx->arena, struct hand);
     int pair[2];
@@ -262,11 +266,14 @@ static struct version *new_version(struct env *e)
     snprintf(v->attempt, sizeof v->attempt, "attempt%d", ++e->versions);
     v->fence = e->versions;
     v->connector = "nginx";
-    v->parameters = arena_printf(&e->ctx.arena, "{\"certificate\":\"%s/web/site.pem\",\"key\":\"%s/web/site.key\"}", e->dir, e->dir);
-    v->endpoints = arena_printf(&e->ctx.arena, "[{\"address\":\"127.0.0.1\",\"port\":%d,\"name\":\"www.example.org\"}]", e->tls_port);
+    v->parameters = arena_printf(&e->ctx.arena, "{\"certificate\":\"%s/web/site.pem\",\"key\":\"%s/web/site.key\"}", e->dir,
+                                 e->dir);
+    v->endpoints = arena_printf(&e->ctx.arena, "[{\"address\":\"127.0.0.1\",\"port\":%d,\"name\":\"www.example.org\"}]",
+                                e->tls_port);
     WORKS(in_child(e, NULL, make_key, v));
     const char *sign[] = {"/usr/bin/openssl", "x509", "-req", "-inform", "DER", "-in", path_of(e, "request.der"), "-CA",
-                          path_of(e, "ca.pem"), "-CAkey", path_of(e, "ca.key"), "-copy_extensions", "copyall", "-days", "10", "-out",
+                          path_of(e, "ca.pem"), "-CAkey", path_of(e,
+                                                                  "ca.key"), "-copy_extensions", "copyall", "-days", "10", "-out",
                           path_of(e, "leaf.pem"), NULL};
     run_program(e, sign);
     v->chain = get(e, "leaf.pem");
@@ -477,7 +484,8 @@ static void files_connector_writes_every_form_and_proves_it_by_reading_back(void
     struct version *v = new_version(e);
     v->connector = "files";
     v->endpoints = "[]";
-    v->parameters = arena_printf(&e->ctx.arena, "{\"leaf\":\"%1$s/web/leaf\",\"key\":\"%1$s/web/key\",\"combined\":\"%1$s/web/all\","
+    v->parameters = arena_printf(&e->ctx.arena,
+                                 "{\"leaf\":\"%1$s/web/leaf\",\"key\":\"%1$s/web/key\",\"combined\":\"%1$s/web/all\","
                                  "\"root\":\"%1$s/web/root\",\"mode\":\"0444\",\"owner\":\"root\"}", e->dir);
     WORKS(in_child(e, NULL, deploy, v));
     assert_string_equal(get(e, "web/leaf"), v->chain);

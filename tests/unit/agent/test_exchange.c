@@ -59,6 +59,7 @@ static int setup(void **state)
     struct http_server_config config = {.listeners = &listener, .listeners_n = 1, .handler = hub_handler, .arg = &e->hub};
     assert_true(rc_ok(http_server_start(&e->ctx, &config, &e->server)));
     struct agent *a = &e->agent;
+    struct http_client_config config_of = {.unix_socket = sa.sun_path};
     e->cfg = (struct agent_config){.name = "host", .workers = 2, .file = "agent.yaml"};
     a->cfg = &e->cfg;
     a->clock = &clock_system;
@@ -70,7 +71,7 @@ static int setup(void **state)
     const char *results = arena_printf(&e->ctx.arena, "%s/results", e->dir);
     assert_int_equal(mkdir(results, 0700), 0);
     assert_true(rc_ok(results_open(&e->ctx, results, &a->results)));
-    assert_true(rc_ok(http_client_new(&e->ctx, &(struct http_client_config){.unix_socket = arena_strdup(&e->ctx.arena, sa.sun_path)}, &a->http)));
+    assert_true(rc_ok(http_client_new(&e->ctx, &config_of, &a->http)));
     assert_true(rc_ok(pool_new(&e->ctx, 2, 100, 0, &a->pool)));
     *state = e;
     return 0;
@@ -95,7 +96,8 @@ static int teardown(void **state)
 static void a_result_stays_until_the_hub_has_answered(void **state)
 {
     struct env *e = *state;
-    assert_true(rc_ok(results_add(&e->ctx, &e->agent.results, "job1", 7, "{\"id\":\"job1\",\"fence\":7,\"ok\":true,\"steps\":[]}")));
+    assert_true(rc_ok(results_add(&e->ctx, &e->agent.results, "job1", 7,
+                                  "{\"id\":\"job1\",\"fence\":7,\"ok\":true,\"steps\":[]}")));
     e->hub.status = 503;
     assert_int_equal(exchange_once(&e->ctx, &e->agent, 0).e, E_BUSY);
     assert_non_null(e->agent.results.first);
@@ -111,8 +113,8 @@ static void a_result_stays_until_the_hub_has_answered(void **state)
 static void a_job_of_an_unknown_kind_is_refused_and_told(void **state)
 {
     struct env *e = *state;
-    e->hub.answer = "{\"agent_id\":\"a\",\"epoch\":1,\"jobs\":[{\"id\":\"job2\",\"kind\":\"fly\",\"lane\":\"l\",\"fence\":9,\"lease_s\":60,"
-                    "\"fly\":{}}],\"dropped\":[]}";
+    e->hub.answer = "{\"agent_id\":\"a\",\"epoch\":1,\"jobs\":[{\"id\":\"job2\",\"kind\":\"fly\",\"lane\":\"l\",\"fence\":9,"
+                    "\"lease_s\":60,\"fly\":{}}],\"dropped\":[]}";
     assert_true(rc_ok(exchange_once(&e->ctx, &e->agent, 1)));
     e->hub.answer = "{\"agent_id\":\"a\",\"epoch\":1,\"jobs\":[],\"dropped\":[],\"unknown\":{}}";
     for (int i = 0; i < 500 && e->agent.results.first == NULL; i++)

@@ -105,7 +105,8 @@ static void finds_the_blocks_that_answer_http01(void **state)
 
 static void refuses_what_is_not_nginx(void **state)
 {
-    static const char *const bad[] = {"hello", "# configuration file /x:\nhttp {", "# configuration file /x:\n}", "# configuration file /x:\na 'b",
+    static const char *const bad[] = {"hello", "# configuration file /x:\nhttp {", "# configuration file /x:\n}",
+        "# configuration file /x:\na 'b",
                                       "# configuration file /x:\nlisten 80", "# configuration file /x:\n{}"};
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {

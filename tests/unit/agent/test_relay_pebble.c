@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -28,8 +29,13 @@ struct world {
     int responder;
     pthread_t responder_thread;
     atomic_bool wrong_answers, stop;
-    const char *thumbprint;
+    const char *thumbprint, *account;
     int signatures, finalizes;
+    /* A relay of bytes between us and Pebble, for connections that are lost. */
+    int proxy;
+    uint16_t proxy_port;
+    atomic_bool drop;    /* the next answer does not arrive, and its connection ends */
+    unsigned drop_after; /* bits of operations: the answer to the first of each is lost */
 };
 
 /* --- the http-01 responder */
@@ -88,6 +94,60 @@ static uint16_t free_port(void)
     return port;
 }
 
+/* --- lost connections */
+
+struct pair {
+    struct world *w;
+    int here, there;
+};
+
+static bool pass(int from, int to)
+{
+    char data[16384];
+    ssize_t n = read(from, data, sizeof data);
+    return n > 0 && send(to, data, (size_t)n, MSG_NOSIGNAL) == n;
+}
+
+/* Answers are dropped only after a whole request went through: Pebble has done what it was asked. */
+static void *pair_loop(void *arg)
+{
+    struct pair *p = arg;
+    struct pollfd fds[2] = {{p->here, POLLIN, 0}, {p->there, POLLIN, 0}};
+    for (bool on = true; on && poll(fds, 2, -1) > 0;) {
+        if (fds[0].revents != 0)
+            on = pass(p->here, p->there);
+        if (on && fds[1].revents != 0)
+            on = !atomic_exchange(&p->w->drop, false) && pass(p->there, p->here);
+    }
+    close(p->here);
+    close(p->there);
+    free(p);
+    return NULL;
+}
+
+static int connect_to(uint16_t port)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(port)};
+    if (connect(fd, (struct sockaddr *)&a, sizeof a) == 0)
+        return fd;
+    close(fd);
+    return -1;
+}
+
+static void *proxy_loop(void *arg)
+{
+    struct world *w = arg;
+    for (int fd; (fd = accept(w->proxy, NULL, NULL)) >= 0;) {
+        struct pair *p = calloc(1, sizeof *p);
+        pthread_t thread;
+        *p = (struct pair){w, fd, connect_to(w->port)};
+        if (pthread_create(&thread, NULL, pair_loop, p) == 0)
+            pthread_detach(thread);
+    }
+    return NULL;
+}
+
 /* --- Pebble */
 
 static void write_text(const char *path, struct bytes text)
@@ -103,7 +163,7 @@ static void make_tls(struct world *w, const char *dir)
 {
     struct ctx *ctx = &w->f->ctx;
     struct key *root_key KEY_CLEANUP = NULL, *key KEY_CLEANUP = NULL;
-    struct bytes serial, tbs, root, leaf;
+    struct bytes serial, tbs, root = {0}, leaf = {0};
     int64_t now = ctx_now_s(ctx);
     struct name name;
     assert_true(rc_ok(key_generate(ctx, KEY_EC_P256, &root_key)) && rc_ok(key_generate(ctx, KEY_EC_P256, &key)));
@@ -161,11 +221,10 @@ static pid_t start(char *const *argv, const char *log)
 
 static bool reachable(uint16_t port)
 {
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(port)};
-    bool ok = connect(fd, (struct sockaddr *)&a, sizeof a) == 0;
-    close(fd);
-    return ok;
+    int fd = connect_to(port);
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
 }
 
 static void start_pebble(struct world *w)
@@ -216,7 +275,7 @@ static void start_pebble(struct world *w)
 static RC sign(struct ctx *ctx, void *arg, const struct wire_relay_sign *in, const char **body)
 {
     struct world *w = arg;
-    struct wire_signer_acme_sign m = {.account = "acc",
+    struct wire_signer_acme_sign m = {.account = w->account,
                                       .attempt = "t1",
                                       .job = in->job,
                                       .fence = in->fence,
@@ -238,6 +297,10 @@ static RC sign(struct ctx *ctx, void *arg, const struct wire_relay_sign *in, con
     signer_work(w->f->s, &work, 1);
     *body = out.body;
     w->signatures++;
+    if ((w->drop_after & 1U << in->operation) != 0) {
+        w->drop_after &= ~(1U << in->operation);
+        atomic_store(&w->drop, true);
+    }
     w->finalizes += in->operation == WIRE_relay_sign_operation_finalize;
     return work.rc;
 }
@@ -272,6 +335,7 @@ static int world_setup(void **state)
     struct wire_signer_acme_account account = {.account = "acc", .directory_url = w->directory, .key_kind = "ec-p256"};
     struct wire_signer_acme_key *key = must_ask(w->f, "hub", WIRE_signer_acme_account, &account);
     w->thumbprint = key->thumbprint;
+    w->account = "acc";
     assert_int_equal(pthread_create(&w->responder_thread, NULL, responder_loop, w), 0);
     *state = w;
     return 0;
@@ -309,12 +373,12 @@ static struct wire_relay_order order_wish(struct world *w, struct wire_texts nam
     struct ctx *ctx = &w->f->ctx;
     struct key *key KEY_CLEANUP = NULL;
     struct name_list list;
-    struct bytes der;
+    struct bytes der = {0};
     struct csr csr;
     assert_true(rc_ok(key_generate(ctx, KEY_EC_P256, &key)) && rc_ok(name_list_parse(ctx, names.v, names.n, &list)));
     assert_true(rc_ok(csr_build(ctx, key, &list, NULL, &der)) && rc_ok(csr_parse(ctx, der, &csr)));
     struct wire_signer_acme_pin pin = {
-        .attempt = "t1", .account = "acc", .identifiers = names, .csr_spki_hash = bytes_of(csr.spki_sha256, 32)};
+        .attempt = "t1", .account = w->account, .identifiers = names, .csr_spki_hash = bytes_of(csr.spki_sha256, 32)};
     must_ask(w->f, "hub", WIRE_signer_acme_pin, &pin);
     return (struct wire_relay_order){.job = "j",
                                      .fence = 1,
@@ -447,6 +511,29 @@ static void a_refused_challenge_comes_with_the_cas_own_words(void **state)
     assert_non_null(strstr(why, "unauthorized"));
 }
 
+static void the_order_outlives_connections_lost_after_each_kind_of_request(void **state)
+{
+    struct world *w = *state;
+    pthread_t thread;
+    w->proxy = listen_on(&w->proxy_port);
+    assert_int_equal(pthread_create(&thread, NULL, proxy_loop, w), 0);
+    w->directory = arena_printf(&w->f->ctx.arena, "https://" LOOPBACK ":%u/dir", w->proxy_port);
+    struct wire_signer_acme_account account = {.account = "proxied", .directory_url = w->directory, .key_kind = "ec-p256"};
+    struct wire_signer_acme_key *key = must_ask(w->f, "hub", WIRE_signer_acme_account, &account);
+    w->account = "proxied";
+    w->thumbprint = key->thumbprint;
+    w->drop_after = ~0U;
+    struct wire_relay_order in = started(w);
+    struct wire_relay_order_done out;
+    must_order(w, &in, &out);
+    assert_int_equal(out.state, WIRE_relay_order_done_state_valid);
+    assert_int_equal(w->drop_after & 1U << WIRE_relay_sign_operation_finalize, 0);
+    assert_true(w->finalizes >= 1);
+    shutdown(w->proxy, SHUT_RDWR);
+    close(w->proxy);
+    pthread_join(thread, NULL);
+}
+
 static void an_account_that_the_ca_forgot_is_made_again(void **state)
 {
     struct world *w = *state;
@@ -499,6 +586,7 @@ int main(void)
         PEBBLE_TEST(an_order_is_taken_up_in_its_start_phase),
         PEBBLE_TEST(killed_at_any_point_the_order_ends_in_one_certificate),
         PEBBLE_TEST(a_refused_challenge_comes_with_the_cas_own_words),
+        PEBBLE_TEST(the_order_outlives_connections_lost_after_each_kind_of_request),
         PEBBLE_TEST(an_account_that_the_ca_forgot_is_made_again),
         PEBBLE_TEST(a_wildcard_is_refused_where_only_dns_could_prove_it),
         PEBBLE_TEST(a_ca_of_unknown_roots_or_at_a_private_address_is_not_spoken_to),

@@ -4,7 +4,6 @@
 #include "api/types.h"
 #include "base/str.h"
 
-
 static struct rc decode(struct ctx *ctx, const struct api_schema *schema, const char *text, void *out)
 {
     json_auto_t *json = NULL;
@@ -135,7 +134,8 @@ static void what_is_encoded_decodes_to_the_same(void **state)
     struct ctx ctx CTX_CLEANUP;
     ctx_init(&ctx, &clock_system);
     static const struct api_job_step steps[] = {{.at_ms = 5, .step = "key", .text = "made \"it\"\n"}};
-    static const struct api_job_key_done key = {.csr = {(const uint8_t *)"\0\1\2", 3}, .spki_sha256 = {(const uint8_t *)"\xff\x00", 2}};
+    static const struct api_job_key_done key = {.csr = {(const uint8_t *)"\0\1\2", 3},
+                                                .spki_sha256 = {(const uint8_t *)"\xff\x00", 2}};
     const struct api_job_result in = {.id = "j1", .fence = (int64_t)1 << 40, .ok = true, .steps = {steps, 1}, .key = &key};
     struct buf b;
     buf_init_arena(&b, &ctx.arena, 1 << 20);
@@ -162,11 +162,13 @@ static void dates_and_maps_travel(void **state)
     struct ctx ctx CTX_CLEANUP;
     ctx_init(&ctx, &clock_system);
     struct api_target_new t;
-    assert_ok(decode(&ctx, &api_target_new_schema, "{\"connector\": \"files\", \"parameters\": {\"chain\": \"/a\", \"key\": \"/b\"}}", &t));
+    assert_ok(decode(&ctx, &api_target_new_schema,
+                     "{\"connector\": \"files\", \"parameters\": {\"chain\": \"/a\", \"key\": \"/b\"}}", &t));
     assert_string_equal(api_parameters_get(&t.parameters, "key"), "/b");
     assert_null(api_parameters_get(&t.parameters, "none"));
     struct api_job_renewal_info_done w;
-    assert_ok(decode(&ctx, &api_job_renewal_info_done_schema, "{\"start\": \"2026-11-21T04:25:21Z\", \"end\": \"2026-11-22T04:25:21Z\"}", &w));
+    assert_ok(decode(&ctx, &api_job_renewal_info_done_schema,
+                     "{\"start\": \"2026-11-21T04:25:21Z\", \"end\": \"2026-11-22T04:25:21Z\"}", &w));
     assert_int_equal(w.end - w.start, 86400);
     refused(&api_job_renewal_info_done_schema, "{\"start\": \"yesterday\", \"end\": \"2026-11-22T04:25:21Z\"}", "/start");
 }

@@ -9,12 +9,12 @@ struct parsed {
     struct rc rc;
 };
 
-#define PARSE(p, ...)                                                                   \
-    do {                                                                                \
-        char *argv_[] = {(char *)"certwright", __VA_ARGS__, NULL};                      \
-        ctx_init(&(p)->ctx, &clock_system);                                             \
-        (p)->cli = (struct cli){.ctx = &(p)->ctx};                                      \
-        (p)->rc = cli_parse(&(p)->cli, (int)(sizeof argv_ / sizeof *argv_) - 1, argv_); \
+#define PARSE(p, ...)                                                                                                              \
+    do {                                                                                                                           \
+        char *argv_[] = {(char *)"certwright", __VA_ARGS__, NULL};                                                                 \
+        ctx_init(&(p)->ctx, &clock_system);                                                                                        \
+        (p)->cli = (struct cli){.ctx = &(p)->ctx};                                                                                 \
+        (p)->rc = cli_parse(&(p)->cli, (int)(sizeof argv_ / sizeof *argv_) - 1, argv_);                                            \
     } while (0)
 
 static void a_noun_a_verb_names_and_options(void **state)
@@ -109,8 +109,10 @@ static void the_table_is_in_order(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_noun_a_verb_names_and_options),       cmocka_unit_test(after_two_dashes_everything_is_a_name),
-        cmocka_unit_test(mistakes_are_usage_and_name_what_is_wrong), cmocka_unit_test(help_is_found_from_everywhere),
+        cmocka_unit_test(a_noun_a_verb_names_and_options),
+        cmocka_unit_test(after_two_dashes_everything_is_a_name),
+        cmocka_unit_test(mistakes_are_usage_and_name_what_is_wrong),
+        cmocka_unit_test(help_is_found_from_everywhere),
         cmocka_unit_test(the_table_is_in_order),
     };
     return cmocka_run_group_tests_name("cli/options", tests, NULL, NULL);

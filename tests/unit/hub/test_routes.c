@@ -3,7 +3,8 @@
 
 #include "hub/api.h"
 
-static const struct api_route *match(struct ctx *ctx, const char *method, const char *path, unsigned listener, struct bytes *params, size_t *n)
+static const struct api_route *match(struct ctx *ctx, const char *method, const char *path, unsigned listener, struct bytes *params,
+                                     size_t *n)
 {
     const struct api_route *route = NULL;
     const char *allow = NULL;
@@ -26,14 +27,16 @@ static void paths_name_operations(void **state)
     assert_string_equal(match(&ctx, "HEAD", "/api/v1/status", API_ON_HTTPS, params, &n)->operation, "status_get");
     /* What is spelled out hides what matches anything. */
     assert_string_equal(match(&ctx, "POST", "/api/v1/targets/discover", API_ON_ADMIN, params, &n)->operation, "target_discover");
-    assert_string_equal(match(&ctx, "POST", "/api/v1/managed-certificates/plan", API_ON_ADMIN, params, &n)->operation, "managed_plan");
+    assert_string_equal(match(&ctx, "POST", "/api/v1/managed-certificates/plan", API_ON_ADMIN, params, &n)->operation,
+                        "managed_plan");
     assert_string_equal(match(&ctx, "GET", "/api/v1/targets/discover", API_ON_ADMIN, params, &n)->operation, "target_get");
 }
 
 static void what_is_not_there_is_not_found(void **state)
 {
     (void)state;
-    static const char *const paths[] = {"/api/v1", "/api/v1/", "/api/v1/targets/", "/api/v1/targets/a/b/c", "/api/v1/TARGETS", "//api/v1/targets"};
+    static const char *const paths[] = {"/api/v1",         "/api/v1/",        "/api/v1/targets/", "/api/v1/targets/a/b/c",
+                                        "/api/v1/TARGETS", "//api/v1/targets"};
     struct ctx ctx CTX_CLEANUP;
     ctx_init(&ctx, &clock_system);
     struct bytes params[API_PATH_MAX];

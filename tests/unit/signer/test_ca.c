@@ -67,7 +67,7 @@ static void an_external_root_answers_the_request(void **state)
     struct key *root_key KEY_CLEANUP = NULL;
     assert_true(rc_ok(key_generate(&f->ctx, KEY_EC_P384, &root_key)));
     int64_t now = ctx_now_s(&f->ctx);
-    struct bytes serial, tbs, root_der, der, wrong;
+    struct bytes serial, tbs, root_der = {0}, der = {0}, wrong = {0};
     assert_true(rc_ok(serial_new(&f->ctx, &serial)));
     struct cert_intent root = {.profile = PROFILE_CA_ROOT,
                                .serial = serial,
@@ -253,7 +253,7 @@ static struct bytes make_csr(struct fixture *f, const char *const *texts, size_t
 {
     struct key *key KEY_CLEANUP = NULL;
     struct name_list list;
-    struct bytes der;
+    struct bytes der = {0};
     struct csr csr;
     assert_true(rc_ok(key_generate(&f->ctx, KEY_EC_P256, &key)) && rc_ok(name_list_parse(&f->ctx, texts, n, &list)));
     assert_true(rc_ok(csr_build(&f->ctx, key, &list, NULL, &der)) && rc_ok(csr_parse(&f->ctx, der, &csr)));

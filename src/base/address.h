@@ -2,8 +2,8 @@
  *
  * The guard is asked at connect, with the address that will really be used, never with a name: loopback, link-local, private and
  * other special ranges are reached only where a grant names them (IANA special-purpose registries, RFC 6890). */
-#ifndef NET_ADDRESS_H
-#define NET_ADDRESS_H
+#ifndef BASE_ADDRESS_H
+#define BASE_ADDRESS_H
 
 #include <sys/socket.h>
 

@@ -1,6 +1,6 @@
 #include "net/net_test.h"
 
-#include "net/address.h"
+#include "base/address.h"
 
 static struct address address(const char *text)
 {

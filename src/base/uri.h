@@ -1,6 +1,6 @@
 /* URLs of the schemes http and https (RFC 3986, RFC 9110 section 4.2): strict reading, for checks before anything is fetched. */
-#ifndef NET_URI_H
-#define NET_URI_H
+#ifndef BASE_URI_H
+#define BASE_URI_H
 
 #include "base/buf.h"
 #include "base/ctx.h"

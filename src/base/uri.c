@@ -1,7 +1,7 @@
-#include "net/uri.h"
+#include "base/uri.h"
 
 #include "base/str.h"
-#include "net/address.h"
+#include "base/address.h"
 
 static int hex_value(uint8_t c)
 {

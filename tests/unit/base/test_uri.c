@@ -2,7 +2,7 @@
 
 #include "net/dns.h"
 #include "net/http.h"
-#include "net/uri.h"
+#include "base/uri.h"
 
 static void urls_come_out_normalised(void **state)
 {
