@@ -104,8 +104,10 @@ static struct rc issuer_add(struct ctx *ctx, struct txn *txn, void *arg)
                                        .settings = arena_str(&ctx->arena, encoded(ctx, c->s)),
                                        .now = ctx_now_s(ctx)};
     struct rc rc = q_issuer_add(ctx, txn, &in);
-    if (rc.e == E_EXISTS)
+    if (rc.e == E_EXISTS) {
+        ctx_forget(ctx);
         return ctx_fail(ctx, E_EXISTS, "an issuer named %s is there already", c->name);
+    }
     TRY(rc);
     return audit_write(ctx, txn, "issuer.create", "issuer", c->id, c->team, encoded(ctx, c->s));
 }

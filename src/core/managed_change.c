@@ -137,8 +137,10 @@ static struct rc create(struct ctx *ctx, struct txn *txn, void *arg)
                                         .first_name = w.names.v[0],
                                         .now = ctx_now_s(ctx)};
     struct rc rc = q_managed_add(ctx, txn, &in);
-    if (rc.e == E_EXISTS)
+    if (rc.e == E_EXISTS) {
+        ctx_forget(ctx);
         return ctx_fail(ctx, E_EXISTS, "%s is managed already; see: certwright cert show %s", name, name);
+    }
     TRY(rc);
     TRY(lists_keep(ctx, txn, c->id, &issuers, &targets));
     TRY(audit_write(ctx, txn, "managed-certificate.create", "managed-certificate", c->id, team, bytes_z(in.wish)));

@@ -79,8 +79,10 @@ static struct rc profile_make(struct ctx *ctx, struct txn *txn, void *arg)
     const char *text = encoded(ctx, c->s);
     const struct q_profile_add_in in = {.id = c->id, .team_id = c->team, .name = c->name, .settings = text, .now = ctx_now_s(ctx)};
     struct rc rc = q_profile_add(ctx, txn, &in);
-    if (rc.e == E_EXISTS)
+    if (rc.e == E_EXISTS) {
+        ctx_forget(ctx);
         return ctx_fail(ctx, E_EXISTS, "a profile named %s is there already", c->name);
+    }
     TRY(rc);
     return audit_write(ctx, txn, "profile.create", "profile", c->id, c->team, bytes_z(text));
 }

@@ -272,29 +272,30 @@ static struct rc check_nothing(struct ctx *ctx, struct core *core, struct checke
     return RC_OK;
 }
 
-/* Every kind of job: whether it is an attempt's, how often it is tried again where the failure may pass, what its end means. */
+/* Every kind of job: whether it is an attempt's, how often and after what wait it is tried again where the failure may pass, what its end means. */
 static const struct job_kind {
     const char *kind;
     bool of_attempt;
     int tries;
+    int wait_s; /* before the second try; three times as long before each further one */
     struct rc (*check)(struct ctx *, struct core *, struct checked_result *);
     struct rc (*apply)(struct ctx *, struct core *, struct txn *, const struct checked_result *);
 } kinds[] = {
-    {"key", true, 3, check_key, apply_key},
-    {"sign", true, ORDER_TRIES, check_nothing, apply_own},
-    {"pin", true, ORDER_TRIES, check_nothing, apply_own},
-    {"order", true, ORDER_TRIES, check_order, apply_order},
-    {"present", true, 2, check_challenge, apply_present},
-    {"clean", true, 10, check_challenge, apply_clean},
-    {"deploy", false, 1, check_deploy, apply_deploy},
-    {"verify", false, 1, check_verify, apply_verify},
-    {"discover", false, 1, check_nothing, apply_discover},
-    {"renewal_info", false, 1, check_nothing, apply_renewal_info},
-    {"acme_revoke", false, 10, check_nothing, apply_nothing},
-    {"acme_info", false, 1, check_nothing, apply_nothing},
-    {"revoke", false, 100, check_nothing, apply_nothing},
-    {"undeploy", false, 3, check_nothing, apply_nothing},
-    {"forget_key", false, 3, check_nothing, apply_nothing},
+    {"key", true, 3, 1, check_key, apply_key},
+    {"sign", true, ORDER_TRIES, 1, check_nothing, apply_own},
+    {"pin", true, ORDER_TRIES, 1, check_nothing, apply_own},
+    {"order", true, ORDER_TRIES, 5, check_order, apply_order},
+    {"present", true, 2, 3, check_challenge, apply_present},
+    {"clean", true, 10, 5, check_challenge, apply_clean},
+    {"deploy", false, 1, 1, check_deploy, apply_deploy},
+    {"verify", false, 1, 1, check_verify, apply_verify},
+    {"discover", false, 1, 1, check_nothing, apply_discover},
+    {"renewal_info", false, 1, 1, check_nothing, apply_renewal_info},
+    {"acme_revoke", false, 10, 60, check_nothing, apply_nothing},
+    {"acme_info", false, 1, 1, check_nothing, apply_nothing},
+    {"revoke", false, 100, 5, check_nothing, apply_nothing},
+    {"undeploy", false, 3, 1, check_nothing, apply_nothing},
+    {"forget_key", false, 3, 1, check_nothing, apply_nothing},
 };
 
 static const struct job_kind *kind_of(const char *kind)
@@ -375,7 +376,11 @@ RC result_apply(struct ctx *ctx, struct core *core, struct txn *txn, const char 
     const int64_t now = ctx_now_s(ctx);
     struct rc rc;
     if (tries_again(kind, r)) {
-        const int64_t wait = r->retry_after_s ? r->retry_after_s : (int64_t)2 << r->job.tries;
+        int64_t wait = kind->wait_s;
+        for (int64_t i = 1; i < r->job.tries && wait < ORDER_WAIT_MAX_S; i++)
+            wait *= 3;
+        if (r->retry_after_s > wait)
+            wait = r->retry_after_s;
         rc = job_again(ctx, txn, r->id, r->fence, now + wait, r->e, r->why);
         if (rc.e == E_CHANGED)
             return ctx_fail(ctx, E_FENCED, "job %s is held with a newer fence", r->id);

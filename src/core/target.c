@@ -77,8 +77,10 @@ static struct rc create(struct ctx *ctx, struct txn *txn, void *arg)
     TRY(agent_of(ctx, txn, c->in->agent, &agent, &agent_name));
     const char *name = c->in->name ? c->in->name : arena_printf(&ctx->arena, "%s:%s:%.6s", agent_name, c->in->connector, c->id + 20);
     struct rc rc = target_add(ctx, c->core, txn, c->in, c->id, agent, name, team);
-    if (rc.e == E_EXISTS)
+    if (rc.e == E_EXISTS) {
+        ctx_forget(ctx);
         return ctx_fail(ctx, E_EXISTS, "a target of that name or at that place is there already; certwright target list shows them");
+    }
     return rc;
 }
 

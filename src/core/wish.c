@@ -106,7 +106,7 @@ RC wish_check(struct ctx *ctx, struct wish *w)
     if (w->common_name && !str_list_has(&w->names, w->common_name))
         return ctx_fail_field(ctx, "/common_name", "the common name must be one of the names");
     if (w->renew_percent && (w->renew_percent < 10 || w->renew_percent > 95))
-        return ctx_fail_field(ctx, "/renewal/at_fraction", "renewal at %lld percent of the lifetime: 10 to 95 makes sense",
+        return ctx_fail_field(ctx, "/renewal/at_percent", "renewal at %lld percent of the lifetime: 10 to 95 makes sense",
                               (long long)w->renew_percent);
     return RC_OK;
 }

@@ -61,7 +61,7 @@ UPDATE token SET used_at = $now WHERE id = $id AND (used_at IS NULL OR used_at <
 -- in scope text, after text, limit i64
 -- out id text, team_id text, name text, role text, created_at i64, expires_at i64, used_at i64?, revoked_at i64?
 SELECT id, team_id, name, role, created_at, expires_at, used_at, revoked_at FROM token t
-WHERE t.id > $after AND EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = t.team_id AND w.ancestor_id = $scope)
+WHERE t.id > $after AND t.role <> 'sign-in-link' AND EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = t.team_id AND w.ancestor_id = $scope)
 ORDER BY id LIMIT $limit;
 
 -- query token_get : maybe
