@@ -165,6 +165,10 @@ static RC look(struct ctx *ctx, struct hands *h, struct bytes fingerprint, const
 
 static bool shown(const struct served *s) { return s->verdict == VERDICT_SERVED || s->verdict == VERDICT_UNTRUSTED; }
 
+/* After a reload the workers of before still take connections for a moment: one sighting of the new certificate proves nothing yet. */
+#define SIGHTINGS 4
+#define SIGHTING_GAP_MS 12
+
 RC hands_prove(struct ctx *ctx, struct hands *h, const struct endpoint *ends, size_t n, struct bytes fingerprint,
                const char *roots_pem,
                int64_t wait_ms, struct served *out, bool *all)
@@ -173,13 +177,15 @@ RC hands_prove(struct ctx *ctx, struct hands *h, const struct endpoint *ends, si
     *all = true;
     for (size_t i = 0; i < n; i++) {
         int64_t pause = 20;
+        int in_a_row = 0;
         out[i] = (struct served){.at = ends[i]};
         for (;;) {
             int64_t left = until - clock_mono_ms();
             TRY(look(ctx, h, fingerprint, roots_pem, left < 1000 ? 1000 : left > 5000 ? 5000 : left, &out[i]));
-            if (shown(&out[i]) || clock_mono_ms() >= until)
+            in_a_row = shown(&out[i]) ? in_a_row + 1 : 0;
+            if (in_a_row >= SIGHTINGS || wait_ms == 0 || clock_mono_ms() >= until)
                 break;
-            sleep_ms(pause);
+            sleep_ms(in_a_row > 0 ? SIGHTING_GAP_MS : pause);
             pause = pause * 3 / 2 < 500 ? pause * 3 / 2 : 500;
         }
         *all &= shown(&out[i]);

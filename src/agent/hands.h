@@ -54,7 +54,8 @@ const char *verdict_name(enum verdict v);
 
 /* hands_read_endpoints reads a list of {address, port, name}; at most `max`. */
 RC hands_read_endpoints(struct ctx *ctx, const json_t *list, size_t max, struct endpoint *out, size_t *n);
-/* hands_prove shakes hands with each endpoint, again and again until it shows `fingerprint` or `wait_ms` are over (0: once).  What
+/* hands_prove shakes hands with each endpoint, again and again until it shows `fingerprint` several times
+ * in a row or `wait_ms` are over (0: once).  What
  * was seen last is in `out`; true: all of them show it. */
 RC hands_prove(struct ctx *ctx, struct hands *h, const struct endpoint *ends, size_t n, struct bytes fingerprint,
                const char *roots_pem,

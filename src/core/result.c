@@ -127,9 +127,15 @@ static struct rc check_verify(struct ctx *ctx, struct core *core, struct checked
 static struct rc steps_keep(struct ctx *ctx, struct txn *txn, const char *managed, const char *attempt, const char *deployment,
                             const struct api_job_result *raw)
 {
-    for (size_t i = 0; raw && i < raw->steps.n; i++)
-        TRY(step_write_at(ctx, txn, managed, attempt, deployment, raw->steps.v[i].at_ms, raw->steps.v[i].step,
-                          raw->steps.v[i].text ? raw->steps.v[i].text : ""));
+    for (size_t i = 0; raw && i < raw->steps.n; i++) {
+        const struct api_job_step *s = &raw->steps.v[i];
+        struct q_step_there_row there;
+        bool told = false;
+        if (raw->order || !raw->ok) /* orders tell their progress while they run */
+            TRY(q_step_there(ctx, txn, managed, s->at_ms, s->step, &there, &told));
+        if (!told)
+            TRY(step_write_at(ctx, txn, managed, attempt, deployment, s->at_ms, s->step, s->text ? s->text : ""));
+    }
     return RC_OK;
 }
 

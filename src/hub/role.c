@@ -101,7 +101,7 @@ struct worker {
     struct hub *hub;
     struct role_env *env;
     pthread_mutex_t lock;
-    pthread_cond_t work;
+    pthread_cond_t work, end;
     uint64_t asked; /* wakes so far */
     bool stop;
 };
@@ -160,6 +160,20 @@ static void *own_main(void *arg)
     return NULL;
 }
 
+/* Waits for the next tick, or until the hub is to end. */
+static void tick_wait(struct worker *w, int64_t ms)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += ms % 1000 * 1000000;
+    until.tv_sec += ms / 1000 + until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    pthread_mutex_lock(&w->lock);
+    if (!w->stop)
+        pthread_cond_timedwait(&w->end, &w->lock, &until);
+    pthread_mutex_unlock(&w->lock);
+}
+
 static void *tick_main(void *arg)
 {
     struct worker *w = arg;
@@ -179,7 +193,7 @@ static void *tick_main(void *arg)
             ctx_reset(&ctx);
             tls_at = clock_mono_ms() + TLS_TICK_MS;
         }
-        usleep((useconds_t)(next_ms < 10 ? 10 : next_ms) * 1000);
+        tick_wait(w, next_ms < 10 ? 10 : next_ms);
     }
     return NULL;
 }
@@ -270,6 +284,7 @@ static struct rc serve(struct ctx *ctx, struct role_env *env, struct hub *hub, s
     pthread_mutex_lock(&worker->lock);
     worker->stop = true;
     pthread_cond_broadcast(&worker->work);
+    pthread_cond_broadcast(&worker->end);
     pthread_mutex_unlock(&worker->lock);
     for (size_t i = 0; i < started; i++)
         pthread_join(own[i], NULL);
@@ -294,6 +309,7 @@ RC hub_run(struct ctx *ctx, struct role_env *env)
     pthread_mutex_init(&hub.published_lock, NULL);
     pthread_mutex_init(&worker.lock, NULL);
     pthread_cond_init(&worker.work, NULL);
+    pthread_cond_init(&worker.end, NULL);
     struct rc rc = core_open(ctx, env, &s, &core);
     if (rc_ok(rc)) {
         waker.own_key = arena_printf(&ctx->arena, "agent:%s", core.hub_agent);

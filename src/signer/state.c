@@ -578,7 +578,11 @@ RC state_compact(struct ctx *ctx, struct signer *s)
     }
     TRY(signer_journal_adopt(ctx, s->journal, c.fresh));
     forget(s);
-    TRY(signer_journal_walk(ctx, s->journal, replay_one, s));
+    rc = signer_journal_walk(ctx, s->journal, replay_one, s);
+    if (rc_failed(rc)) { /* half a state must not sign: a restart reads it from the start */
+        log_event(LOG_ERROR_, "journal_not_read_back", "why", ctx_why(ctx), NULL);
+        abort();
+    }
     load_crls(ctx, s);
     int64_t after = signer_journal_size(s->journal);
     s->compact_at = after * 2 > COMPACT_AT ? after * 2 : COMPACT_AT;

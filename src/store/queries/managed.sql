@@ -393,3 +393,9 @@ SELECT COALESCE(MAX(seq), 0) AS seq FROM step WHERE managed_id = $managed_id;
 -- doc Retention: the story older than a time.
 -- in before_ms i64
 DELETE FROM step WHERE seq IN (SELECT seq FROM step ORDER BY seq LIMIT 1000) AND at_ms < $before_ms;
+
+-- query step_there : maybe
+-- doc Whether a step was told already: progress and the result may both bring it.
+-- in managed_id text, at_ms i64, name text
+-- out seq i64
+SELECT seq FROM step WHERE managed_id = $managed_id AND at_ms = $at_ms AND name = $name LIMIT 1;

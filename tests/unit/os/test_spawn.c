@@ -71,7 +71,7 @@ static void at_the_timeout_the_whole_group_is_killed(void **state)
     assert_true(r.timed_out);
     assert_int_equal(r.signal, SIGKILL);
     assert_true(r.took_ms < 30000);
-    int64_t pid;
+    int64_t pid = 0;
     assert_true(r.out.n > 1 && str_to_i64(bytes_of(r.out.p, r.out.n - 1), &pid));
     int tries = 0;
     while (kill((pid_t)pid, 0) == 0 && tries++ < 100) { /* until init has reaped it, where it does */

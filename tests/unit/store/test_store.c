@@ -210,7 +210,6 @@ static void database_that_is_not_one_is_refused_with_its_name(void **state)
     assert_true(rc_failed(store_open(&ctx, &none, &store)));
     assert_non_null(strstr(ctx_why(&ctx), "/nowhere/at/all.db"));
     ctx_reset(&ctx);
-    ctx_init(&ctx, &clock_system);
     const struct store_config away = {.engine = STORE_POSTGRES, .conninfo = "host=/nowhere connect_timeout=2"};
     assert_true(rc_failed(store_open(&ctx, &away, &store)));
 }

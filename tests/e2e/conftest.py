@@ -1,0 +1,164 @@
+"""What the end-to-end tests stand on: a hub with its own agent, a private nginx, PostgreSQL and Pebble; see lib/.
+
+    CERTWRIGHT          the program (build/dev/certwright)
+    CERTWRIGHT_TEST_DB  sqlite or postgres"""
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from lib import wait  # noqa: E402
+from lib.hub import Hub  # noqa: E402
+from lib.nginx import Nginx  # noqa: E402
+from lib.pebble import Pebble  # noqa: E402
+from lib.postgres import Postgres  # noqa: E402
+
+ENGINE = os.environ.get("CERTWRIGHT_TEST_DB", "sqlite")
+assert ENGINE in ("sqlite", "postgres"), "CERTWRIGHT_TEST_DB is sqlite or postgres"
+LOG_TAIL = 60
+
+_running = []
+
+
+def _folder():
+    """A folder that other users may enter: the roles have users of their own."""
+    path = Path(tempfile.mkdtemp(prefix="cw-e2e-", dir="/tmp"))
+    path.chmod(0o755)
+    return path
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """A failure shows what the hub and the others logged."""
+    report = (yield).get_result()
+    if not report.failed:
+        return
+    for what, path in [(f"log of {h.folder.name}", h.log) for h in _running]:
+        if path.exists():
+            report.sections.append((what, "\n".join(path.read_text(errors="replace").splitlines()[-LOG_TAIL:])))
+
+
+@pytest.fixture(scope="session")
+def engine():
+    """None, or the PostgreSQL that all tests share."""
+    if ENGINE == "sqlite":
+        yield None
+        return
+    folder = _folder()
+    server = Postgres(folder)
+    yield server
+    server.stop()
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def http_port():
+    """What is port 80 elsewhere: where Pebble looks for tokens, and where nginx or the agent's listener answers."""
+    return wait.free_port()
+
+
+def _hubs(engine, http_port):
+    """A maker of hubs, and what ends them all; a hub that did not end well is a failure of its test."""
+    made = []
+
+    def make(*init, nginx=None, start=True, **settings):
+        folder = _folder()
+        database = engine.create() if engine else None
+        hub = Hub(folder, engine.conninfo(database) if engine else None, nginx, http_port)
+        hub.database = database
+        made.append(hub)
+        _running.append(hub)
+        hub.agent_settings.update(settings)
+        hub.init(*init)
+        return hub.start() if start else hub
+
+    def end():
+        problem = None
+        for hub in made:
+            try:
+                hub.stop()
+            except AssertionError as e:
+                problem = problem or e
+            _running.remove(hub)
+            if engine:
+                engine.drop(hub.database)
+            shutil.rmtree(hub.folder)
+        if problem:
+            raise problem
+    return make, end
+
+
+@pytest.fixture
+def make_hub(engine, http_port):
+    make, end = _hubs(engine, http_port)
+    yield make
+    end()
+
+
+@pytest.fixture
+def hub(make_hub):
+    """A hub with nothing but itself."""
+    return make_hub()
+
+
+@pytest.fixture(scope="module")
+def shared_hub(engine, http_port):
+    """A hub for the tests of a file that do not disturb each other."""
+    make, end = _hubs(engine, http_port)
+    yield make()
+    end()
+
+
+@pytest.fixture
+def nginx(http_port):
+    """An nginx that serves a self-signed certificate for www.example.org and redirects all that is plain."""
+    folder = _folder()
+    server = Nginx(folder, http_port).start()
+    yield server
+    server.stop()
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def site(nginx, make_hub):
+    """A hub on the host of that nginx, which has found it."""
+    hub = make_hub(nginx=nginx)
+    hub.ok("target", "discover")
+    return hub
+
+
+@pytest.fixture(scope="session")
+def _pebble(http_port):
+    folder = _folder()
+    server = Pebble(folder, http_port).start()
+    yield server
+    server.close()
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def pebble(_pebble):
+    """Pebble, which refuses one nonce in seven."""
+    if _pebble.child is None:
+        _pebble.start()
+    return _pebble
+
+
+@pytest.fixture
+def own_pebble(http_port):
+    """A Pebble for this test alone, which may be stopped: `own_pebble(sleep=1)`."""
+    made = []
+
+    def make(**settings):
+        folder = _folder()
+        made.append(Pebble(folder, http_port, **settings).start())
+        return made[-1]
+    yield make
+    for server in made:
+        server.close()
+        shutil.rmtree(server.folder)

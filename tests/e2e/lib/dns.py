@@ -1,0 +1,45 @@
+"""A DNS server for every name: 127.0.0.1 for A, nothing else.  So that Pebble finds the names of the tests on this host."""
+import socket
+import struct
+import threading
+
+A, IN = 1, 1
+
+
+class Dns:
+    def __init__(self):
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(("127.0.0.1", 0))
+        self.port = self.socket.getsockname()[1]
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self):
+        while True:
+            try:
+                query, peer = self.socket.recvfrom(4096)
+            except OSError:
+                return
+            reply = answer(query)
+            if reply:
+                self.socket.sendto(reply, peer)
+
+    def stop(self):
+        self.socket.close()
+
+
+def answer(query):
+    """RFC 1035 section 4: the question again and, for an A record, its answer."""
+    if len(query) < 12:
+        return None
+    ident, flags, questions = struct.unpack(">HHH", query[:6])
+    end = 12
+    while end < len(query) and query[end]:
+        end += query[end] + 1
+    end += 5
+    if questions != 1 or end > len(query):
+        return None
+    kind, class_ = struct.unpack(">HH", query[end - 4:end])
+    found = kind == A and class_ == IN
+    head = struct.pack(">HHHHHH", ident, 0x8400 | (flags & 0x0100) | 0x0080, 1, int(found), 0, 0)
+    record = b"\xc0\x0c" + struct.pack(">HHIH", A, IN, 1, 4) + socket.inet_aton("127.0.0.1") if found else b""
+    return head + query[12:end] + record

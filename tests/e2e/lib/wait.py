@@ -1,0 +1,35 @@
+"""Waiting for something to become so, and nothing else: no test sleeps for a fixed time."""
+import random
+import socket
+import time
+
+
+def until(condition, what, seconds=10.0, every=0.02):
+    """Calls `condition` until what it returns is true, and returns that.  Fails with `what` and the last answer after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while True:
+        got = condition()
+        if got:
+            return got
+        if time.monotonic() > deadline:
+            raise AssertionError(f"after {seconds:g} s still not: {what} (last: {got!r})")
+        time.sleep(every)
+
+
+_given = set()
+
+
+def free_port(kind=socket.SOCK_STREAM):
+    """A port of 127.0.0.1 that nobody listens on, below those that the kernel gives to outgoing connections."""
+    for _ in range(1000):
+        port = random.randint(10000, 32000)
+        if port in _given:
+            continue
+        with socket.socket(socket.AF_INET, kind) as s:
+            try:
+                s.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        _given.add(port)
+        return port
+    raise AssertionError("no free port")
