@@ -24,15 +24,17 @@ const struct role agent_roles[AGENT_ROLES] = {
 void agent_plan_add(struct parent_role *roles, size_t *n, struct bytes config, const struct agent_plan_users *users)
 {
     const struct parent_user root = {.keep_root = true};
-    roles[(*n)++] = (struct parent_role){.name = "agent", .user = {.user = users->agent, .uid_base = users->uid_base},
-        .config = config,
-                                         .peers = {"relay", "probe", "apply", "run"}};
     roles[(*n)++] = (struct parent_role){.name = "relay", .user = {.user = users->relay, .uid_base = users->uid_base},
         .config = config};
     roles[(*n)++] = (struct parent_role){.name = "probe", .user = {.user = users->probe, .uid_base = users->uid_base},
         .config = config};
     roles[(*n)++] = (struct parent_role){.name = "apply", .user = root, .config = config};
     roles[(*n)++] = (struct parent_role){.name = "run", .user = root, .config = config};
+    /* After its hands, as the last is the first to be stopped: what it does then is finished with them. */
+    roles[(*n)++] = (struct parent_role){.name = "agent",
+                                         .user = {.user = users->agent, .uid_base = users->uid_base},
+                                         .config = config,
+                                         .peers = {"relay", "probe", "apply", "run"}};
 }
 
 RC agent_plan_prepare(struct ctx *ctx, const struct agent_config *cfg, uid_t uid, gid_t gid)

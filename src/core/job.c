@@ -111,13 +111,9 @@ static struct rc report_apply(struct ctx *ctx, struct txn *txn, void *arg)
     return RC_OK;
 }
 
-RC job_results(struct ctx *ctx, struct core *core, const char *agent, const struct api_job_result *results, size_t n,
-               struct str_list *dropped)
+RC job_apply(struct ctx *ctx, struct core *core, const char *agent, struct checked_result *results, size_t n, struct str_list *dropped)
 {
-    struct report all = {.core = core, .agent = agent, .results = arena_array(&ctx->arena, n, sizeof *all.results), .n = n};
-    if (!n)
-        return RC_OK;
-    TRY(results_check(ctx, core, results, n, all.results));
+    struct report all = {.core = core, .agent = agent, .results = results, .n = n};
     struct rc rc = store_write(ctx, core->store, report_apply, &all);
     if (rc_ok(rc)) {
         for (size_t i = 0; i < all.dropped.n; i++)
@@ -130,18 +126,28 @@ RC job_results(struct ctx *ctx, struct core *core, const char *agent, const stru
     log_event(LOG_WARN_, "results_apart", "why", ctx_why(ctx), NULL);
     ctx_forget(ctx);
     for (size_t i = 0; i < n; i++) {
-        struct report one = {.core = core, .agent = agent, .results = &all.results[i], .n = 1};
+        struct report one = {.core = core, .agent = agent, .results = &results[i], .n = 1};
         rc = store_write(ctx, core->store, report_apply, &one);
         if (rc_failed(rc) && err_info(rc.e)->category == CAT_RESOURCE)
             return rc;
         if (rc_failed(rc)) {
-            log_event(LOG_ERROR_, "result_refused", "job", all.results[i].id, "why", ctx_why(ctx), NULL);
+            log_event(LOG_ERROR_, "result_refused", "job", results[i].id, "why", ctx_why(ctx), NULL);
             ctx_forget(ctx);
         }
         if (rc_failed(rc) || one.dropped.n)
-            str_list_add(&ctx->arena, dropped, all.results[i].id);
+            str_list_add(&ctx->arena, dropped, results[i].id);
     }
     return RC_OK;
+}
+
+RC job_results(struct ctx *ctx, struct core *core, const char *agent, const struct api_job_result *results, size_t n,
+               struct str_list *dropped)
+{
+    if (!n)
+        return RC_OK;
+    struct checked_result *checked = arena_array(&ctx->arena, n, sizeof *checked);
+    TRY(results_check(ctx, core, results, n, checked));
+    return job_apply(ctx, core, agent, checked, n, dropped);
 }
 
 struct progress {

@@ -28,6 +28,9 @@ RC job_lease(struct ctx *ctx, struct core *core, const char *agent, int64_t most
  * `dropped` and changes nothing.  `results` are applied in order. */
 RC job_results(struct ctx *ctx, struct core *core, const char *agent, const struct api_job_result *results, size_t n,
                struct str_list *dropped);
+/* job_apply does it for results that were checked already: the hub's own. */
+struct checked_result;
+RC job_apply(struct ctx *ctx, struct core *core, const char *agent, struct checked_result *results, size_t n, struct str_list *dropped);
 RC job_progress(struct ctx *ctx, struct core *core, const char *agent, const struct api_job_progress *progress, size_t n);
 /* job_holding extends leases; those no longer held go to `dropped`. */
 RC job_holding(struct ctx *ctx, struct core *core, const char *agent, const struct api_job_ref *held, size_t n, struct str_list *dropped);

@@ -125,7 +125,6 @@ static struct rc create(struct ctx *ctx, struct txn *txn, void *arg)
     struct wish w = c->wish;
     struct str_list issuers = {0}, targets = {0};
     TRY(wish_resolve(ctx, c->core, txn, &w, &issuers, &targets));
-    TRY(targets_free(ctx, txn, c->id, &targets));
     const char *name = c->in->name ? c->in->name : w.names.v[0];
     struct bytes hash;
     TRY(wish_hash(ctx, &w, &hash));
@@ -142,6 +141,7 @@ static struct rc create(struct ctx *ctx, struct txn *txn, void *arg)
         return ctx_fail(ctx, E_EXISTS, "%s is managed already; see: certwright cert show %s", name, name);
     }
     TRY(rc);
+    TRY(targets_free(ctx, txn, c->id, &targets)); /* after the name: who adds the same once more is told that */
     TRY(lists_keep(ctx, txn, c->id, &issuers, &targets));
     TRY(audit_write(ctx, txn, "managed-certificate.create", "managed-certificate", c->id, team, bytes_z(in.wish)));
     TRY(step_write(ctx, txn, c->id, NULL, NULL, "added", "%s is managed from now on", name));

@@ -137,18 +137,6 @@ static void own_do(struct ctx *ctx, struct own *o, size_t i)
     }
 }
 
-static struct rc own_keep(struct ctx *ctx, struct txn *txn, void *arg)
-{
-    struct own *o = arg;
-    for (size_t i = 0; i < o->n; i++) {
-        struct rc rc = result_apply(ctx, o->core, txn, o->core->hub_agent, &o->results[i]);
-        if (rc.e != E_FENCED)
-            TRY(rc);
-        ctx_forget(ctx);
-    }
-    return RC_OK;
-}
-
 RC own_work(struct ctx *ctx, struct core *core, int64_t most, size_t *did)
 {
     ctx->principal = access_hub(ctx, core);
@@ -165,7 +153,8 @@ RC own_work(struct ctx *ctx, struct core *core, int64_t most, size_t *did)
     for (size_t i = 0; i < o.n; i++)
         own_do(ctx, &o, i);
     *did = o.n;
-    return store_write(ctx, core->store, own_keep, &o);
+    struct str_list dropped = {0};
+    return job_apply(ctx, core, core->hub_agent, o.results, o.n, &dropped);
 }
 
 static struct rc release(struct ctx *ctx, struct txn *txn, void *arg)

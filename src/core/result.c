@@ -129,12 +129,13 @@ static struct rc steps_keep(struct ctx *ctx, struct txn *txn, const char *manage
 {
     for (size_t i = 0; raw && i < raw->steps.n; i++) {
         const struct api_job_step *s = &raw->steps.v[i];
+        const char *text = s->text ? s->text : "";
         struct q_step_there_row there;
         bool told = false;
         if (raw->order || !raw->ok) /* orders tell their progress while they run */
-            TRY(q_step_there(ctx, txn, managed, s->at_ms, s->step, &there, &told));
+            TRY(q_step_there(ctx, txn, managed, s->at_ms, s->step, text, &there, &told));
         if (!told)
-            TRY(step_write_at(ctx, txn, managed, attempt, deployment, s->at_ms, s->step, s->text ? s->text : ""));
+            TRY(step_write_at(ctx, txn, managed, attempt, deployment, s->at_ms, s->step, text));
     }
     return RC_OK;
 }
@@ -370,7 +371,8 @@ static struct rc job_again(struct ctx *ctx, struct txn *txn, const char *id, int
 /* Whether a failed job is given back to be tried again within its attempt. */
 static bool tries_again(const struct job_kind *kind, const struct checked_result *r)
 {
-    return !r->ok && err_info(r->e)->retryable && r->job.tries < kind->tries && r->retry_after_s <= ORDER_WAIT_MAX_S &&
+    const bool over = kind->of_attempt && r->attempt.finished_at && kind->apply != apply_clean;
+    return !r->ok && !over && err_info(r->e)->retryable && r->job.tries < kind->tries && r->retry_after_s <= ORDER_WAIT_MAX_S &&
            r->e != E_RATE_LIMITED && r->e != E_CHALLENGE_FAILED;
 }
 

@@ -152,7 +152,7 @@ static void *own_main(void *arg)
         if (did || w->asked != seen || w->stop)
             continue;
         struct timespec until;
-        clock_gettime(CLOCK_REALTIME, &until);
+        clock_gettime(CLOCK_MONOTONIC, &until);
         until.tv_sec += 2; /* jobs given back wait for their time */
         pthread_cond_timedwait(&w->work, &w->lock, &until);
     }
@@ -164,7 +164,7 @@ static void *own_main(void *arg)
 static void tick_wait(struct worker *w, int64_t ms)
 {
     struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
+    clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_nsec += ms % 1000 * 1000000;
     until.tv_sec += ms / 1000 + until.tv_nsec / 1000000000;
     until.tv_nsec %= 1000000000;
@@ -308,8 +308,13 @@ RC hub_run(struct ctx *ctx, struct role_env *env)
     struct waker waker = {.hub = &hub, .own = &worker};
     pthread_mutex_init(&hub.published_lock, NULL);
     pthread_mutex_init(&worker.lock, NULL);
-    pthread_cond_init(&worker.work, NULL);
-    pthread_cond_init(&worker.end, NULL);
+    /* Not the wall clock: waits must end when they should, however that is moved. */
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&worker.work, &monotonic);
+    pthread_cond_init(&worker.end, &monotonic);
+    pthread_condattr_destroy(&monotonic);
     struct rc rc = core_open(ctx, env, &s, &core);
     if (rc_ok(rc)) {
         waker.own_key = arena_printf(&ctx->arena, "agent:%s", core.hub_agent);

@@ -396,6 +396,6 @@ DELETE FROM step WHERE seq IN (SELECT seq FROM step ORDER BY seq LIMIT 1000) AND
 
 -- query step_there : maybe
 -- doc Whether a step was told already: progress and the result may both bring it.
--- in managed_id text, at_ms i64, name text
+-- in managed_id text, at_ms i64, name text, text text
 -- out seq i64
-SELECT seq FROM step WHERE managed_id = $managed_id AND at_ms = $at_ms AND name = $name LIMIT 1;
+SELECT seq FROM step WHERE managed_id = $managed_id AND at_ms = $at_ms AND name = $name AND text = $text LIMIT 1;
