@@ -9,6 +9,7 @@ A query:
     -- doc What it is for.
     -- in  name type, name type?          ? may be null
     -- out name type, name type?
+    -- row QUERY                          instead of out: the same row as that query gives
     SELECT … $name … ;
     -- postgres:
     (another text for that engine)
@@ -63,6 +64,7 @@ class Query:
             raise Mistake(f"{where}: '{cardinality}' is none of {', '.join(CARDINALITIES)}")
         self.name, self.cardinality, self.where = name, cardinality, where
         self.doc, self.ins, self.outs, self.sql, self.postgres = "", [], [], "", ""
+        self.row = name  # the query whose struct its rows are
 
     def finish(self):
         if bool(self.outs) != (self.cardinality in ("one", "maybe", "many")):
@@ -84,7 +86,7 @@ class Query:
             args.append(f"const struct q_{self.name}_in *in")
         else:
             args += [c.declare() for c in self.ins]
-        row = f"struct q_{self.name}_row"
+        row = f"struct q_{self.row}_row"
         if self.cardinality == "many":
             args += [f"{row} **rows", "size_t *n"]
         elif self.outs:
@@ -98,13 +100,15 @@ def read_queries(path):
     queries, query, postgres = [], None, False
     for number, line in enumerate(open(path, encoding="utf-8"), 1):
         where, text = f"{path}:{number}", line.rstrip("\n")
-        head = re.match(r"-- (query|doc|in|out)\s+(.*)", text)
+        head = re.match(r"-- (query|doc|in|out|row)\s+(.*)", text)
         if head and head.group(1) == "query":
             name, _, cardinality = head.group(2).partition(":")
             query, postgres = Query(name.strip(), cardinality.strip(), where), False
             queries.append(query)
         elif head and query and head.group(1) == "doc":
             query.doc = head.group(2)
+        elif head and query and head.group(1) == "row":
+            query.row = head.group(2).strip()
         elif head and query:
             columns = [Column(c, where) for c in head.group(2).split(",")]
             if head.group(1) == "in":
@@ -121,9 +125,18 @@ def read_queries(path):
             query.sql += text.strip() + " "
         else:
             raise Mistake(f"{where}: SQL before a query's head")
-    for q in queries:
-        q.finish()
     return queries
+
+
+def finish(queries):
+    """Rows that are another query's, and what must hold."""
+    by_name = {q.name: q for q in queries}
+    for q in queries:
+        if q.row != q.name:
+            if q.row not in by_name or by_name[q.row].row != q.row:
+                raise Mistake(f"{q.where}: {q.name}: no query {q.row} has a row of its own")
+            q.outs = by_name[q.row].outs
+        q.finish()
 
 
 MACROS = {
@@ -160,10 +173,11 @@ def write(path, text):
 def header(queries):
     out = ["/* Made by tools/gen-sql.py of src/store/queries: one typed function a query. */", "#ifndef STORE_QUERIES_H",
            "#define STORE_QUERIES_H", "", '#include "store/store.h"', ""]
+    out += [f"struct q_{q.name}_row;" for q in queries if q.outs and q.row == q.name] + [""]
     for q in queries:
         if len(q.ins) > 4:
             out += [f"struct q_{q.name}_in {{"] + [f"    {c.declare()};" for c in q.ins] + ["};"]
-        if q.outs:
+        if q.outs and q.row == q.name:
             out += [f"struct q_{q.name}_row {{"] + [f"    {c.declare()};" for c in q.outs] + ["};"]
         out += [f"/* {q.doc} */", q.signature() + ";", ""]
     return "\n".join(out + ["#endif", ""])
@@ -171,7 +185,7 @@ def header(queries):
 
 def function(q, index):
     out = []
-    row = f"struct q_{q.name}_row"
+    row = f"struct q_{q.row}_row"
     if q.outs:
         out += [f"static struct rc row_{q.name}(struct ctx *ctx, void *arg, const struct sql_value *v)", "{", "    (void)ctx;"]
         if q.cardinality == "many":
@@ -241,6 +255,7 @@ def main():
         queries = []
         for path in sorted(f for f in args.files if "/queries/" in f):
             queries += read_queries(path)
+        finish(queries)
         names = [q.name for q in queries]
         for name in names:
             if names.count(name) > 1:

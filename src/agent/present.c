@@ -6,6 +6,7 @@
 
 #define BLOCKS_MAX 64
 #define ANSWER_MS 10000
+#define STEADY_MS 250
 #define STALE_S 86400
 #define CHANGED_TRIES 3
 
@@ -69,20 +70,28 @@ static const char *reachable(const char *listen)
     return strcmp(listen, "0.0.0.0") == 0 ? "127.0.0.1" : strcmp(listen, "::") == 0 ? "::1" : listen;
 }
 
-/* Asks until the answer is the key authorization.  `*reached`: the port answered at all (it may not be granted to probe). */
+/* Asks until the answer is the key authorization and stays so: for a tenth of a second after a reload nginx lets the workers of
+ * both configurations answer, and the CA asks only once.  `*reached`: the port answered at all (it may not be granted to probe). */
 static RC ask_until(struct ctx *ctx, const struct present *p, const char *address, bool *right, bool *reached, const char **last)
 {
     struct wire_probe_http in = {.address = address, .port = p->h->cfg->http01_port, .host = p->identifier, .timeout_ms = 3000,
                                  .path = arena_printf(&ctx->arena, "/.well-known/acme-challenge/%s", p->token)};
     struct wire_probe_http_seen seen;
-    int64_t until = clock_mono_ms() + ANSWER_MS, pause = 20;
+    int64_t until = clock_mono_ms() + ANSWER_MS, pause = 20, right_since = 0;
     for (;;) {
         TRY(HANDS_CALL(ctx, p->h->probe, probe_http, &in, probe_http_seen, &seen));
         *reached = seen.status != 0;
         *right = seen.status == 200 && bytes_equal_z(bytes_trim(seen.body), p->key_authorization);
         *last = *reached ? arena_printf(&ctx->arena, "status %d", (int)seen.status) : seen.detail;
-        if (*right || !*reached || clock_mono_ms() >= until)
+        const int64_t now = clock_mono_ms();
+        if (!*right)
+            right_since = 0;
+        else if (right_since == 0)
+            right_since = now;
+        if ((*right && now - right_since >= STEADY_MS) || !*reached || now >= until)
             return RC_OK;
+        if (*right)
+            pause = 40;
         nanosleep(&(struct timespec){.tv_nsec = pause * 1000000}, NULL);
         pause = pause * 2 < 500 ? pause * 2 : 500;
     }

@@ -216,15 +216,11 @@ static struct rc issuer_read_page(struct ctx *ctx, struct txn *txn, void *arg)
 {
     struct issuer_read *r = arg;
     TRY(decide(ctx, r->core, txn, "issuer.read", NULL));
-    struct q_issuer_list_row *rows = NULL;
+    struct q_issuer_get_row *rows = NULL;
     TRY(q_issuer_list(ctx, txn, access_scope(ctx), r->ref, r->limit, &rows, &r->n));
     r->out = arena_array(&ctx->arena, r->n, sizeof *r->out);
-    for (size_t i = 0; i < r->n; i++) {
-        const struct q_issuer_list_row *s = &rows[i];
-        const struct q_issuer_get_row row = {s->id,         s->team_id,  s->name,     s->kind,       s->settings,  s->account_url,
-                                             s->failures,   s->last_error, s->retry_at, s->revision, s->created_at, s->updated_at};
-        TRY(issuer_fill(ctx, &row, &r->out[i]));
-    }
+    for (size_t i = 0; i < r->n; i++)
+        TRY(issuer_fill(ctx, &rows[i], &r->out[i]));
     return RC_OK;
 }
 
@@ -308,7 +304,7 @@ RC issuer_challenge_via(struct ctx *ctx, struct txn *txn, const struct issuer_se
         json_put_str(&j, "connector", how);
         json_open_obj(&j, "parameters");
         if (str_equal(how, "webroot"))
-            json_put_str(&j, "webroot", s->webroot);
+            json_put_str(&j, "root", s->webroot);
         json_close(&j);
     }
     json_close(&j);

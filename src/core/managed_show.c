@@ -159,30 +159,11 @@ static struct rc list(struct ctx *ctx, struct txn *txn, void *arg)
 {
     struct reading *r = arg;
     TRY(decide(ctx, r->core, txn, "managed-certificate.read", NULL));
-    struct q_managed_list_row *rows = NULL;
+    struct q_managed_get_row *rows = NULL;
     TRY(q_managed_list(ctx, txn, access_scope(ctx), r->ref, r->limit, &rows, &r->n));
     r->out = arena_array(&ctx->arena, r->n, sizeof *r->out);
-    for (size_t i = 0; i < r->n; i++) {
-        const struct q_managed_list_row *s = &rows[i];
-        const struct q_managed_get_row row = {.id = s->id,
-                                              .team_id = s->team_id,
-                                              .name = s->name,
-                                              .wish = s->wish,
-                                              .wish_hash = s->wish_hash,
-                                              .paused_reason = s->paused_reason,
-                                              .paused_at = s->paused_at,
-                                              .failures = s->failures,
-                                              .refusals = s->refusals,
-                                              .error_code = s->error_code,
-                                              .error = s->error,
-                                              .failed_at = s->failed_at,
-                                              .version = s->version,
-                                              .attempts = s->attempts,
-                                              .revision = s->revision,
-                                              .created_at = s->created_at,
-                                              .updated_at = s->updated_at};
-        TRY(fill(ctx, txn, &row, &r->out[i]));
-    }
+    for (size_t i = 0; i < r->n; i++)
+        TRY(fill(ctx, txn, &rows[i], &r->out[i]));
     return RC_OK;
 }
 

@@ -172,14 +172,11 @@ static struct rc profile_read_page(struct ctx *ctx, struct txn *txn, void *arg)
 {
     struct profile_read *r = arg;
     TRY(decide(ctx, r->core, txn, "profile.read", NULL));
-    struct q_profile_list_row *rows = NULL;
+    struct q_profile_get_row *rows = NULL;
     TRY(q_profile_list(ctx, txn, access_scope(ctx), r->ref, r->limit, &rows, &r->n));
     r->out = arena_array(&ctx->arena, r->n, sizeof *r->out);
-    for (size_t i = 0; i < r->n; i++) {
-        const struct q_profile_get_row row = {rows[i].id,       rows[i].team_id,    rows[i].name,      rows[i].settings,
-                                              rows[i].revision, rows[i].created_at, rows[i].updated_at};
-        TRY(profile_fill(ctx, &row, &r->out[i]));
-    }
+    for (size_t i = 0; i < r->n; i++)
+        TRY(profile_fill(ctx, &rows[i], &r->out[i]));
     return RC_OK;
 }
 

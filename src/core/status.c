@@ -52,7 +52,7 @@ static struct rc look_certificates(struct ctx *ctx, struct txn *txn, struct look
 static struct rc look_around(struct ctx *ctx, struct txn *txn, struct looking *l)
 {
     struct q_issuer_failing_row *issuers = NULL;
-    struct q_agent_list_row *agents = NULL;
+    struct q_agent_get_row *agents = NULL;
     struct q_managed_count_row count;
     size_t n = 0;
     TRY(q_issuer_failing(ctx, txn, access_scope(ctx), EACH_MAX, &issuers, &n));
@@ -66,7 +66,7 @@ static struct rc look_around(struct ctx *ctx, struct txn *txn, struct looking *l
         if (str_equal(agents[i].state, "active") && agents[i].seen_at < ctx_now_s(ctx) - AGENT_SILENT_S)
             problem_add(l, agents[i].name, arena_printf(&ctx->arena, "agent %s has been silent for %lld minutes", agents[i].name, (long long)(ctx_now_s(ctx) - agents[i].seen_at) / 60),
                         arena_printf(&ctx->arena, "look at the agent's log on %s", agents[i].name));
-    TRY(q_managed_count(ctx, txn, access_scope(ctx), 100001, &count));
+    TRY(q_managed_count(ctx, txn, access_scope(ctx), 10001, &count));
     l->managed = count.n;
     return RC_OK;
 }
@@ -93,7 +93,7 @@ RC core_status(struct ctx *ctx, struct core *core, struct status *out)
         ctx_forget(ctx);
         problem_add(&l, "signer", arena_printf(&ctx->arena, "the signer does not answer: %s", why), "look at the hub's log; nothing is issued meanwhile");
     }
-    const char *many = l.managed > 100000 ? "more than 100,000" : arena_printf(&ctx->arena, "%lld", (long long)l.managed);
+    const char *many = l.managed > 10000 ? "more than 10,000" : arena_printf(&ctx->arena, "%lld", (long long)l.managed);
     if (out->n)
         out->text = arena_printf(&ctx->arena, "%zu thing%s need%s attention; %s managed certificate%s, %zu agent%s.", out->n, out->n == 1 ? "" : "s",
                                  out->n == 1 ? "s" : "", many, l.managed == 1 ? "" : "s", l.agents, l.agents == 1 ? "" : "s");

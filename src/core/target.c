@@ -190,14 +190,12 @@ static struct rc read_page(struct ctx *ctx, struct txn *txn, void *arg)
 {
     struct target_read *r = arg;
     TRY(decide(ctx, r->core, txn, "target.read", NULL));
-    struct q_target_list_row *rows = NULL;
+    struct q_target_get_row *rows = NULL;
     TRY(q_target_list(ctx, txn, access_scope(ctx), r->ref, r->limit, &rows, &r->n));
     r->out = arena_array(&ctx->arena, r->n, sizeof *r->out);
     for (size_t i = 0; i < r->n; i++) {
-        const struct q_target_list_row *s = &rows[i];
-        r->out[i].row = (struct q_target_get_row){s->id,    s->team_id,   s->agent_id, s->agent,       s->name,  s->connector,  s->parameters,
-                                                  s->endpoints, s->names, s->description, s->found, s->revision, s->created_at, s->updated_at};
-        TRY(q_target_managed_by(ctx, txn, s->id, 100, &r->out[i].managed_by, &r->out[i].managed_by_n));
+        r->out[i].row = rows[i];
+        TRY(q_target_managed_by(ctx, txn, rows[i].id, 100, &r->out[i].managed_by, &r->out[i].managed_by_n));
     }
     return RC_OK;
 }
@@ -216,7 +214,7 @@ static struct rc discover(struct ctx *ctx, struct txn *txn, void *arg)
     struct target_change *c = arg;
     c->n = 0;
     TRY(decide(ctx, c->core, txn, "target.discover", NULL));
-    struct q_agent_list_row *agents = NULL;
+    struct q_agent_get_row *agents = NULL;
     size_t n = 0;
     TRY(q_agent_list(ctx, txn, access_scope(ctx), "", 1000, &agents, &n));
     for (size_t i = 0; i < n; i++) {

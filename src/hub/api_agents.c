@@ -7,9 +7,9 @@ struct reading {
     int64_t limit;
     bool found;
     struct q_agent_get_row agent;
-    struct q_agent_list_row *agents;
+    struct q_agent_get_row *agents;
     struct q_job_show_row job;
-    struct q_job_list_row *jobs;
+    struct q_job_show_row *jobs;
     size_t n;
 };
 
@@ -44,21 +44,8 @@ RC api_agent_list(struct api_call *call, struct api_agent_page *out)
     TRY(api_cursor_read(ctx, q->cursor, &r.after));
     TRY(store_read(ctx, call->core->store, agents_read, &r));
     struct api_agent *items = arena_array(&ctx->arena, r.n, sizeof *items);
-    for (size_t i = 0; i < r.n; i++) {
-        const struct q_agent_list_row *a = &r.agents[i];
-        const struct q_agent_get_row same = {.id = a->id,
-                                             .team_id = a->team_id,
-                                             .name = a->name,
-                                             .state = a->state,
-                                             .version = a->version,
-                                             .platform = a->platform,
-                                             .capabilities = a->capabilities,
-                                             .sandbox = a->sandbox,
-                                             .clock_skew_s = a->clock_skew_s,
-                                             .created_at = a->created_at,
-                                             .seen_at = a->seen_at};
-        TRY(agent_out(ctx, &same, &items[i]));
-    }
+    for (size_t i = 0; i < r.n; i++)
+        TRY(agent_out(ctx, &r.agents[i], &items[i]));
     out->items = (struct api_agent_list){items, r.n};
     if ((int64_t)r.n == q->limit)
         out->next = api_cursor_make(ctx, items[r.n - 1].id);
@@ -115,24 +102,8 @@ RC api_job_list(struct api_call *call, struct api_job_view_page *out)
         r.after = "~"; /* after every id: the newest come first */
     TRY(store_read(ctx, call->core->store, jobs_read, &r));
     struct api_job_view *items = arena_array(&ctx->arena, r.n, sizeof *items);
-    for (size_t i = 0; i < r.n; i++) {
-        const struct q_job_list_row *j = &r.jobs[i];
-        const struct q_job_show_row same = {.id = j->id,
-                                            .kind = j->kind,
-                                            .agent = j->agent,
-                                            .agent_id = j->agent_id,
-                                            .lane = j->lane,
-                                            .ref = j->ref,
-                                            .state = j->state,
-                                            .fence = j->fence,
-                                            .tries = j->tries,
-                                            .run_at = j->run_at,
-                                            .error_code = j->error_code,
-                                            .error = j->error,
-                                            .created_at = j->created_at,
-                                            .finished_at = j->finished_at};
-        job_out(ctx, &same, &items[i]);
-    }
+    for (size_t i = 0; i < r.n; i++)
+        job_out(ctx, &r.jobs[i], &items[i]);
     out->items = (struct api_job_view_list){items, r.n};
     if ((int64_t)r.n == q->limit)
         out->next = api_cursor_make(ctx, items[r.n - 1].id);

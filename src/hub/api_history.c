@@ -92,7 +92,7 @@ struct page {
     int64_t before, limit;
     struct q_version_list_row *versions;
     struct q_attempt_list_row *attempts;
-    struct q_deployment_list_row *deployments;
+    struct q_deployment_show_row *deployments;
     size_t n;
 };
 
@@ -235,10 +235,11 @@ static struct rc deployments_read(struct ctx *ctx, struct txn *txn, void *arg)
     struct page *p = arg;
     if (p->ref)
         TRY(page_find(ctx, txn, p));
-    return q_deployment_list(ctx, txn, access_scope(ctx), p->managed, p->after, p->limit, &p->deployments, &p->n);
+    return p->managed ? q_deployment_list_of(ctx, txn, p->managed, p->after, p->limit, &p->deployments, &p->n)
+                      : q_deployment_list(ctx, txn, access_scope(ctx), p->after, p->limit, &p->deployments, &p->n);
 }
 
-static struct rc deployment_out(struct ctx *ctx, const struct q_deployment_list_row *r, struct api_deployment *out)
+static struct rc deployment_out(struct ctx *ctx, const struct q_deployment_show_row *r, struct api_deployment *out)
 {
     *out = (struct api_deployment){
         .id = r->id,
@@ -290,21 +291,5 @@ RC api_deployment_get(struct api_call *call, struct api_deployment *out)
     TRY(store_read(call->ctx, call->core->store, deployment_read, &o));
     if (!o.found)
         return ctx_fail(call->ctx, E_NOT_FOUND, "no deployment has the id %s", o.id);
-    const struct q_deployment_show_row *r = &o.deployment;
-    const struct q_deployment_list_row same = {.id = r->id,
-                                               .managed_id = r->managed_id,
-                                               .managed = r->managed,
-                                               .version = r->version,
-                                               .target = r->target,
-                                               .state = r->state,
-                                               .reason = r->reason,
-                                               .tries = r->tries,
-                                               .served = r->served,
-                                               .rolled_back = r->rolled_back,
-                                               .error_code = r->error_code,
-                                               .error = r->error,
-                                               .retry_at = r->retry_at,
-                                               .created_at = r->created_at,
-                                               .finished_at = r->finished_at};
-    return deployment_out(call->ctx, &same, out);
+    return deployment_out(call->ctx, &o.deployment, out);
 }

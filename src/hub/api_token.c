@@ -12,7 +12,7 @@ struct tokens {
     int64_t limit, expires_at;
     bool found;
     struct q_token_get_row row;
-    struct q_token_list_row *rows;
+    struct q_token_get_row *rows;
     size_t n;
 };
 
@@ -46,18 +46,8 @@ RC api_token_list(struct api_call *call, struct api_token_page *out)
     TRY(api_cursor_read(ctx, q->cursor, &t.after));
     TRY(store_read(ctx, call->core->store, list_read, &t));
     struct api_token *items = arena_array(&ctx->arena, t.n, sizeof *items);
-    for (size_t i = 0; i < t.n; i++) {
-        const struct q_token_list_row *r = &t.rows[i];
-        const struct q_token_get_row same = {.id = r->id,
-                                             .team_id = r->team_id,
-                                             .name = r->name,
-                                             .role = r->role,
-                                             .created_at = r->created_at,
-                                             .expires_at = r->expires_at,
-                                             .used_at = r->used_at,
-                                             .revoked_at = r->revoked_at};
-        token_out(&same, &items[i]);
-    }
+    for (size_t i = 0; i < t.n; i++)
+        token_out(&t.rows[i], &items[i]);
     out->items = (struct api_token_list){items, t.n};
     if ((int64_t)t.n == q->limit)
         out->next = api_cursor_make(ctx, items[t.n - 1].id);

@@ -78,7 +78,8 @@ static struct rc hub_yaml(struct ctx *ctx, const struct init *in)
     buf_printf(&b, "  port: %lld\n", (long long)in->status_port);
     put_scalar(&b, "  url", arena_printf(&ctx->arena, "http://%s:%lld", in->names.v[0], (long long)in->status_port));
     TRY(buf_status(&b));
-    return write_new(ctx, arena_printf(&ctx->arena, "%s/hub.yaml", in->dir), buf_bytes(&b), 0644);
+    /* A connection string may hold a password. */
+    return write_new(ctx, arena_printf(&ctx->arena, "%s/hub.yaml", in->dir), buf_bytes(&b), in->database ? 0600 : 0644);
 }
 
 static struct rc agent_yaml(struct ctx *ctx, const struct init *in, const char *connectors)
@@ -114,6 +115,38 @@ static struct rc keys_make(struct ctx *ctx, const struct init *in, struct secret
     TRY(recovery_wrap(ctx, &kek, recovery, &wrapped));
     TRY(write_new(ctx, arena_printf(&ctx->arena, "%s/kek.recovery", in->dir), wrapped, 0600));
     return write_new(ctx, arena_printf(&ctx->arena, "%s/kek", in->dir), secret_use(&kek), 0600);
+}
+
+#define TYPED_MAX 256
+
+/* What a person types (or a file gives) at standard input. */
+static struct rc typed(struct ctx *ctx, struct secret *out)
+{
+    if (isatty(STDIN_FILENO))
+        fprintf(stderr, "Recovery key: ");
+    TRY(secret_new(ctx, out, TYPED_MAX));
+    size_t n = 0;
+    uint8_t *to = secret_fill(out);
+    while (n < TYPED_MAX && read(STDIN_FILENO, to + n, 1) == 1 && to[n] != '\n')
+        n++;
+    if (n == TYPED_MAX)
+        return ctx_fail(ctx, E_INVALID, "that is too long for a recovery key; it is nine groups of four letters and digits");
+    memset(to + n, ' ', TYPED_MAX - n); /* spaces are not looked at */
+    return RC_OK;
+}
+
+/* The way back where the key-encryption key is lost. */
+static struct rc recover(struct ctx *ctx, const char *dir)
+{
+    SECRET_CLEANUP struct secret text = {0}, kek = {0};
+    struct bytes wrapped;
+    const char *path = arena_printf(&ctx->arena, "%s/kek", dir);
+    TRY(file_read(ctx, arena_printf(&ctx->arena, "%s/kek.recovery", dir), 4096, &wrapped));
+    TRY(typed(ctx, &text));
+    TRY(recovery_unwrap(ctx, wrapped, &text, &kek));
+    TRY(write_new(ctx, path, secret_use(&kek), 0600));
+    printf("%s is back.\n", path);
+    return RC_OK;
 }
 
 /* The code of the one-time link: the hub finds its hash at the first start and takes it once. */
@@ -169,6 +202,8 @@ RC server_init(struct cli *cli)
     struct ctx *ctx = cli->ctx;
     struct init in;
     TRY(options(cli, &in));
+    if (cli_has(cli, "recover"))
+        return recover(ctx, in.dir);
     TRY(file_mkdirs(ctx, in.dir, 0755));
     TRY(file_mkdirs(ctx, in.state, 0711));
     SECRET_CLEANUP struct secret recovery = {0};

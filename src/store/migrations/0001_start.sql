@@ -291,6 +291,7 @@ CREATE TABLE job (
 ) {STRICT};
 CREATE INDEX job_ready ON job (agent_id, run_at) WHERE state = 'ready';
 CREATE INDEX job_lane ON job (lane, fence);
+CREATE UNIQUE INDEX job_lane_leased ON job (lane) WHERE state = 'leased';
 CREATE INDEX job_leased ON job (lease_until) WHERE state = 'leased';
 CREATE INDEX job_ref ON job (ref);
 CREATE INDEX job_finished ON job (finished_at) WHERE finished_at IS NOT NULL;

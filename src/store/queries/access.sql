@@ -59,7 +59,7 @@ UPDATE token SET used_at = $now WHERE id = $id AND (used_at IS NULL OR used_at <
 -- query token_list : many
 -- doc Tokens within a team, newest first.
 -- in scope text, after text, limit i64
--- out id text, team_id text, name text, role text, created_at i64, expires_at i64, used_at i64?, revoked_at i64?
+-- row token_get
 SELECT id, team_id, name, role, created_at, expires_at, used_at, revoked_at FROM token t
 WHERE t.id > $after AND t.role <> 'sign-in-link' AND EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = t.team_id AND w.ancestor_id = $scope)
 ORDER BY id LIMIT $limit;
@@ -100,7 +100,7 @@ WHERE id = $id;
 -- query agent_list : many
 -- doc Agents within a team.
 -- in scope text, after text, limit i64
--- out id text, team_id text, name text, state text, version text, platform text, capabilities json, sandbox text, clock_skew_s i64, created_at i64, seen_at i64
+-- row agent_get
 SELECT id, team_id, name, state, version, platform, capabilities, sandbox, clock_skew_s, created_at, seen_at FROM agent a
 WHERE a.id > $after AND a.state <> 'removed' AND a.identity <> 'hub'
   AND EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = a.team_id AND w.ancestor_id = $scope)

@@ -86,7 +86,7 @@ SELECT run_at FROM job WHERE agent_id = $agent_id AND state = 'ready' AND run_at
 -- query job_list : many
 -- doc Jobs of the agents within a team, newest first.
 -- in scope text, before text, limit i64
--- out id text, kind text, agent text, agent_id text, lane text, ref text, state text, fence i64, tries i64, run_at i64, error_code text?, error text?, created_at i64, finished_at i64?
+-- row job_show
 SELECT j.id, j.kind, a.name AS agent, j.agent_id, j.lane, j.ref, j.state, j.fence, j.tries, j.run_at, j.error_code, j.error, j.created_at, j.finished_at
 FROM job j JOIN agent a ON a.id = j.agent_id
 WHERE j.id < $before AND EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = a.team_id AND w.ancestor_id = $scope)

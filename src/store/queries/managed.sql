@@ -60,7 +60,7 @@ FROM managed_certificate WHERE id = $id;
 -- query managed_list : many
 -- doc Managed certificates within a team, in the order of their ids.
 -- in scope text, after text, limit i64
--- out id text, team_id text, name text, wish json, wish_hash blob, paused_reason text?, paused_at i64?, failures i64, refusals i64, error_code text?, error text?, failed_at i64?, version i64, attempts i64, revision i64, created_at i64, updated_at i64
+-- row managed_get
 SELECT id, team_id, name, wish, wish_hash, paused_reason, paused_at, failures, refusals, error_code, error, failed_at, version, attempts, revision, created_at, updated_at
 FROM managed_certificate m
 WHERE m.id > $after AND m.removed_at IS NULL
@@ -302,13 +302,22 @@ SELECT id, version, state, tries, error_code, error, retry_at, rolled_back, fini
 WHERE managed_id = $managed_id AND target_id = $target_id ORDER BY id DESC LIMIT 1;
 
 -- query deployment_list : many
--- doc Deployments within a team, newest first; of one managed certificate where it is named.
--- in scope text, managed_id text?, before text, limit i64
--- out id text, managed_id text, managed text, version i64, target text, state text, reason text, tries i64, served json, rolled_back i64, error_code text?, error text?, retry_at i64?, created_at i64, finished_at i64?
+-- doc Deployments within a team, newest first.
+-- in scope text, before text, limit i64
+-- row deployment_show
 SELECT d.id, d.managed_id, m.name AS managed, d.version, t.name AS target, d.state, d.reason, d.tries, d.served, d.rolled_back, d.error_code, d.error, d.retry_at, d.created_at, d.finished_at
 FROM deployment d JOIN managed_certificate m ON m.id = d.managed_id JOIN target t ON t.id = d.target_id
-WHERE d.id < $before AND ($managed_id IS NULL OR d.managed_id = $managed_id)
+WHERE d.id < $before
   AND EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = m.team_id AND w.ancestor_id = $scope)
+ORDER BY d.id DESC LIMIT $limit;
+
+-- query deployment_list_of : many
+-- doc Deployments of a managed certificate, newest first.
+-- in managed_id text, before text, limit i64
+-- row deployment_show
+SELECT d.id, d.managed_id, m.name AS managed, d.version, t.name AS target, d.state, d.reason, d.tries, d.served, d.rolled_back, d.error_code, d.error, d.retry_at, d.created_at, d.finished_at
+FROM deployment d JOIN managed_certificate m ON m.id = d.managed_id JOIN target t ON t.id = d.target_id
+WHERE d.managed_id = $managed_id AND d.id < $before
 ORDER BY d.id DESC LIMIT $limit;
 
 -- query deployment_show : maybe

@@ -24,7 +24,7 @@ SELECT id, team_id, name, kind, settings, account_url, failures, retry_at, remov
 -- query issuer_list : many
 -- doc Issuers within a team.
 -- in scope text, after text, limit i64
--- out id text, team_id text, name text, kind text, settings json, account_url text?, failures i64, last_error text?, retry_at i64?, revision i64, created_at i64, updated_at i64
+-- row issuer_get
 SELECT id, team_id, name, kind, settings, account_url, failures, last_error, retry_at, revision, created_at, updated_at FROM issuer i
 WHERE i.id > $after AND i.removed_at IS NULL
   AND EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = i.team_id AND w.ancestor_id = $scope)
@@ -89,7 +89,7 @@ LIMIT 1;
 -- query profile_list : many
 -- doc Profiles within a team.
 -- in scope text, after text, limit i64
--- out id text, team_id text, name text, settings json, revision i64, created_at i64, updated_at i64
+-- row profile_get
 SELECT id, team_id, name, settings, revision, created_at, updated_at FROM profile p
 WHERE p.id > $after AND p.removed_at IS NULL
   AND EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = p.team_id AND w.ancestor_id = $scope)
@@ -146,7 +146,7 @@ ORDER BY t.name LIMIT $limit;
 -- query target_list : many
 -- doc Targets within a team.
 -- in scope text, after text, limit i64
--- out id text, team_id text, agent_id text, agent text, name text, connector text, parameters json, endpoints json, names json, description text, found i64, revision i64, created_at i64, updated_at i64
+-- row target_get
 SELECT t.id, t.team_id, t.agent_id, a.name AS agent, t.name, t.connector, t.parameters, t.endpoints, t.names, t.description, t.found, t.revision, t.created_at, t.updated_at
 FROM target t JOIN agent a ON a.id = t.agent_id
 WHERE t.id > $after AND t.removed_at IS NULL
