@@ -300,3 +300,11 @@ const char *connector_command(const json_t *params, const char *spec)
     name[n] = '\0';
     return connector_param(params, name);
 }
+
+const char *connector_content_name(enum connector_content content)
+{
+    for (size_t i = 0; contents[i].word != NULL; i++)
+        if (contents[i].value == (int)content)
+            return contents[i].word;
+    return "?";
+}

@@ -53,6 +53,8 @@ struct connector {
     uint8_t digest[32]; /* SHA-256 of the description, as installed; zero from connector_parse */
 };
 
+const char *connector_content_name(enum connector_content content);
+
 /* connector_parse reads a description; `file` is for messages. */
 RC connector_parse(struct ctx *ctx, const char *file, struct bytes text, struct connector *out);
 /* connector_load finds `name` among those agent.yaml allows, reads its file from the connectors' folder. */

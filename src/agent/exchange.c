@@ -1,12 +1,59 @@
 #include "agent/exchange.h"
 
+#include "agent/connector.h"
 #include "base/failpoint.h"
 #include "base/log.h"
 #include "base/version.h"
 
 #define HUB "http://hub"
 
-static void put_self(struct ctx *ctx, const struct agent *a, struct json_out *j)
+static void put_connector(struct ctx *ctx, const struct agent *a, const char *name, struct json_out *j)
+{
+    struct connector c;
+    struct rc rc = connector_load(ctx, a->cfg, name, &c);
+    if (rc_failed(rc)) { /* the job that needs it says what is wrong with it */
+        ctx_forget(ctx);
+        return;
+    }
+    json_open_obj(j, NULL);
+    json_put_str(j, "name", c.name);
+    json_open_list(j, "files");
+    for (size_t i = 0; i < c.n_files; i++) {
+        json_open_obj(j, NULL);
+        json_put_str(j, "content", connector_content_name(c.files[i].content));
+        json_put_str(j, "parameter", c.files[i].path_param);
+        json_close(j);
+    }
+    json_close(j);
+    if (c.check)
+        json_put_str(j, "check", c.check);
+    if (c.reload)
+        json_put_str(j, "reload", c.reload);
+    json_close(j);
+}
+
+/* What this host's connectors write and run: told once, so that a dry run can show it. */
+static void put_connectors(struct ctx *ctx, const struct agent *a, struct json_out *j)
+{
+    json_open_list(j, "connectors");
+    for (size_t i = 0; i < a->cfg->connectors.n && i < 64; i++)
+        put_connector(ctx, a, a->cfg->connectors.v[i], j);
+    json_close(j);
+    json_open_list(j, "commands");
+    for (size_t i = 0; i < a->cfg->n_commands && i < 256; i++) {
+        struct buf line;
+        buf_init_arena(&line, &ctx->arena, 4000);
+        for (const char *const *word = a->cfg->commands[i].argv; *word; word++)
+            buf_printf(&line, "%s%s", line.n ? " " : "", *word);
+        json_open_obj(j, NULL);
+        json_put_str(j, "name", a->cfg->commands[i].name);
+        json_put_str(j, "line", buf_z(&line));
+        json_close(j);
+    }
+    json_close(j);
+}
+
+static void put_self(struct ctx *ctx, const struct agent *a, struct json_out *j, bool introduce)
 {
     json_open_obj(j, "agent");
     json_put_str(j, "name", a->cfg->name);
@@ -21,6 +68,8 @@ static void put_self(struct ctx *ctx, const struct agent *a, struct json_out *j)
     json_put_str(j, "boot_id", a->boot_id);
     json_put_str(j, "sandbox", a->sandbox);
     json_put_int(j, "now_s", ctx_now_s(ctx));
+    if (introduce)
+        put_connectors(ctx, a, j);
     json_close(j);
 }
 
@@ -80,7 +129,10 @@ static size_t put_request(struct ctx *ctx, struct agent *a, int wait_s, struct b
     size_t n = 0;
     json_begin(&j, b);
     json_open_obj(&j, NULL);
-    put_self(ctx, a, &j);
+    pthread_mutex_lock(&a->lock);
+    bool introduce = !a->introduced;
+    pthread_mutex_unlock(&a->lock);
+    put_self(ctx, a, &j, introduce);
     pthread_mutex_lock(&a->lock);
     size_t workers = (size_t)a->cfg->workers;
     if (wait_s == 0) {
@@ -170,6 +222,9 @@ RC exchange_once(struct ctx *ctx, struct agent *a, int wait_s)
     FAILPOINT("agent.exchange_before");
     TRY(exchange_post(ctx, a->http, "/agent/v1/exchange", buf_bytes(&request), &answer));
     FAILPOINT("agent.exchange_after");
+    pthread_mutex_lock(&a->lock);
+    a->introduced = true;
+    pthread_mutex_unlock(&a->lock);
     TRY(json_read(ctx, answer, &reply));
     struct rc rc = take_reply(ctx, a, reply, told, n);
     json_decref(reply);

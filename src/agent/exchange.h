@@ -34,6 +34,7 @@ struct agent {
     size_t n_running;
     struct results results;
     bool news;
+    bool introduced;     /* the hub knows what our connectors do */
     bool stop;
 };
 

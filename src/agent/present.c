@@ -46,7 +46,15 @@ static RC read_body(struct ctx *ctx, const json_t *body, struct present *p)
 static RC put(struct ctx *ctx, const struct present *p, struct wire_texts files, struct wire_numbers lines)
 {
     struct wire_apply_challenge_put in = {p->token, p->key_authorization, p->identifier, p->connector, p->parameters, files, lines};
+    struct wire_apply_challenge_remove anew = {p->token, true};
+    struct wire_apply_challenge_removed removed;
     struct wire_apply_done done;
+    struct rc rc = HANDS_CALL(ctx, p->h->apply, apply_challenge_put, &in, apply_done, &done);
+    if (rc.e != E_EXISTS)
+        return rc;
+    /* An apply that died while it did it has been asked again: what is half done is undone first. */
+    ctx_forget(ctx);
+    TRY(HANDS_CALL(ctx, p->h->apply, apply_challenge_remove, &anew, apply_challenge_removed, &removed));
     return HANDS_CALL(ctx, p->h->apply, apply_challenge_put, &in, apply_done, &done);
 }
 

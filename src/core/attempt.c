@@ -94,6 +94,8 @@ RC attempt_begin(struct ctx *ctx, struct core *core, struct txn *txn, const stru
     TRY(q_managed_issuers(ctx, txn, m->id, &issuers, &n));
     if (!n)
         return ctx_fail(ctx, E_CONFLICT, "%s names no issuer", m->name);
+    /* The first of them, and after a failure the next in turn. */
+    const struct q_managed_issuers_row *issuer = &issuers[m->failures > 0 ? (size_t)m->failures % n : 0];
     const char *agent = NULL;
     TRY(agent_for(ctx, txn, m->id, &agent));
 
@@ -105,7 +107,7 @@ RC attempt_begin(struct ctx *ctx, struct core *core, struct txn *txn, const stru
                                         .number = number,
                                         .state = "key",
                                         .reason = reason,
-                                        .issuer_id = issuers[0].issuer_id,
+                                        .issuer_id = issuer->issuer_id,
                                         .agent_id = agent,
                                         .wish = m->wish,
                                         .wish_hash = m->wish_hash,
@@ -118,7 +120,7 @@ RC attempt_begin(struct ctx *ctx, struct core *core, struct txn *txn, const stru
     TRY(timer_clear(ctx, txn, "retry", m->id));
     TRY(timer_clear(ctx, txn, "renew", m->id));
     TRY(job_add(ctx, core, txn, "key", agent, lane_of(ctx, "attempt", id), id, payload, 0));
-    TRY(step_write(ctx, txn, m->id, id, NULL, "attempt", "attempt %lld begins (%s) with issuer %s", (long long)number, reason, issuers[0].name));
+    TRY(step_write(ctx, txn, m->id, id, NULL, "attempt", "attempt %lld begins (%s) with issuer %s", (long long)number, reason, issuer->name));
     core_wake_after_commit(ctx, core, txn, "managed:", m->id);
     return RC_OK;
 }

@@ -72,7 +72,7 @@ static struct rc settings_check(struct ctx *ctx, const struct issuer_settings *s
     if (!s->directory_url || !bytes_starts_with(bytes_z(s->directory_url), BYTES_LIT("https://")))
         return ctx_fail_field(ctx, "/directory_url", "an ACME issuer needs the https:// URL of its directory");
     if (!s->terms_agreed)
-        return ctx_fail_field(ctx, "/terms_agreed", "the CA's terms of service must be agreed to: add --agree-terms once you have read them");
+        return ctx_fail_field(ctx, "/terms_agreed", "the CA's terms of service must be agreed to: add --agree once you have read them");
     if (s->challenge_via && str_equal(s->challenge_via, "webroot") && !s->webroot)
         return ctx_fail_field(ctx, "/challenge/webroot", "challenges by webroot need the folder that is served");
     return RC_OK;

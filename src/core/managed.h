@@ -84,6 +84,12 @@ RC managed_plan(struct ctx *ctx, struct core *core, const struct managed_input *
 /* managed_export gives the PEM of a version (0: the current one): leaf first, then the chain. */
 RC managed_export(struct ctx *ctx, struct core *core, const char *ref, int64_t version, const char **pem);
 
+/* --- shared by managed_change.c and plan.c: wish_resolve fills in what a wish takes from its profile and finds what it names;
+ * targets_free refuses targets that serve another managed certificate. */
+RC wish_resolve(struct ctx *ctx, struct core *core, struct txn *txn, struct wish *w, struct str_list *issuer_ids,
+                struct str_list *target_ids);
+RC targets_free(struct ctx *ctx, struct txn *txn, const char *managed, const struct str_list *ids);
+
 /* --- for reading in one transaction (used by the above and by status.c) */
 RC managed_find(struct ctx *ctx, struct txn *txn, const char *ref, struct q_managed_get_row *out);
 

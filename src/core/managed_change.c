@@ -20,7 +20,7 @@ struct change {
 };
 
 /* Fills what the wish takes from its profile, and checks that the names it gives are there. */
-static struct rc wish_resolve(struct ctx *ctx, struct core *core, struct txn *txn, struct wish *w, struct str_list *issuer_ids,
+RC wish_resolve(struct ctx *ctx, struct core *core, struct txn *txn, struct wish *w, struct str_list *issuer_ids,
                               struct str_list *target_ids)
 {
     TRY(wish_check(ctx, w));
@@ -74,7 +74,7 @@ static struct rc wish_resolve(struct ctx *ctx, struct core *core, struct txn *tx
 }
 
 /* A target serves one managed certificate at a time. */
-static struct rc targets_free(struct ctx *ctx, struct txn *txn, const char *managed, const struct str_list *ids)
+RC targets_free(struct ctx *ctx, struct txn *txn, const char *managed, const struct str_list *ids)
 {
     for (size_t i = 0; i < ids->n; i++) {
         struct q_target_managed_by_row *by = NULL;
@@ -347,60 +347,4 @@ RC managed_revoke(struct ctx *ctx, struct core *core, const char *ref, int64_t v
     if (reason < 0 || reason > 10 || reason == 7 || reason == 8)
         return ctx_fail_field(ctx, "/reason", "reasons of revocation are 0 to 6, 9 and 10 (RFC 5280 section 5.3.1)");
     return act_do(ctx, core, (struct act){.ref = ref, .action = "certificate.revoke", .number = version, .code = reason, .act = revoke_it});
-}
-
-struct planning {
-    struct core *core;
-    const struct managed_input *in;
-    struct plan_step *steps;
-    size_t n;
-};
-
-static void plan_add(struct ctx *ctx, struct planning *p, const char *what, const char *detail)
-{
-    (void)ctx;
-    p->steps[p->n++] = (struct plan_step){what, detail};
-}
-
-static struct rc plan(struct ctx *ctx, struct txn *txn, void *arg)
-{
-    struct planning *p = arg;
-    TRY(decide(ctx, p->core, txn, "managed-certificate.create", NULL));
-    struct wish w = p->in->wish;
-    struct str_list issuers = {0}, targets = {0};
-    TRY(wish_resolve(ctx, p->core, txn, &w, &issuers, &targets));
-    TRY(targets_free(ctx, txn, "", &targets));
-    p->steps = arena_array(&ctx->arena, 8 + 8 * targets.n, sizeof *p->steps);
-    const char *agent = NULL;
-    for (size_t i = 0; i < targets.n && !agent; i++) {
-        struct q_target_by_id_row t;
-        TRY(q_target_by_id(ctx, txn, targets.v[i], &t));
-        agent = t.agent_id;
-    }
-    plan_add(ctx, p, "key", arena_printf(&ctx->arena, "make a key of kind %s where it will be served%s", w.key_kind, w.reuse_key ? " (or use the one there)" : ""));
-    plan_add(ctx, p, "issue",
-             arena_printf(&ctx->arena, "ask %s for %s%s", w.issuers.v[0], w.names.v[0],
-                          w.names.n > 1 ? arena_printf(&ctx->arena, " and %zu more name%s", w.names.n - 1, w.names.n == 2 ? "" : "s") : ""));
-    for (size_t i = 0; i < targets.n; i++) {
-        struct q_target_by_id_row t;
-        TRY(q_target_by_id(ctx, txn, targets.v[i], &t));
-        json_auto_t *parameters = NULL;
-        TRY(json_read(ctx, bytes_z(t.parameters), &parameters));
-        const char *key;
-        json_t *value;
-        json_object_foreach(parameters, key, value)
-            if (p->n < 6 + 8 * targets.n)
-                plan_add(ctx, p, "target", arena_printf(&ctx->arena, "%s: %s = %s", t.name, key, json_string_value(value)));
-        plan_add(ctx, p, "prove", arena_printf(&ctx->arena, "%s: install by connector %s, then a handshake on each of %s; else put back what was there", t.name, t.connector, t.endpoints));
-    }
-    return RC_OK;
-}
-
-RC managed_plan(struct ctx *ctx, struct core *core, const struct managed_input *in, struct plan_step **steps, size_t *n)
-{
-    struct planning p = {.core = core, .in = in};
-    TRY(store_read(ctx, core->store, plan, &p));
-    *steps = p.steps;
-    *n = p.n;
-    return RC_OK;
 }

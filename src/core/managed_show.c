@@ -47,6 +47,7 @@ static struct rc condition_served(struct ctx *ctx, struct txn *txn, struct manag
     condition_add(v, "served", all,
                   bad   ? bad
                   : all ? arena_printf(&ctx->arena, "version %lld is served at %zu of %zu endpoints", (long long)v->version, good, n)
+                  : untrusted ? untrusted
                   : n   ? "not proved everywhere"
                         : "not installed yet");
     return RC_OK;

@@ -14,7 +14,7 @@ struct greeting {
     struct core *core;
     const char *identity;
     const struct api_agent_exchange *in;
-    const char *capabilities;
+    const char *capabilities, *connectors;
     int64_t skew_s;
     struct q_agent_by_identity_row row;
     bool found;
@@ -65,7 +65,30 @@ static struct rc greeting_write(struct ctx *ctx, struct txn *txn, void *arg)
                                        .boot_id = a->boot_id,
                                        .clock_skew_s = g->skew_s,
                                        .now = ctx_now_s(ctx)};
-    return q_agent_seen(ctx, txn, &in);
+    TRY(q_agent_seen(ctx, txn, &in));
+    return a->connectors.n ? q_agent_connectors_set(ctx, txn, g->row.id, g->connectors) : RC_OK;
+}
+
+/* As core/plan.c reads it. */
+static struct rc connectors_json(struct ctx *ctx, const struct api_agent_self *a, const char **out)
+{
+    struct buf b;
+    buf_init_arena(&b, &ctx->arena, 4 << 20);
+    struct json_out j;
+    json_begin(&j, &b);
+    json_open_obj(&j, NULL);
+    json_open_list(&j, "connectors");
+    for (size_t i = 0; i < a->connectors.n; i++)
+        api_agent_connector_encode(&j, NULL, &a->connectors.v[i]);
+    json_close(&j);
+    json_open_obj(&j, "commands");
+    for (size_t i = 0; i < a->commands.n; i++)
+        json_put_str(&j, a->commands.v[i].name, a->commands.v[i].line);
+    json_close(&j);
+    json_close(&j);
+    TRY(buf_status(&b));
+    *out = buf_z(&b);
+    return RC_OK;
 }
 
 static struct rc greet(struct api_call *call, const struct api_agent_exchange *in)
@@ -74,6 +97,8 @@ static struct rc greet(struct api_call *call, const struct api_agent_exchange *i
     struct greeting g = {.core = call->core, .in = in};
     g.identity = arena_printf(&ctx->arena, "unix:%lld", (long long)call->req->peer.uid);
     g.capabilities = api_strings_json(ctx, &in->agent.capabilities);
+    if (in->agent.connectors.n)
+        TRY(connectors_json(ctx, &in->agent, &g.connectors));
     g.skew_s = in->agent.has_now_s ? in->agent.now_s - ctx_now_s(ctx) : 0;
     TRY(store_read(ctx, call->core->store, greeting_look, &g));
     if (!g.found)

@@ -43,6 +43,7 @@ CREATE TABLE agent (
     version {TEXT} NOT NULL,
     platform {TEXT} NOT NULL,
     capabilities {TEXT} NOT NULL,            -- JSON list
+    connectors {TEXT} NOT NULL,              -- JSON: what each connector writes and runs there, for dry runs
     sandbox {TEXT} NOT NULL,
     boot_id {TEXT} NOT NULL,
     clock_skew_s {INT} NOT NULL,

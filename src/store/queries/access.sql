@@ -87,8 +87,8 @@ SELECT id, team_id, name, state, boot_id, version, sandbox, seen_at FROM agent W
 -- query agent_add : none
 -- doc A new agent.
 -- in id text, team_id text, name text, identity text, version text, platform text, capabilities json, sandbox text, boot_id text, clock_skew_s i64, now i64
-INSERT INTO agent (id, team_id, name, identity, state, version, platform, capabilities, sandbox, boot_id, clock_skew_s, created_at, seen_at)
-VALUES ($id, $team_id, $name, $identity, 'active', $version, $platform, $capabilities, $sandbox, $boot_id, $clock_skew_s, $now, $now);
+INSERT INTO agent (id, team_id, name, identity, state, version, platform, capabilities, connectors, sandbox, boot_id, clock_skew_s, created_at, seen_at)
+VALUES ($id, $team_id, $name, $identity, 'active', $version, $platform, $capabilities, '{}', $sandbox, $boot_id, $clock_skew_s, $now, $now);
 
 -- query agent_seen : none
 -- doc What an agent said of itself at its start.
@@ -96,6 +96,17 @@ VALUES ($id, $team_id, $name, $identity, 'active', $version, $platform, $capabil
 UPDATE agent SET version = $version, platform = $platform, capabilities = $capabilities, sandbox = $sandbox,
     boot_id = $boot_id, clock_skew_s = $clock_skew_s, seen_at = $now
 WHERE id = $id;
+
+-- query agent_connectors_set : none
+-- doc What an agent's connectors write and run.
+-- in id text, connectors json
+UPDATE agent SET connectors = $connectors WHERE id = $id;
+
+-- query agent_connectors : one
+-- doc What an agent's connectors write and run.
+-- in id text
+-- out connectors json
+SELECT connectors FROM agent WHERE id = $id;
 
 -- query agent_list : many
 -- doc Agents within a team.

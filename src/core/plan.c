@@ -1,0 +1,109 @@
+/* Dry runs: what managed_create would do, told without doing anything. */
+#include "core/access.h"
+#include "core/managed.h"
+
+struct planning {
+    struct core *core;
+    const struct managed_input *in;
+    struct plan_step *steps;
+    size_t n, cap;
+};
+
+static void plan_add(struct ctx *ctx, struct planning *p, const char *what, const char *detail)
+{
+    if (p->n == p->cap) {
+        const size_t cap = p->cap ? p->cap * 2 : 16;
+        struct plan_step *steps = arena_array(&ctx->arena, cap, sizeof *steps);
+        if (p->n)
+            memcpy(steps, p->steps, p->n * sizeof *steps);
+        p->steps = steps;
+        p->cap = cap;
+    }
+    p->steps[p->n++] = (struct plan_step){what, detail};
+}
+
+static const char *text(const json_t *obj, const char *key)
+{
+    return json_string_value(json_object_get(obj, key));
+}
+
+/* "nginx-check", or "{check}": what the parameter names. */
+static void plan_command(struct ctx *ctx, struct planning *p, const json_t *parameters, const json_t *commands, const char *spec)
+{
+    const size_t n = spec ? strlen(spec) : 0;
+    const char *name = spec;
+    if (n > 2 && spec[0] == '{')
+        name = text(parameters, arena_str(&ctx->arena, bytes_of(spec + 1, n - 2)));
+    if (!name || !*name)
+        return;
+    const char *line = text(commands, name);
+    plan_add(ctx, p, "command", arena_printf(&ctx->arena, "%s: %s", name, line ? line : "not on the host's list (agent.yaml)"));
+}
+
+static struct rc plan_target(struct ctx *ctx, struct txn *txn, struct planning *p, const struct q_target_by_id_row *t)
+{
+    struct q_agent_connectors_row agent;
+    TRY(q_agent_connectors(ctx, txn, t->agent_id, &agent));
+    json_auto_t *told = NULL, *parameters = NULL;
+    TRY(json_read(ctx, bytes_z(agent.connectors), &told));
+    TRY(json_read(ctx, bytes_z(t->parameters), &parameters));
+    const json_t *list = json_object_get(told, "connectors"), *commands = json_object_get(told, "commands"), *connector = NULL;
+    for (size_t i = 0; i < json_array_size(list) && !connector; i++)
+        if (str_equal(text(json_array_get(list, i), "name"), t->connector))
+            connector = json_array_get(list, i);
+    if (!connector)
+        plan_add(ctx, p, "target", arena_printf(&ctx->arena, "%s: its agent has not told what connector %s does there", t->name, t->connector));
+    plan_command(ctx, p, parameters, commands, text(connector, "check"));
+    const json_t *files = json_object_get(connector, "files");
+    for (size_t i = 0; i < json_array_size(files); i++) {
+        const json_t *f = json_array_get(files, i);
+        const char *parameter = text(f, "parameter"), *path = parameter ? text(parameters, parameter) : NULL;
+        if (path && *path)
+            plan_add(ctx, p, "file", arena_printf(&ctx->arena, "%s (%s)", path, text(f, "content")));
+    }
+    plan_command(ctx, p, parameters, commands, text(connector, "check"));
+    plan_command(ctx, p, parameters, commands, text(connector, "reload"));
+    json_auto_t *ends = NULL;
+    TRY(json_read(ctx, bytes_z(t->endpoints), &ends));
+    for (size_t i = 0; i < json_array_size(ends); i++) {
+        const json_t *e = json_array_get(ends, i);
+        plan_add(ctx, p, "prove", arena_printf(&ctx->arena, "a handshake with %s port %lld for %s; else what was there is put back",
+                                               text(e, "address"), (long long)json_integer_value(json_object_get(e, "port")), text(e, "name")));
+    }
+    if (!json_array_size(ends))
+        plan_add(ctx, p, "prove", arena_printf(&ctx->arena, "%s: the files are read back; else what was there is put back", t->name));
+    return RC_OK;
+}
+
+static struct rc plan(struct ctx *ctx, struct txn *txn, void *arg)
+{
+    struct planning *p = arg;
+    p->n = 0;
+    TRY(decide(ctx, p->core, txn, "managed-certificate.create", NULL));
+    struct wish w = p->in->wish;
+    struct str_list issuers = {0}, targets = {0};
+    TRY(wish_resolve(ctx, p->core, txn, &w, &issuers, &targets));
+    TRY(targets_free(ctx, txn, "", &targets));
+    plan_add(ctx, p, "key",
+             arena_printf(&ctx->arena, "make an %s key where it will be served%s", w.key_kind, w.reuse_key ? ", or use the one there" : ""));
+    struct buf names;
+    buf_init_arena(&names, &ctx->arena, 1 << 16);
+    for (size_t i = 0; i < w.names.n; i++)
+        buf_printf(&names, "%s%s", i ? ", " : "", w.names.v[i]);
+    plan_add(ctx, p, "issue", arena_printf(&ctx->arena, "ask %s for %s", w.issuers.v[0], buf_z(&names)));
+    for (size_t i = 0; i < targets.n; i++) {
+        struct q_target_by_id_row t;
+        TRY(q_target_by_id(ctx, txn, targets.v[i], &t));
+        TRY(plan_target(ctx, txn, p, &t));
+    }
+    return RC_OK;
+}
+
+RC managed_plan(struct ctx *ctx, struct core *core, const struct managed_input *in, struct plan_step **steps, size_t *n)
+{
+    struct planning p = {.core = core, .in = in};
+    TRY(store_read(ctx, core->store, plan, &p));
+    *steps = p.steps;
+    *n = p.n;
+    return RC_OK;
+}
