@@ -221,7 +221,7 @@ RC server_init(struct cli *cli)
            str_equal(in.dir, "/etc/certwright") ? "" : in.dir, str_equal(in.dir, "/etc/certwright") ? "" : "/hub.yaml", in.names.v[0],
            (long long)in.https_port, in.link_code);
     if (in.external_root)
-        printf("Then:     certwright ca show issuing -o json   gives the request for your root CA;\n"
+        printf("Then:     certwright ca export issuing --what csr --out FILE   gives the request for your root CA;\n"
                "          certwright ca import issuing --chain FILE   takes its answer.\n");
     return fflush(stdout) ? ctx_fail(ctx, E_IO, "the recovery key could not be shown") : RC_OK;
 }

@@ -83,7 +83,7 @@ def test_adding_the_same_name_again_is_refused_and_changes_nothing(site, nginx):
     site.ok("cert", "add", WWW, "--to", "nginx")
     before = site.show("cert", WWW)
     again = site.cw("cert", "add", WWW, "--to", "nginx")
-    assert again.code == 1 and f"{WWW} already" in again.err, again
+    assert again.code == 1 and f"{WWW} is managed already" in again.err, again
     assert site.show("cert", WWW) == before
 
 

@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import socket
+import ssl
 import struct
 import subprocess
 from pathlib import Path
@@ -231,6 +232,10 @@ class Hub:
             s.trust_env, s.verify = False, str(self.fleet_roots)
             return s.request(method, self.base + url, headers=headers, timeout=30, allow_redirects=False,
                              **({"data": body} if isinstance(body, (str, bytes)) else {"json": body} if body is not None else {}))
+
+    def tls(self):
+        """A context that trusts the fleet CA alone."""
+        return ssl.create_default_context(cafile=str(self.fleet_roots))
 
     def status(self, path):
         """What the plain listener publishes."""

@@ -3,6 +3,7 @@ import http.client
 import os
 import signal
 import subprocess
+from pathlib import Path
 
 from lib import pki, process, wait
 
@@ -89,17 +90,28 @@ class Nginx:
             process.stop(self.child)
         self.child = None
 
+    def workers(self):
+        return Path(f"/proc/{self.child.pid}/task/{self.child.pid}/children").read_text().split()
+
+    def settled(self):
+        """Waits until the workers of before a reload are gone; for a tenth of a second both answer."""
+        wait.until(lambda: len(self.workers()) == 1, "one worker is left", 5, 0.01)
+
     def reload(self):
         """By hand, as an owner does it."""
         subprocess.run([PROGRAM, "-c", str(self.conf), "-p", str(self.folder), "-t"], check=True, stderr=subprocess.DEVNULL)
+        before = self.workers()
         os.kill(self.child.pid, signal.SIGHUP)
+        wait.until(lambda: not set(before) & set(self.workers()), "the workers of before are gone", 5, 0.01)
 
     def served(self, name=None, port=None):
         return pki.served(port or self.https_port, name or self.block.names[0])
 
     def shows(self, fingerprint, name=None, port=None):
-        """Waits until connections show it; a worker that leaves may answer for a moment."""
-        wait.until(lambda: pki.fingerprint(self.served(name, port)) == fingerprint, f"{fingerprint[:16]} is served", 5)
+        """Whether connections show it, once all workers are those of the last reload."""
+        self.settled()
+        seen = pki.fingerprint(self.served(name, port))
+        assert seen == fingerprint, f"{seen} is served, not {fingerprint}"
 
     def get(self, path, host="www.example.org"):
         """Asks the plain listener; returns status and body."""
