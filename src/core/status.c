@@ -80,6 +80,19 @@ static struct rc look(struct ctx *ctx, struct txn *txn, void *arg)
     return look_around(ctx, txn, l);
 }
 
+/* A CA whose root is elsewhere issues nothing until that has answered. */
+static struct rc look_own_ca(struct ctx *ctx, struct looking *l)
+{
+    const struct wire_signer_ca_show ask = {.ca = "issuing"};
+    struct wire_signer_ca ca;
+    struct rc rc = wire_call_signer_ca_show(ctx, l->core->signer, &ask, &ca);
+    if (rc_ok(rc) && !ca.certificate.n)
+        problem_add(l, "issuing", "the issuing CA waits for its certificate from your root CA; it issues nothing until then",
+                    "certwright ca show issuing (the request), then: certwright ca import issuing --chain FILE");
+    ctx_forget(ctx); /* a signer that does not answer was told above */
+    return RC_OK;
+}
+
 RC core_status(struct ctx *ctx, struct core *core, struct status *out)
 {
     struct looking l = {.core = core, .out = out, .cap = 5 * EACH_MAX + 1000};
@@ -93,6 +106,7 @@ RC core_status(struct ctx *ctx, struct core *core, struct status *out)
         ctx_forget(ctx);
         problem_add(&l, "signer", arena_printf(&ctx->arena, "the signer does not answer: %s", why), "look at the hub's log; nothing is issued meanwhile");
     }
+    TRY(look_own_ca(ctx, &l));
     const char *many = l.managed > 10000 ? "more than 10,000" : arena_printf(&ctx->arena, "%lld", (long long)l.managed);
     if (out->n)
         out->text = arena_printf(&ctx->arena, "%zu thing%s need%s attention; %s managed certificate%s, %zu agent%s.", out->n, out->n == 1 ? "" : "s",
