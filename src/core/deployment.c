@@ -31,6 +31,18 @@ static struct rc deployment_move(struct ctx *ctx, struct txn *txn, const char *i
     return ctx_fail(ctx, E_CONFLICT, "deployment %s is %s: that step does not follow", id, from);
 }
 
+/* Ends a deployment that is not yet in an agent's hands; what is leased already ends as its agent says. */
+static struct rc deployment_drop(struct ctx *ctx, struct txn *txn, const char *id, const char *state, enum deployment_event event)
+{
+    struct q_job_open_ref_row job;
+    bool found = false;
+    TRY(q_job_open_ref(ctx, txn, id, "deploy", &job, &found));
+    if (found && str_equal(job.state, "leased"))
+        return RC_OK;
+    TRY(q_job_cancel_ref(ctx, txn, id, "deploy", ctx_now_s(ctx)));
+    return deployment_move(ctx, txn, id, state, event);
+}
+
 /* What is on its way to a target and not yet in an agent's hands makes room; what is leased already ends as its agent says, and the
  * new one follows it in the target's lane. */
 static struct rc make_room(struct ctx *ctx, struct txn *txn, const char *target)
@@ -38,15 +50,8 @@ static struct rc make_room(struct ctx *ctx, struct txn *txn, const char *target)
     struct q_deployment_open_of_target_row *open = NULL;
     size_t n = 0;
     TRY(q_deployment_open_of_target(ctx, txn, target, &open, &n));
-    for (size_t i = 0; i < n; i++) {
-        struct q_job_open_ref_row job;
-        bool found = false;
-        TRY(q_job_open_ref(ctx, txn, open[i].id, "deploy", &job, &found));
-        if (found && str_equal(job.state, "leased"))
-            continue;
-        TRY(q_job_cancel_ref(ctx, txn, open[i].id, "deploy", ctx_now_s(ctx)));
-        TRY(deployment_move(ctx, txn, open[i].id, open[i].state, OVERTAKEN));
-    }
+    for (size_t i = 0; i < n; i++)
+        TRY(deployment_drop(ctx, txn, open[i].id, open[i].state, OVERTAKEN));
     return RC_OK;
 }
 
@@ -104,15 +109,8 @@ RC deployment_cancel_all(struct ctx *ctx, struct core *core, struct txn *txn, co
     struct q_deployment_open_of_managed_row *open = NULL;
     size_t n = 0;
     TRY(q_deployment_open_of_managed(ctx, txn, managed, &open, &n));
-    for (size_t i = 0; i < n; i++) {
-        struct q_job_open_ref_row job;
-        bool found = false;
-        TRY(q_job_open_ref(ctx, txn, open[i].id, "deploy", &job, &found));
-        if (found && str_equal(job.state, "leased"))
-            continue;
-        TRY(q_job_cancel_ref(ctx, txn, open[i].id, "deploy", ctx_now_s(ctx)));
-        TRY(deployment_move(ctx, txn, open[i].id, open[i].state, STOPPED));
-    }
+    for (size_t i = 0; i < n; i++)
+        TRY(deployment_drop(ctx, txn, open[i].id, open[i].state, STOPPED));
     return RC_OK;
 }
 
