@@ -174,6 +174,16 @@ static void print_row(const char *const *cells, const size_t *widths, size_t n, 
     fputs(csv ? "\r\n" : "\n", stdout);
 }
 
+/* A name alone on its line; a few things are named by a number. */
+static void put_name(const json_t *object, const char *path)
+{
+    const json_t *name = cli_member(object, path);
+    if (json_is_integer(name))
+        printf("%lld\n", (long long)json_integer_value(name));
+    else
+        puts(cli_text(object, path));
+}
+
 RC cli_print_list(struct cli *cli, const json_t *items, const struct cli_column *columns, size_t n, const char *name_path)
 {
     struct arena *a = &cli->ctx->arena;
@@ -184,7 +194,7 @@ RC cli_print_list(struct cli *cli, const json_t *items, const struct cli_column 
     }
     if (cli->output == CLI_NAME) {
         for (size_t i = 0; i < rows; i++)
-            puts(cli_text(json_array_get(items, i), name_path));
+            put_name(json_array_get(items, i), name_path);
         return RC_OK;
     }
     if (!rows && cli->output == CLI_TABLE) {
@@ -281,7 +291,7 @@ static void print_members(struct cli *cli, const json_t *object, int indent)
 RC cli_print_object(struct cli *cli, const json_t *object, const char *name_path)
 {
     if (cli->output == CLI_NAME)
-        puts(cli_text(object, name_path));
+        put_name(object, name_path);
     else if (cli->output == CLI_JSON)
         print_json(object);
     else if (cli->output == CLI_CSV)

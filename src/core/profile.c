@@ -124,6 +124,11 @@ static struct rc profile_drop(struct ctx *ctx, struct txn *txn, void *arg)
     struct q_profile_get_row row;
     TRY(profile_find(ctx, txn, c->ref, &row));
     TRY(decide(ctx, c->core, txn, "profile.delete", row.team_id));
+    struct q_profile_used_row used;
+    bool found = false;
+    TRY(q_profile_used(ctx, txn, arena_printf(&ctx->arena, "\"profile\":\"%s\"", row.name), &used, &found));
+    if (found)
+        return ctx_fail(ctx, E_IN_USE, "%s is the profile of %s; give that another first", row.name, used.name);
     TRY(q_profile_remove(ctx, txn, row.id, ctx_now_s(ctx)));
     return audit_write(ctx, txn, "profile.delete", "profile", row.id, row.team_id, (struct bytes){0});
 }

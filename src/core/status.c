@@ -8,6 +8,8 @@
 /* As many of each kind as a person reads; the sentence says where there are more. */
 #define EACH_MAX 50
 #define AGENT_SILENT_S 900
+/* A signer that does not answer within this is what the status is asked about. */
+#define SIGNER_MS 2000
 
 struct looking {
     struct core *core;
@@ -89,7 +91,7 @@ static struct rc look_own_ca(struct ctx *ctx, struct looking *l)
     if (rc_ok(rc) && !ca.certificate.n)
         problem_add(l, "issuing", "the issuing CA waits for its certificate from your root CA; it issues nothing until then",
                     "certwright ca show issuing (the request), then: certwright ca import issuing --chain FILE");
-    ctx_forget(ctx); /* a signer that does not answer was told above */
+    ctx_forget(ctx);
     return RC_OK;
 }
 
@@ -100,13 +102,17 @@ RC core_status(struct ctx *ctx, struct core *core, struct status *out)
     TRY(store_read(ctx, core->store, look, &l));
     const struct wire_signer_health ask = {0};
     struct wire_signer_healthy healthy;
+    const int64_t deadline_ms = ctx->deadline_ms;
+    ctx->deadline_ms = clock_mono_ms() + SIGNER_MS;
     struct rc rc = wire_call_signer_health(ctx, core->signer, &ask, &healthy);
     if (rc_failed(rc)) {
         const char *why = arena_strdup(&ctx->arena, ctx_why(ctx));
         ctx_forget(ctx);
         problem_add(&l, "signer", arena_printf(&ctx->arena, "the signer does not answer: %s", why), "look at the hub's log; nothing is issued meanwhile");
+    } else {
+        TRY(look_own_ca(ctx, &l));
     }
-    TRY(look_own_ca(ctx, &l));
+    ctx->deadline_ms = deadline_ms;
     const char *many = l.managed > 10000 ? "more than 10,000" : arena_printf(&ctx->arena, "%lld", (long long)l.managed);
     if (out->n)
         out->text = arena_printf(&ctx->arena, "%zu thing%s need%s attention; %s managed certificate%s, %zu agent%s.", out->n, out->n == 1 ? "" : "s",

@@ -8,6 +8,9 @@
 #include "hub/sign_in.h"
 #include "hub/status.h"
 
+/* How long the work of one request may take; what waits longer is parked. */
+#define REQUEST_MS 30000
+
 /* --- routes */
 
 /* take_segment takes the next segment of a path, without its slash. */
@@ -295,6 +298,9 @@ struct rc hub_handle(struct ctx *ctx, void *arg, const struct http_request *req,
 {
     struct hub *hub = arg;
     struct bytes path = bytes_z(req->path);
+    /* A signer or a database that hangs must not keep every worker. */
+    if (!ctx->deadline_ms)
+        ctx->deadline_ms = clock_mono_ms() + REQUEST_MS;
     if (str_equal(req->path, "/healthz") || str_equal(req->path, "/readyz"))
         return status_health(ctx, hub, req, resp);
     if (str_equal(req->peer.listener, HUB_LISTENER_STATUS))

@@ -107,21 +107,40 @@ def hub(make_hub):
 
 
 @pytest.fixture(scope="module")
-def shared_hub(engine, http_port):
+def shared_hub(hub_maker):
     """A hub for the tests of a file that do not disturb each other."""
+    return hub_maker()
+
+
+@pytest.fixture(scope="module")
+def nginx_maker(http_port):
+    """For files that share one nginx among their tests; it ends with the file."""
+    made = []
+
+    def make():
+        made.append(Nginx(_folder(), http_port).start())
+        return made[-1]
+    yield make
+    for server in made:
+        server.stop()
+        shutil.rmtree(server.folder)
+
+
+@pytest.fixture(scope="module")
+def hub_maker(nginx_maker, engine, http_port):
+    """For files that share one hub among their tests, set up their own way."""
     make, end = _hubs(engine, http_port)
-    yield make()
+    yield make
     end()
 
 
 @pytest.fixture
 def nginx(http_port):
     """An nginx that serves a self-signed certificate for www.example.org and redirects all that is plain."""
-    folder = _folder()
-    server = Nginx(folder, http_port).start()
+    server = Nginx(_folder(), http_port).start()
     yield server
     server.stop()
-    shutil.rmtree(folder)
+    shutil.rmtree(server.folder)
 
 
 @pytest.fixture

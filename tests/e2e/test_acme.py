@@ -120,9 +120,11 @@ def test_an_attempt_that_was_interrupted_at_the_ca_goes_on_and_finalizes_once(ma
     hub = make_hub(start=False)
     hub.start(failpoint=f"relay:{point}=kill")
     issuer(hub, pebble, "--via", "listener")
+    before = pebble.said("Issued certificate serial")
     done = hub.cw("cert", "add", WWW, "--issuer", "pebble", timeout=40)
     assert done.code == 0, done
     assert f" failpoint name={point} " in hub.text()
+    assert pebble.said("Issued certificate serial") == before + 1
     assert len(hub.ok("cert", "versions", WWW, "-o", "json").json()) == 1
     assert len(hub.ok("cert", "attempts", WWW, "-o", "json").json()) == 1
 

@@ -37,9 +37,9 @@ def test_every_list_speaks_json_csv_and_names(hub, noun):
 
 
 def test_cells_of_csv_cannot_break_out(hub):
-    hub.ok("target", "add", "odd", "--connector", "files", "--set", f"leaf={hub.files}/o.pem", "--description", 'a "quoted", text\nof two lines; =1+1')
+    hub.ok("target", "add", "odd", "--connector", "files", "--set", f"leaf={hub.files}/o.pem", "--description", 'a "quoted", text; and more')
     rows = list(csv.DictReader(io.StringIO(hub.ok("target", "list", "-o", "csv").out)))
-    assert [r["DESCRIPTION"].lstrip("'") for r in rows if r["NAME"] == "odd"][0].startswith('a "quoted", text')
+    assert [r["DESCRIPTION"] for r in rows if r["NAME"] == "odd"] == ['a "quoted", text; and more']
     assert len(rows) == len(hub.ok("target", "list", "-o", "json").json())
     hub.ok("target", "remove", "odd")
 
@@ -174,4 +174,10 @@ def test_steps_tell_the_whole_story_again(hub):
 def test_what_is_in_use_is_not_removed(hub):
     for argv in (["issuer", "remove", "ca"], ["target", "remove", "out"], ["profile", "remove", "tls-server"]):
         done = hub.cw(*argv)
-        assert done.code == 1 and "use" in done.err, (argv, done)
+        assert done.code == 1 and WWW in done.err, (argv, done)
+        hub.ok(argv[0], "show", argv[2])
+
+
+def test_a_control_character_gets_in_nowhere(hub):
+    done = hub.cw("target", "add", "odd", "--connector", "files", "--set", f"leaf={hub.files}/o.pem", "--description", "two\nlines")
+    assert done.code == 2 and "/description" in done.err

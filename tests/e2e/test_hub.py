@@ -1,6 +1,7 @@
 """The hub as an installation: start, stop, restart, sign-in, its own certificate, an external root."""
 import os
 import re
+import signal
 import subprocess
 
 import pytest
@@ -16,8 +17,12 @@ LOOK = ("cert", "issuer", "profile", "target", "token", "ca")
 
 
 def picture(hub):
-    """Everything that a restart must keep."""
-    return {noun: hub.ok(noun, "list", "-o", "json").json() for noun in LOOK}
+    """Everything that a restart must keep; the hub gets another certificate from the fleet CA at each start."""
+    seen = {noun: hub.ok(noun, "list", "-o", "json").json() for noun in LOOK}
+    for ca in seen["ca"]:
+        if ca["name"] == "fleet":
+            ca.pop("issued"), ca.pop("ceilings", None)
+    return seen
 
 
 def test_a_restart_keeps_everything(site, nginx):
@@ -86,6 +91,19 @@ def test_the_hub_opens_no_connection_but_to_its_database(hub):
     ours = [row for row in tcp if row[9] in inodes]
     assert {row[3] for row in ours} <= {"0A"}, "only listeners"
     assert sorted(int(row[1].split(":")[1], 16) for row in ours) == sorted([hub.https_port, hub.status_port])
+
+
+def test_a_hub_whose_signer_hangs_is_alive_but_not_ready(hub):
+    hub.may_die = True
+    pid = hub.pids()["signer"]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        assert hub.status("/healthz").status_code == 200
+        assert hub.status("/readyz").status_code == 503
+        assert "signer" in hub.ok("status").out
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    wait.until(lambda: hub.status("/readyz").status_code == 200, "it is ready again", 10)
 
 
 def test_nothing_of_the_state_can_be_read_by_others(hub):

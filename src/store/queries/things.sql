@@ -101,6 +101,12 @@ ORDER BY id LIMIT $limit;
 UPDATE profile SET settings = $settings, revision = revision + 1, updated_at = $now
 WHERE id = $id AND revision = $revision AND removed_at IS NULL;
 
+-- query profile_used : maybe
+-- doc Whether a managed certificate still names the profile, of which `member` is how it stands in a wish: "profile":"NAME".
+-- in member text
+-- out name text
+SELECT name FROM managed_certificate WHERE REPLACE(wish, $member, '') <> wish AND removed_at IS NULL LIMIT 1;
+
 -- query profile_remove : exactly
 -- doc Removes a profile.
 -- in id text, now i64

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from lib import process, wait
 
+PASSWORD = "planted-database-password"  # the server asks for none; test_secrets looks where it is
+
 
 def programs():
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda p: int(p.parts[-3]))
@@ -60,7 +62,7 @@ class Postgres:
                               stdout=subprocess.PIPE).stdout
 
     def conninfo(self, database):
-        return f"host={self.sockets} dbname={database} user=postgres"
+        return f"host={self.sockets} dbname={database} user=postgres password={PASSWORD}"
 
     def stop(self):
         process.stop(self.child, 20, by=2)

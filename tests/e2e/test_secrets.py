@@ -1,0 +1,253 @@
+"""What docs/SECRETS.md says is looked for: known secrets in the memory of each role, in every file, the database and the log."""
+import base64
+import os
+import re
+import struct
+
+import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.serialization import load_der_private_key, load_pem_private_key
+
+from lib import hub as hubs
+from lib import pki, postgres
+
+WWW = "www.example.org"
+TABLE = hubs.ROOT / "docs" / "SECRETS.md"
+MAGIC = b"CWSEAL\x01"
+
+# Who may have it in memory; "parent" is the process that starts the others.
+MAY_HOLD = {
+    "key-encryption key": {"signer"},
+    "recovery key": set(),
+    "CA key": {"signer"},
+    "ACME account key": {"signer"},
+    "host key": {"apply"},
+    "hub TLS key, from files": {"hub"},
+    "API token": {"hub"},
+    "sign-in code": {"hub"},
+    "database password": {"hub", "parent"},
+}
+# Made at each start and nowhere kept: nothing to look for; and what everybody may see.
+NOT_PLANTED = {"hub TLS key", "challenge answer"}
+
+
+def unsealed(kek, path):
+    """Opens a sealed key of the signer's folder; the format is described in src/pki/seal.h."""
+    class_, object_ = path.name[:-len(".key")].split(".", 1)
+    text = path.read_bytes()
+    assert text.startswith(MAGIC), path
+    n = text[len(MAGIC)]
+    ident, rest = text[len(MAGIC) + 1:len(MAGIC) + 1 + n], text[len(MAGIC) + 1 + n:]
+
+    def counted(b):
+        return struct.pack(">I", len(b)) + b
+
+    def ad(purpose):
+        return MAGIC + counted(purpose) + counted(class_.encode()) + counted(object_.encode()) + struct.pack(">Q", 1) + counted(ident)
+    data_key = AESGCM(kek).decrypt(rest[:12], rest[12:60], ad(b"key"))
+    return class_, load_der_private_key(AESGCM(data_key).decrypt(rest[60:72], rest[72:], ad(b"data")), None)
+
+
+def of_bytes(raw):
+    """The forms in which bytes lie about: as they are, reversed (numbers of OpenSSL), hexadecimal, base64."""
+    forms = {raw, raw[::-1], raw.hex().encode(), raw.hex().upper().encode()}
+    for shift in range(3):
+        coded = base64.b64encode(b"\0" * shift + raw)
+        forms.add(coded[4 if shift else 0:len(coded) - 4])
+    return forms
+
+
+def of_key(key):
+    numbers = key.private_numbers()
+    if hasattr(numbers, "private_value"):
+        return of_bytes(numbers.private_value.to_bytes((key.curve.key_size + 7) // 8, "big"))
+    return of_bytes(numbers.p.to_bytes((numbers.p.bit_length() + 7) // 8, "big")) | of_bytes(numbers.d.to_bytes((numbers.d.bit_length() + 7) // 8, "big"))
+
+
+def of_text(text):
+    return {text.encode(), text.encode().hex().encode(), base64.b64encode(text.encode()).rstrip(b"=")[:-1]}
+
+
+def memory(pid):
+    """What a process could have written: everything but unchanged files."""
+    found = []
+    with open(f"/proc/{pid}/maps", encoding="ascii", errors="replace") as maps, open(f"/proc/{pid}/mem", "rb", 0) as mem:
+        for line in maps:
+            span, mode, _, _, inode, *name = line.split(maxsplit=5)
+            path = name[0].strip() if name else ""
+            if mode[0] != "r" or path in ("[vvar]", "[vsyscall]", "[vvar_vclock]") or (inode != "0" and mode[1] != "w" and not path.startswith("/memfd")):
+                continue
+            start, end = (int(x, 16) for x in span.split("-"))
+            mem.seek(start)
+            try:
+                while start < end:
+                    part = mem.read(min(end - start, 1 << 26))
+                    if not part:
+                        break
+                    found.append(part)
+                    start += len(part)
+            except OSError as e:
+                assert path.startswith("/") or e.errno == 5, (line, e)
+    return b"\n".join(found)
+
+
+class World:
+    """A hub that has had something to do with a secret of every class."""
+
+    def __init__(self, hub, nginx, pebble):
+        self.hub, self.nginx = hub, nginx
+        self.kek = (hub.etc / "kek").read_bytes()
+        assert len(self.kek) == 32
+        recovery = re.search(r"^    ((?:[0-9A-Z]{4}-){8}[0-9A-Z]{4})$", hub.initial.out, re.M).group(1)
+        code = re.search(r"sign-in\?code=(\S+)", hub.initial.out).group(1)
+        used = hub.https("POST", "/sign-in", f"code={code}", token=False)
+        signed_in = re.search(r"<pre>([^<]+)", used.text).group(1)
+        token = hub.token
+        assert hub.https("GET", "/api/v1/status").status_code == hub.https("GET", "/api/v1/status", token=signed_in).status_code == 200
+        hub.ok("target", "discover")
+        hub.ok("cert", "add", WWW, "--to", WWW)
+        hub.ok("cert", "renew", WWW)
+        hub.ok("issuer", "add", "pebble", "--acme", pebble.directory, "--agree", "--roots", pebble.all_roots, "--grant", "127.0.0.0/8", "--via", "webroot",
+               "--webroot", nginx.webroot)
+        hub.ok("target", "add", "out", "--connector", "files", "--set", f"combined={hub.files}/both.pem")
+        hub.ok("cert", "add", "acme.example.org", "--issuer", "pebble", "--to", "out", "--key-kind", "rsa-2048")
+        hub.ok("cert", "revoke", WWW)
+        self.keys = [unsealed(self.kek, p) for p in sorted((hub.state / "signer").rglob("*.key"))]
+        self.host_keys = [load_pem_private_key(p.read_bytes(), None) for p in (hub.state / "agent" / "keys").glob("*.key")]
+        tls = load_pem_private_key((hub.folder / "tls" / "server.key").read_bytes(), None)
+        self.secrets = {
+            "key-encryption key": of_bytes(self.kek),
+            "recovery key": of_text(recovery) | of_text(recovery.replace("-", "")),
+            "CA key": set().union(*(of_key(k) for c, k in self.keys if c == "ca-key")),
+            "ACME account key": set().union(*(of_key(k) for c, k in self.keys if c == "acme-account")),
+            "host key": set().union(*(of_key(k) for k in self.host_keys)),
+            "hub TLS key, from files": of_key(tls),
+            "API token": of_text(token) | of_text(signed_in),
+            "sign-in code": of_text(code),
+            "database password": of_text(postgres.PASSWORD),
+        }
+
+    def found(self, text):
+        """The classes of which something is in the text; lines of PEM are put together."""
+        flat = text.replace(b"\n", b"")
+        return {name for name, forms in self.secrets.items() if any(f in text or f in flat for f in forms)}
+
+
+@pytest.fixture(scope="module")
+def world(module_hub, _pebble):
+    hub, nginx = module_hub
+    return World(hub, nginx, _pebble)
+
+
+@pytest.fixture(scope="module")
+def module_hub(engine, http_port, hub_maker, nginx_maker):
+    nginx = nginx_maker()
+    nginx.http = [f"root {nginx.webroot};"]
+    nginx.write()
+    nginx.reload()
+    hub = hub_maker(nginx=nginx, start=False)
+    folder, root = hub.folder / "tls", pki.Root()
+    folder.mkdir()
+    cert, key, roots = root.write(folder, ["localhost", "127.0.0.1"])
+    if os.geteuid() == 0:
+        os.chown(key, hubs.UID_BASE + 1, -1)
+    key.chmod(0o600)
+    yaml = hub.etc / "hub.yaml"
+    yaml.write_text(yaml.read_text().replace("https:\n", f"https:\n  certificate: {cert}\n  key: {key}\n"))
+    hub.start()
+    hub._fleet = roots  # its HTTPS certificate is not of the fleet CA
+    return hub, nginx
+
+
+def test_there_was_a_secret_of_every_class(world):
+    assert all(world.secrets.values())
+    assert sum(c == "ca-key" for c, _ in world.keys) == 3 and any(c == "acme-account" for c, _ in world.keys)
+    assert len(world.host_keys) >= 3
+
+
+def test_every_class_of_the_table_is_looked_for(world):
+    rows = re.findall(r"^\| \*\*([^*]+)\*\*([^|]*)\|", TABLE.read_text(), re.M)
+    names = {re.sub(r" \(.*", "", (a + b).strip()) for a, b in rows}
+    assert names == set(MAY_HOLD) | NOT_PLANTED
+    assert set(world.secrets) == set(MAY_HOLD)
+
+
+@pytest.mark.parametrize("role", ["parent", *hubs.ROLES])
+def test_a_role_holds_only_the_secrets_that_the_table_gives_it(world, role):
+    pid = world.hub.child.pid if role == "parent" else world.hub.pids()[role]
+    found = world.found(memory(pid))
+    assert found <= {name for name, who in MAY_HOLD.items() if role in who}
+
+
+def test_the_search_finds_what_is_there(world):
+    """Else the tests above would pass by looking nowhere."""
+    assert {"key-encryption key", "CA key", "ACME account key"} <= world.found(memory(world.hub.pids()["signer"]))
+    assert "hub TLS key, from files" in world.found(memory(world.hub.pids()["hub"]))
+
+
+def places(world):
+    """Each file of the installation, and of where it installs, with what may be in it."""
+    hub = world.hub
+    allowed = {hub.etc / "kek": {"key-encryption key"}, hub.folder / "tls" / "server.key": {"hub TLS key, from files"},
+               hub.etc / "hub.yaml": {"database password"}, hub.files / "both.pem": {"host key"}, world.nginx.block.key: {"host key"}}
+    for top in (hub.folder, world.nginx.folder):
+        for path in (p for p in top.rglob("*") if p.is_file() and not p.is_symlink()):
+            ours = path.is_relative_to(hub.state / "agent" / "keys") or path.is_relative_to(hub.state / "agent" / "targets")
+            yield path, allowed.get(path, {"host key"} if ours else set())
+
+
+def test_a_file_holds_only_the_secrets_that_the_table_gives_it(world):
+    wrong, held = {}, set()
+    for path, allowed in places(world):
+        found = world.found(path.read_bytes())
+        held |= found
+        if not found <= allowed:
+            wrong[str(path)] = found - allowed
+    assert not wrong
+    assert {"key-encryption key", "host key"} <= held, "the search finds what is there"
+
+
+def test_files_with_a_secret_are_open_to_their_owner_alone(world):
+    for path, allowed in places(world):
+        if allowed and world.found(path.read_bytes()):
+            assert not os.stat(path).st_mode & 0o077, (path, oct(os.stat(path).st_mode))
+
+
+def test_the_database_holds_no_secret(world, engine):
+    if engine:
+        text = engine.dump(world.hub.database)
+    else:
+        text = b"".join(p.read_bytes() for p in (world.hub.state / "hub").glob("certwright.db*"))
+    assert WWW.encode() in text
+    assert world.found(text) == set()
+
+
+def test_the_log_holds_no_secret(world):
+    assert world.found(world.hub.text().encode()) == set()
+
+
+def test_no_answer_of_the_api_holds_a_secret(world):
+    hub = world.hub
+    text = ""
+    for path in [p for p, m in hub.unix("GET", "/api/openapi.json").json()["paths"].items() if "get" in m and "{" not in p]:
+        text += hub.unix("GET", path).text
+    for noun, name in (("cert", WWW), ("cert", "acme.example.org"), ("target", WWW), ("issuer", "pebble"), ("ca", "issuing"), ("agent", "host1")):
+        text += hub.ok(noun, "show", name, "-o", "json").out
+    for name in (WWW, "acme.example.org"):
+        text += hub.ok("cert", "steps", name).out + hub.ok("cert", "export", name).out
+    assert world.found(text.encode()) == set()
+
+
+def test_no_other_user_can_look_into_a_role(world):
+    for role, pid in world.hub.pids().items():
+        if os.geteuid() == 0:
+            assert os.stat(f"/proc/{pid}/maps").st_uid == 0, f"{role} can be dumped by its own user"
+
+
+def test_the_sealed_keys_open_for_no_other_object(world):
+    paths = sorted((world.hub.state / "signer").rglob("ca-key.*.key"))
+    other = world.hub.folder / paths[1].name
+    other.write_bytes(paths[0].read_bytes())
+    with pytest.raises(Exception):
+        unsealed(world.kek, other)
+    other.unlink()
