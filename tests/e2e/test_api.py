@@ -165,9 +165,13 @@ def test_a_managed_certificate_has_an_etag_that_is_checked(hub):
 def test_a_patch_keeps_what_it_does_not_name_and_null_takes_away(hub):
     make(hub, "patch.example.org", common_name="patch.example.org", renewal={"at_percent": 50})
     url = f"{CERTS}/patch.example.org"
-    after = hub.https("PATCH", url, {"reuse_key": True}).json()
+    answer = hub.https("PATCH", url, {"reuse_key": True})
+    after = answer.json()
+    assert answer.status_code == 200, answer.text
     assert after["common_name"] == "patch.example.org" and after["renewal"]["at_percent"] == 50 and after["reuse_key"] is True
-    after = hub.https("PATCH", url, {"common_name": None, "renewal": None}).json()
+    answer = hub.https("PATCH", url, {"common_name": None, "renewal": None})
+    after = answer.json()
+    assert answer.status_code == 200, answer.text
     assert "common_name" not in after and not after.get("renewal") and after["reuse_key"] is True
     hub.settled("patch.example.org")
 
