@@ -166,8 +166,8 @@ static RC look(struct ctx *ctx, struct hands *h, struct bytes fingerprint, const
 static bool shown(const struct served *s) { return s->verdict == VERDICT_SERVED || s->verdict == VERDICT_UNTRUSTED; }
 
 /* After a reload the workers of before still take connections for a moment: one sighting of the new certificate proves nothing yet. */
-#define SIGHTINGS 4
-#define SIGHTING_GAP_MS 12
+#define SIGHTINGS 5
+#define SIGHTING_GAP_MS 30
 
 RC hands_prove(struct ctx *ctx, struct hands *h, const struct endpoint *ends, size_t n, struct bytes fingerprint,
                const char *roots_pem,
