@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Makes typed C functions of queries/*.sql and tables of migrations/*.sql.
 
-    gen-sql.py --out DIR FILE.sql...      writes DIR/store/queries.h, queries.c, migrations.c
+    gen-sql.py --out DIR FILE.sql...      writes DIR/store/queries.h, queries.c, migrations.c; each file is of a folder queries/ or
+                                          migrations/
 
 A query:
 
@@ -15,8 +16,13 @@ A query:
     (another text for that engine)
 
 one: E_NOT_FOUND without a row.  maybe: says whether there is one.  many: an array in the arena.  none: runs.  exactly: E_CHANGED unless
-one row was written.  Types: i64, text, json (text), blob.  SQL is not read, but for $name.  Up to four parameters are arguments, more are
-a struct q_NAME_in.  Nullable: text is NULL, i64 a pointer, an empty blob is null.
+one row was written.  Types: i64, text, json (text), blob, and bool, which is {INT} 0 or 1 on both engines.  SQL is not read, but for
+$name; a comment has a line of its own.  Up to four parameters are arguments, more are a struct q_NAME_in.  Nullable: text is NULL, i64 a
+pointer, an empty blob is null.  Every column of the SQL is called as -- out says (AS …): tests compare.
+
+A migration is NUMBER_name.sql, numbers from 1 without gaps, one text for both engines: {ID} {TEXT} {INT} {BLOB} {SERIAL} {STRICT} become
+the engine's words, and what stands between `-- only sqlite` or `-- only postgres` and `-- end` is for that engine.  A migration that was
+released never changes: databases remember its checksum (comments do not count).
 """
 import argparse
 import hashlib
@@ -24,8 +30,15 @@ import os
 import re
 import sys
 
-C_OUT = {"i64": "int64_t", "text": "const char *", "json": "const char *", "blob": "struct bytes"}
+C_OUT = {"i64": "int64_t", "bool": "bool", "text": "const char *", "json": "const char *", "blob": "struct bytes"}
+SQL_TYPE = {"i64": "SQL_I64", "bool": "SQL_I64", "text": "SQL_TEXT", "json": "SQL_TEXT", "blob": "SQL_BLOB"}
 CARDINALITIES = ("one", "maybe", "many", "none", "exactly")
+# As many as the engines have room for (store/sql.h).
+COLUMNS_MAX, PARAMS_MAX = 64, 128
+# Names that would not compile, or would hide one of the generated function's own.
+RESERVED = set("ctx txn in p row rows n found one many auto bool break case char const continue default do double else enum extern float for "
+               "goto if int long register return short signed sizeof static struct switch typedef union unsigned void volatile while".split())
+PARAMETER = r"\$([a-z_][a-z0-9_]*)"
 
 
 class Mistake(Exception):
@@ -38,6 +51,10 @@ class Column:
         if len(words) != 2 or words[1].rstrip("?") not in C_OUT:
             raise Mistake(f"{where}: '{text.strip()}' is not 'name type'")
         self.name, self.null, self.type = words[0], words[1].endswith("?"), words[1].rstrip("?")
+        if not re.fullmatch(r"[a-z_][a-z0-9_]*", self.name):
+            raise Mistake(f"{where}: '{self.name}' is not a name: small letters, digits and _")
+        if self.type == "bool" and self.null:
+            raise Mistake(f"{where}: {self.name}: a bool cannot be null; take i64?")
 
     def declare(self):
         if self.type == "i64" and self.null:
@@ -48,6 +65,8 @@ class Column:
     def value(self, expr):
         if self.type == "i64":
             return f"sql_i64_null({expr})" if self.null else f"sql_i64({expr})"
+        if self.type == "bool":
+            return f"sql_i64({expr})"
         if self.type == "blob":
             return f"sql_blob_null({expr})" if self.null else f"sql_blob({expr})"
         return f"sql_text({expr})"
@@ -55,6 +74,8 @@ class Column:
     def copy(self, i):
         if self.type == "i64":
             return f"sql_copy_i64(ctx, &v[{i}])" if self.null else f"v[{i}].i"
+        if self.type == "bool":
+            return f"v[{i}].i != 0"
         return f"sql_copy_{'blob' if self.type == 'blob' else 'text'}(ctx, &v[{i}])"
 
 
@@ -69,16 +90,26 @@ class Query:
     def finish(self):
         if bool(self.outs) != (self.cardinality in ("one", "maybe", "many")):
             raise Mistake(f"{self.where}: {self.name}: columns do not fit '{self.cardinality}'")
+        if len(self.outs) > COLUMNS_MAX or len(self.ins) > PARAMS_MAX:
+            raise Mistake(f"{self.where}: {self.name}: more than {COLUMNS_MAX} columns or {PARAMS_MAX} parameters")
+        for columns in (self.ins, self.outs):
+            names = [c.name for c in columns]
+            twice = sorted({n for n in names if names.count(n) > 1})
+            if twice:
+                raise Mistake(f"{self.where}: {self.name}: twice: {', '.join(twice)}")
         names = {c.name for c in self.ins}
-        used = set(re.findall(r"\$([a-z_][a-z0-9_]*)", self.sql))
-        if names != used:
-            raise Mistake(f"{self.where}: {self.name}: parameters differ: {', '.join(sorted(names ^ used))}")
+        if len(self.ins) <= 4 and names & RESERVED:
+            raise Mistake(f"{self.where}: {self.name}: cannot be the name of an argument: {', '.join(sorted(names & RESERVED))}")
+        for what, text in (("", self.sql), (" for PostgreSQL", self.postgres)):
+            used = set(re.findall(PARAMETER, text))
+            if names != used and (text or not what):
+                raise Mistake(f"{self.where}: {self.name}: parameters{what} differ: {', '.join(sorted(names ^ used))}")
 
     def text(self, engine):
         sql = self.postgres if engine == "postgres" and self.postgres else self.sql
         order = {c.name: i + 1 for i, c in enumerate(self.ins)}
         mark = "$" if engine == "postgres" else "?"
-        return re.sub(r"\$([a-z_][a-z0-9_]*)", lambda m: f"{mark}{order[m.group(1)]}", sql)
+        return re.sub(PARAMETER, lambda m: f"{mark}{order[m.group(1)]}", sql)
 
     def signature(self):
         args = ["struct ctx *ctx", "struct txn *txn"]
@@ -119,6 +150,8 @@ def read_queries(path):
             postgres = True
         elif text.startswith("--") or not text.strip():
             continue
+        elif "--" in text:
+            raise Mistake(f"{where}: a comment after SQL would hide the lines that follow: give it a line of its own")
         elif query and postgres:
             query.postgres += text.strip() + " "
         elif query:
@@ -147,15 +180,23 @@ MACROS = {
 }
 
 
-def migration_text(text, engine):
+def migration_text(text, engine, where, every=False):
+    """The text for `engine`; with `every`, the sections of the other engine too (for the checksum)."""
     out, only = [], None
     for line in text.splitlines():
         mark = re.match(r"-- (only (sqlite|postgres)|end)$", line.strip())
+        if mark and bool(mark.group(2)) == bool(only):
+            raise Mistake(f"{where}: '{line.strip()}' where {'a section is' if only else 'none is'} open")
         if mark:
             only = mark.group(2)
-        elif only in (None, engine):
+        elif every or only in (None, engine):
             out.append(re.sub(r"\s*--.*$", "", line))
+    if only:
+        raise Mistake(f"{where}: '-- only {only}' without '-- end'")
     body = "\n".join(l for l in out if l.strip())
+    unknown = sorted(set(re.findall(r"\{([A-Z]+)\}", body)) - set(MACROS[engine]))
+    if unknown:
+        raise Mistake(f"{where}: there is no {{{unknown[0]}}}")
     return re.sub(r"\{([A-Z]+)\}", lambda m: MACROS[engine][m.group(1)], body)
 
 
@@ -219,16 +260,20 @@ def function(q, index):
 
 def source(queries):
     out = ["/* Made by tools/gen-sql.py of src/store/queries. */", '#include "store/queries.h"', "", '#include "store/sql.h"', ""]
-    types = {"i64": "SQL_I64", "text": "SQL_TEXT", "json": "SQL_TEXT", "blob": "SQL_BLOB"}
     for q in queries:
         if q.ins:
-            out.append(f"static const uint8_t in_{q.name}[] = {{{', '.join(types[c.type] for c in q.ins)}}};")
+            out.append(f"static const uint8_t in_{q.name}[] = {{{', '.join(SQL_TYPE[c.type] for c in q.ins)}}};")
+        if q.outs and q.row == q.name:
+            columns = (SQL_TYPE[c.type] + (" | SQL_MAY_BE_NULL" if c.null else "") for c in q.outs)
+            out.append(f"static const uint8_t out_{q.name}[] = {{{', '.join(columns)}}};")
     out += ["", "const struct sql_query sql_queries[] = {"]
     for q in queries:
         lite, pg = q.text("sqlite"), q.text("postgres")
         same = "NULL" if lite == pg else c_string(pg)
         params = f"in_{q.name}" if q.ins else "NULL"
-        out += [f'    {{"{q.name}", {c_string(lite)}, {same}, {params}, {len(q.ins)}, {len(q.outs)}}},']
+        columns = f"out_{q.row}" if q.outs else "NULL"
+        names = " ".join(c.name for c in q.outs)
+        out += [f'    {{"{q.name}", {c_string(lite)}, {same}, {params}, {columns}, "{names}", {len(q.ins)}, {len(q.outs)}}},']
     out += ["};", "const unsigned sql_queries_n = sizeof sql_queries / sizeof *sql_queries;", ""]
     for i, q in enumerate(queries):
         out += function(q, i)
@@ -237,13 +282,19 @@ def source(queries):
 
 def migrations(paths):
     out = ["/* Made by tools/gen-sql.py of src/store/migrations. */", '#include "store/sql.h"', "", "const struct sql_migration sql_migrations[] = {"]
-    for path in sorted(paths):
+    for number, path in enumerate(sorted(paths, key=os.path.basename), 1):
         text = open(path, encoding="utf-8").read()
-        number, _, name = os.path.basename(path)[:-4].partition("_")
-        checksum = hashlib.sha256(migration_text(text, "sqlite").encode()).hexdigest()
-        out += [f'    {{{int(number)}, "{name}", "{checksum}",', f"    {c_string(migration_text(text, 'sqlite'))},",
-                f"    {c_string(migration_text(text, 'postgres'))}}},"]
+        named = re.fullmatch(r"(\d{4})_([a-z0-9_]+)\.sql", os.path.basename(path))
+        if not named or int(named.group(1)) != number:
+            raise Mistake(f"{path}: expected {number:04}_name.sql: migrations are numbered from 0001 without gaps")
+        checksum = hashlib.sha256(migration_text(text, "sqlite", path, every=True).encode()).hexdigest()
+        out += [f'    {{{number}, "{named.group(2)}", "{checksum}",', f"    {c_string(migration_text(text, 'sqlite', path))},",
+                f"    {c_string(migration_text(text, 'postgres', path))}}},"]
     return "\n".join(out + ["};", "const unsigned sql_migrations_n = sizeof sql_migrations / sizeof *sql_migrations;", ""])
+
+
+def folder_of(path):
+    return os.path.basename(os.path.dirname(os.path.abspath(path)))
 
 
 def main():
@@ -252,8 +303,11 @@ def main():
     arguments.add_argument("files", nargs="+")
     args = arguments.parse_args()
     try:
+        for path in args.files:
+            if folder_of(path) not in ("queries", "migrations"):
+                raise Mistake(f"{path}: neither in a folder queries/ nor in migrations/")
         queries = []
-        for path in sorted(f for f in args.files if "/queries/" in f):
+        for path in sorted(f for f in args.files if folder_of(f) == "queries"):
             queries += read_queries(path)
         finish(queries)
         names = [q.name for q in queries]
@@ -262,7 +316,7 @@ def main():
                 raise Mistake(f"query {name} is there twice")
         write(os.path.join(args.out, "store/queries.h"), header(queries))
         write(os.path.join(args.out, "store/queries.c"), source(queries))
-        write(os.path.join(args.out, "store/migrations.c"), migrations([f for f in args.files if "/migrations/" in f]))
+        write(os.path.join(args.out, "store/migrations.c"), migrations([f for f in args.files if folder_of(f) == "migrations"]))
     except Mistake as mistake:
         sys.exit(f"gen-sql: {mistake}")
 

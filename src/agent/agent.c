@@ -15,10 +15,13 @@
 #define BACKOFF_MOST_MS 15000
 #define RESTORE_MS 2000
 #define DRAIN_MS 5000
+#define STEPS_MS 50
 
 static void wait_ms(struct agent *a, int64_t ms)
 {
     struct timespec t;
+    if (ms < 1)
+        ms = 1;
     clock_gettime(CLOCK_REALTIME, &t);
     t.tv_sec += ms / 1000;
     t.tv_nsec += (ms % 1000) * 1000000;
@@ -43,6 +46,18 @@ void agent_poke(void *agent)
     pthread_mutex_lock(&a->lock);
     a->news = true;
     pthread_cond_broadcast(&a->wake);
+    pthread_mutex_unlock(&a->lock);
+}
+
+/* A step of a job: told soon, together with those that follow it. */
+static void on_step(void *agent)
+{
+    struct agent *a = agent;
+    pthread_mutex_lock(&a->lock);
+    if (a->steps_due_ms == 0) {
+        a->steps_due_ms = clock_mono_ms() + STEPS_MS;
+        pthread_cond_broadcast(&a->wake);
+    }
     pthread_mutex_unlock(&a->lock);
 }
 
@@ -136,7 +151,7 @@ static struct running *running_new(struct agent *a, const char *id, const char *
     r->id = strdup(id);
     r->kind = strdup(kind);
     story_init(&r->story);
-    r->story.changed = agent_poke;
+    r->story.changed = on_step;
     r->story.arg = a;
     if (r->id == NULL || r->kind == NULL) {
         running_free(r);
@@ -205,10 +220,8 @@ static void pause_after(struct agent *a, struct rc rc, int failures)
         return;
     int64_t until = clock_mono_ms() + backoff(failures);
     pthread_mutex_lock(&a->lock);
-    while (!a->stop && clock_mono_ms() < until) {
-        int64_t left = until - clock_mono_ms();
-        wait_ms(a, left > 0 ? left : 1);
-    }
+    while (!a->stop && clock_mono_ms() < until)
+        wait_ms(a, until - clock_mono_ms());
     pthread_mutex_unlock(&a->lock);
 }
 
@@ -244,10 +257,10 @@ static void *send_loop(void *arg)
     ctx_init(&ctx, a->clock);
     while (!stop) {
         pthread_mutex_lock(&a->lock);
-        while (!a->news && !a->stop)
-            wait_ms(a, 10000);
+        while (!a->news && !a->stop && (a->steps_due_ms == 0 || clock_mono_ms() < a->steps_due_ms))
+            wait_ms(a, a->steps_due_ms == 0 ? 10000 : a->steps_due_ms - clock_mono_ms());
         stop = a->stop && a->n_running == 0;
-        bool last_word = a->news;
+        bool last_word = a->news || a->steps_due_ms != 0;
         pthread_mutex_unlock(&a->lock);
         if (!last_word)
             continue;
@@ -257,7 +270,11 @@ static void *send_loop(void *arg)
         if (rc_failed(rc)) {
             if (stopping(a))
                 break; /* kept on disk: told at the next start */
-            agent_poke(a);
+            pthread_mutex_lock(&a->lock);
+            a->news = true;
+            if (failures == 1) /* they may have to wait for days */
+                results_sync(&a->results);
+            pthread_mutex_unlock(&a->lock);
         }
         pause_after(a, rc, failures);
     }

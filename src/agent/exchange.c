@@ -139,6 +139,7 @@ static size_t put_request(struct ctx *ctx, struct agent *a, int wait_s, struct b
         n = put_results(ctx, a, &j, told);
         put_progress(a, &j);
         a->news = false;
+        a->steps_due_ms = 0;
     }
     put_holding(a, &j);
     json_put_int(&j, "capacity", a->n_running < workers && !a->stop ? (int64_t)(workers - a->n_running) : 0);

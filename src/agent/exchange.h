@@ -33,7 +33,8 @@ struct agent {
     struct running *running;
     size_t n_running;
     struct results results;
-    bool news;
+    bool news;            /* results to be carried now */
+    int64_t steps_due_ms; /* steps to be told by then (clock_mono_ms); 0: none */
     bool introduced;     /* the hub knows what our connectors do */
     bool stop;
 };
@@ -49,7 +50,7 @@ RC exchange_once(struct ctx *ctx, struct agent *a, int wait_s);
 /* exchange_post sends another request of the agent API to the hub. */
 RC exchange_post(struct ctx *ctx, struct http_client *http, const char *path, struct bytes body, struct bytes *answer);
 
-/* agent_start_job queues one (the lock is held); agent_poke wakes the sender. */
+/* agent_start_job queues one (the lock is held); agent_poke has the sender carry now what there is. */
 void agent_start_job(struct agent *a, const json_t *job);
 void agent_poke(void *agent);
 

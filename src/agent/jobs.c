@@ -14,17 +14,16 @@ struct work {
 
 static RC key_run(struct ctx *ctx, const struct work *w)
 {
-    struct wire_apply_key_make in = {.common_name = ""};
+    struct wire_apply_key_make in = {.common_name = "", .reuse_attempt = ""};
     struct wire_apply_key out;
     const json_t *names, *v;
     struct str_list list = {0};
     struct json_out j;
     size_t i;
-    TRY(json_get_str(ctx, w->job->body, "certificate", true, &in.certificate));
     TRY(json_get_str(ctx, w->job->body, "attempt", true, &in.attempt));
     TRY(json_get_str(ctx, w->job->body, "key_kind", true, &in.key_kind));
     TRY(json_get_str(ctx, w->job->body, "common_name", false, &in.common_name));
-    TRY(json_get_bool(ctx, w->job->body, "reuse_key", false, &in.reuse_key));
+    TRY(json_get_str(ctx, w->job->body, "reuse_attempt", false, &in.reuse_attempt));
     TRY(json_get_list(ctx, w->job->body, "names", true, &names));
     json_array_foreach(names, i, v)
         if (json_is_string(v))

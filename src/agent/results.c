@@ -1,5 +1,6 @@
 #include "agent/results.h"
 
+#include <errno.h>
 #include <unistd.h>
 
 #include "base/failpoint.h"
@@ -7,7 +8,9 @@
 #include "base/log.h"
 #include "os/file.h"
 
-#define RESULT_MAX ((size_t)2 << 20)
+#define LOG_NAME "log"
+#define LOG_MAX ((size_t)256 << 20)
+#define LOG_LONG ((uint64_t)4 << 20) /* then it is begun anew */
 
 static void result_free(struct result *r)
 {
@@ -41,38 +44,70 @@ static RC remember(struct ctx *ctx, struct results *r, const char *id, int64_t f
 
 static void json_free(json_t **j) { json_decref(*j); }
 
-static RC read_back(struct ctx *ctx, struct results *r, const char *name)
+static bool forget(struct results *r, const char *id, int64_t fence)
+{
+    for (struct result **at = &r->first; *at != NULL; at = &(*at)->next) {
+        struct result *found = *at;
+        if (strcmp(found->id, id) != 0 || found->fence != fence)
+            continue;
+        *at = found->next;
+        result_free(found);
+        return true;
+    }
+    return false;
+}
+
+/* A line is a result, or {"acked": ID, "fence": N}. */
+static RC take_line(struct ctx *ctx, struct results *r, struct bytes line)
 {
     __attribute__((cleanup(json_free))) json_t *j = NULL;
-    struct bytes text;
-    const char *id;
+    const char *id = NULL, *acked = NULL;
     int64_t fence = 0;
-    TRY(file_read_at(ctx, r->dirfd, name, RESULT_MAX, &text));
-    TRY(json_read(ctx, text, &j));
-    TRY(json_get_str(ctx, j, "id", true, &id));
+    TRY(json_read(ctx, line, &j));
     TRY(json_get_int(ctx, j, "fence", true, &fence));
-    return remember(ctx, r, id, fence, arena_str(&ctx->arena, text));
+    TRY(json_get_str(ctx, j, "acked", false, &acked));
+    if (acked != NULL) {
+        forget(r, acked, fence);
+        return RC_OK;
+    }
+    TRY(json_get_str(ctx, j, "id", true, &id));
+    return remember(ctx, r, id, fence, arena_str(&ctx->arena, line));
+}
+
+/* Begins the log anew with what still counts, and opens it. */
+static RC rewrite(struct ctx *ctx, struct results *r)
+{
+    BUF_CLEANUP struct buf text;
+    buf_init(&text, LOG_MAX);
+    for (const struct result *one = r->first; one != NULL; one = one->next) {
+        buf_put(&text, bytes_of(one->json, one->n));
+        buf_put_u8(&text, '\n');
+    }
+    TRY(buf_status(&text));
+    TRY(file_write_atomic(ctx, r->dirfd, LOG_NAME, buf_bytes(&text), FILE_KEEP_UID, FILE_KEEP_GID, 0600));
+    fd_close(&r->fd);
+    r->fd = openat(r->dirfd, LOG_NAME, O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
+    r->size = text.n;
+    return r->fd >= 0 ? RC_OK : ctx_fail_errno(ctx, "%s/" LOG_NAME, r->folder);
 }
 
 RC results_open(struct ctx *ctx, const char *folder, struct results *out)
 {
-    struct str_list names = {0};
-    *out = (struct results){.folder = folder, .dirfd = -1};
+    struct bytes text, line;
+    *out = (struct results){.folder = folder, .dirfd = -1, .fd = -1};
     TRY(file_open_dir(ctx, folder, &out->dirfd));
-    TRY(file_list(ctx, out->dirfd, &names));
-    for (size_t i = 0; i < names.n; i++) {
-        if (file_is_temporary(names.v[i])) {
-            TRY(file_remove(ctx, out->dirfd, names.v[i]));
+    struct rc rc = file_read_at(ctx, out->dirfd, LOG_NAME, LOG_MAX, &text);
+    if (rc_failed(rc) && rc.e != E_NOT_FOUND)
+        return rc;
+    if (rc_failed(rc))
+        ctx_forget(ctx);
+    while (rc_ok(rc) && bytes_take_line(&text, &line)) { /* an end that a kill has torn has no newline */
+        if (rc_ok(take_line(ctx, out, line)))
             continue;
-        }
-        if (!bytes_ends_with(bytes_z(names.v[i]), BYTES_LIT(".json")))
-            continue;
-        if (rc_failed(read_back(ctx, out, names.v[i]))) { /* the job is leased again, and done again */
-            log_event(LOG_WARN_, "result_unreadable", "file", names.v[i], "why", ctx_why(ctx), NULL);
-            ctx_forget(ctx);
-        }
+        log_event(LOG_WARN_, "result_unreadable", "why", ctx_why(ctx), NULL); /* the job is leased again, and done again */
+        ctx_forget(ctx);
     }
-    return RC_OK;
+    return rewrite(ctx, out);
 }
 
 void results_free(struct results *r)
@@ -82,18 +117,28 @@ void results_free(struct results *r)
         result_free(r->first);
         r->first = next;
     }
+    fd_close(&r->fd);
     fd_close(&r->dirfd);
 }
 
-static const char *file_of(struct ctx *ctx, const char *id) { return arena_printf(&ctx->arena, "%s.json", id); }
+/* A full disk: what was written of the line is taken back, so that the next one begins on its own. */
+static RC append(struct ctx *ctx, struct results *r, struct bytes line)
+{
+    struct rc rc = file_write_all(ctx, r->fd, LOG_NAME, line);
+    if (rc_ok(rc))
+        r->size += line.n;
+    else if (ftruncate(r->fd, (off_t)r->size) != 0)
+        log_event(LOG_WARN_, "result_torn", "why", strerror(errno), NULL);
+    return rc;
+}
 
 RC results_add(struct ctx *ctx, struct results *r, const char *id, int64_t fence, const char *json)
 {
     if (!str_is_name(bytes_z(id)))
         return ctx_fail(ctx, E_INVALID, "%s cannot name a job", id);
     FAILPOINT("agent.result_before");
-    struct rc rc = file_write_atomic(ctx, r->dirfd, file_of(ctx, id), bytes_z(json), FILE_KEEP_UID, FILE_KEEP_GID, 0600);
-    if (rc_failed(rc)) { /* a full disk: it is told from memory; only a kill before that makes the job run again */
+    struct rc rc = append(ctx, r, bytes_z(arena_printf(&ctx->arena, "%s\n", json)));
+    if (rc_failed(rc)) { /* it is told from memory; only a kill before that makes the job run again */
         log_event(LOG_WARN_, "result_not_kept", "job", id, "why", ctx_why(ctx), NULL);
         ctx_forget(ctx);
     }
@@ -103,14 +148,21 @@ RC results_add(struct ctx *ctx, struct results *r, const char *id, int64_t fence
 
 void results_acked(struct ctx *ctx, struct results *r, const char *id, int64_t fence)
 {
-    for (struct result **at = &r->first; *at != NULL; at = &(*at)->next) {
-        struct result *found = *at;
-        if (strcmp(found->id, id) != 0 || found->fence != fence)
-            continue;
-        *at = found->next;
-        if (rc_failed(file_remove(ctx, r->dirfd, file_of(ctx, id))))
-            ctx_forget(ctx);
-        result_free(found);
+    struct rc rc = RC_OK;
+    if (!forget(r, id, fence))
         return;
-    }
+    if (r->first == NULL && ftruncate(r->fd, 0) == 0)
+        r->size = 0;
+    else if (r->size > LOG_LONG)
+        rc = rewrite(ctx, r);
+    else
+        rc = append(ctx, r, bytes_z(arena_printf(&ctx->arena, "{\"acked\":\"%s\",\"fence\":%lld}\n", id, (long long)fence)));
+    if (rc_failed(rc)) /* it is told once more after the next start, and the hub knows it */
+        ctx_forget(ctx);
+}
+
+void results_sync(struct results *r)
+{
+    if (fdatasync(r->fd) != 0)
+        log_event(LOG_WARN_, "results_not_synced", "why", strerror(errno), NULL);
 }

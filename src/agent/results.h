@@ -1,4 +1,7 @@
-/* Results that the hub has not acknowledged yet: a file each, synced before anything is sent, read back at the start. */
+/* Results that the hub has not acknowledged yet: a log of them in a file, read back at the start.
+ *
+ * What is added outlives the process at once, and a power failure after results_sync(), which is called when the hub cannot be
+ * told.  Before that nothing needs it: the hub leases the job again, and a job done twice gives the same. */
 #ifndef AGENT_RESULTS_H
 #define AGENT_RESULTS_H
 
@@ -17,7 +20,8 @@ struct result {
 
 struct results {
     const char *folder;
-    int dirfd;
+    int dirfd, fd;        /* the folder; the log in it, for appending */
+    uint64_t size;        /* of the log */
     struct result *first; /* oldest first */
 };
 
@@ -28,5 +32,7 @@ void results_free(struct results *r);
 RC results_add(struct ctx *ctx, struct results *r, const char *id, int64_t fence, const char *json);
 /* results_acked drops one that the hub has, unless it was replaced meanwhile. */
 void results_acked(struct ctx *ctx, struct results *r, const char *id, int64_t fence);
+/* results_sync makes all of them durable. */
+void results_sync(struct results *r);
 
 #endif

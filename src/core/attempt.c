@@ -80,6 +80,20 @@ static struct rc agent_for(struct ctx *ctx, struct txn *txn, const char *managed
     return RC_OK;
 }
 
+/* Whose key the next version may have; NULL: a new one.  The key of a certificate that was revoked is not used again. */
+static struct rc reusable_key(struct ctx *ctx, struct txn *txn, const struct q_managed_by_id_row *m, const struct wish *w,
+                              const char **attempt)
+{
+    struct q_version_get_row v;
+    bool found = false;
+    if (!w->reuse_key || m->version == 0)
+        return RC_OK;
+    TRY(q_version_get(ctx, txn, m->id, m->version, &v, &found));
+    if (found && !v.revoked_at)
+        *attempt = v.attempt_id;
+    return RC_OK;
+}
+
 RC attempt_begin(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_managed_by_id_row *m, const char *reason)
 {
     if (m->paused_at)
@@ -116,7 +130,9 @@ RC attempt_begin(struct ctx *ctx, struct core *core, struct txn *txn, const stru
     struct wish w;
     TRY(wish_decode(ctx, m->wish, &w));
     struct bytes payload;
-    TRY(payload_key(ctx, m->id, id, &w, &payload));
+    const char *reuse = NULL;
+    TRY(reusable_key(ctx, txn, m, &w, &reuse));
+    TRY(payload_key(ctx, m->id, id, &w, reuse, &payload));
     TRY(timer_clear(ctx, txn, "retry", m->id));
     TRY(timer_clear(ctx, txn, "renew", m->id));
     TRY(job_add(ctx, core, txn, "key", agent, lane_of(ctx, "attempt", id), id, payload, 0));

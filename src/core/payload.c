@@ -40,7 +40,8 @@ static void put_optional(struct json_out *j, const char *key, const char *value)
         json_put_str(j, key, value);
 }
 
-RC payload_key(struct ctx *ctx, const char *managed, const char *attempt, const struct wish *w, struct bytes *out)
+RC payload_key(struct ctx *ctx, const char *managed, const char *attempt, const struct wish *w, const char *reuse_attempt,
+               struct bytes *out)
 {
     struct payload p;
     payload_open(ctx, &p);
@@ -49,7 +50,7 @@ RC payload_key(struct ctx *ctx, const char *managed, const char *attempt, const 
     json_put_str(&p.j, "key_kind", w->key_kind);
     put_strings(&p.j, "names", &w->names);
     put_optional(&p.j, "common_name", w->common_name);
-    json_put_bool(&p.j, "reuse_key", w->reuse_key);
+    put_optional(&p.j, "reuse_attempt", reuse_attempt);
     return payload_close(&p, out);
 }
 

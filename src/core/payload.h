@@ -12,7 +12,8 @@ struct payload_issuer {
     const char *acme_profile;
 };
 
-RC payload_key(struct ctx *ctx, const char *managed, const char *attempt, const struct wish *w, struct bytes *out);
+RC payload_key(struct ctx *ctx, const char *managed, const char *attempt, const struct wish *w, const char *reuse_attempt,
+               struct bytes *out); /* reuse_attempt: NULL for a new key */
 RC payload_order(struct ctx *ctx, const struct q_attempt_by_id_row *a, const struct wish *w, const struct payload_issuer *i, bool finish,
                  const struct q_challenge_list_row *challenges, size_t n, struct bytes *out);
 RC payload_challenge(struct ctx *ctx, const char *attempt, const struct q_challenge_list_row *c, struct bytes *out);

@@ -3,19 +3,30 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/failpoint.h"
 #include "base/random.h"
+#include "base/str.h"
 #include "store/sql.h"
 
 #define RETRIES_MAX 20
 /* Of pg_type.dat. */
-enum { OID_BYTEA = 17, OID_INT8 = 20, OID_TEXT = 25 };
+enum {
+    OID_BOOL = 16,
+    OID_BYTEA = 17,
+    OID_NAME = 19,
+    OID_INT8 = 20,
+    OID_INT2 = 21,
+    OID_INT4 = 23,
+    OID_TEXT = 25,
+    OID_VARCHAR = 1043
+};
 
 struct conn {
     PGconn *pg;
     bool *prepared; /* by index of the query */
     struct conn *next;
-    char sqlstate[6]; /* of the last failure */
+    char sqlstate[6]; /* of the first failure of the transaction */
 };
 
 struct pool {
@@ -26,31 +37,49 @@ struct pool {
     unsigned made, max;
 };
 
-static enum err err_of(struct conn *c)
+/* `q` may be NULL. */
+static enum err err_of(const struct conn *c, const char *sqlstate, const struct sql_query *q)
 {
     static const struct {
         const char *state;
         enum err e;
-    } rows[] = {{"23505", E_EXISTS}, {"23503", E_IN_USE},  {"40001", E_BUSY},    {"40P01", E_BUSY},        {"53100", E_DISK_FULL},
-                {"53200", E_NO_MEMORY}, {"57P01", E_UNREACHABLE}, {"57P02", E_UNREACHABLE}, {"57P03", E_UNREACHABLE}};
+    } rows[] = {{"22021", E_INVALID},     {"23505", E_EXISTS},      {"40001", E_BUSY},       {"40P01", E_BUSY},
+                {"53100", E_DISK_FULL},   {"53200", E_NO_MEMORY},   {"53300", E_BUSY},       {"55P03", E_BUSY},
+                {"57P01", E_UNREACHABLE}, {"57P02", E_UNREACHABLE}, {"57P03", E_UNREACHABLE}};
     if (PQstatus(c->pg) != CONNECTION_OK)
         return E_UNREACHABLE;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        if (!strcmp(rows[i].state, c->sqlstate))
+        if (!strcmp(rows[i].state, sqlstate))
             return rows[i].e;
-    return !strncmp(c->sqlstate, "23", 2) ? E_CONFLICT : E_DATABASE;
+    if (!strcmp(sqlstate, "23503") && q)
+        return sql_reference_error(q);
+    return !strncmp(sqlstate, "23", 2) ? E_CONFLICT : E_DATABASE;
 }
 
-/* The server's words without the newline at their end; values of parameters are never in the primary message. */
-static struct rc fail(struct ctx *ctx, struct conn *c, const PGresult *r, const char *what)
+/* The server's words without the newline at their end: the primary message alone, since the detail holds values of parameters. */
+static struct rc fail_query(struct ctx *ctx, struct conn *c, const PGresult *r, const char *what, const struct sql_query *q)
 {
     const char *state = r ? PQresultErrorField(r, PG_DIAG_SQLSTATE) : NULL;
     const char *words = r ? PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY) : NULL;
-    snprintf(c->sqlstate, sizeof c->sqlstate, "%s", state ? state : "");
+    if (!c->sqlstate[0])
+        snprintf(c->sqlstate, sizeof c->sqlstate, "%s", state ? state : "");
     struct bytes text = bytes_z(words ? words : PQerrorMessage(c->pg));
     while (text.n && text.p[text.n - 1] == '\n')
         text.n--;
-    return ctx_fail(ctx, err_of(c), "%s: %s", what, arena_str(&ctx->arena, text));
+    return ctx_fail(ctx, err_of(c, state ? state : "", q), "%s: %s", what, arena_str(&ctx->arena, text));
+}
+
+static struct rc fail(struct ctx *ctx, struct conn *c, const PGresult *r, const char *what)
+{
+    return fail_query(ctx, c, r, what, NULL);
+}
+
+/* A query failed: the server ends the transaction, whatever its closure says. */
+static struct rc refuse(struct txn *txn, struct rc rc)
+{
+    if (rc_ok(txn->refused))
+        txn->refused = rc;
+    return rc;
 }
 
 static struct rc exec(struct ctx *ctx, struct conn *c, const char *sql)
@@ -58,6 +87,9 @@ static struct rc exec(struct ctx *ctx, struct conn *c, const char *sql)
     PGresult *r = PQexec(c->pg, sql);
     const ExecStatusType status = PQresultStatus(r);
     struct rc rc = status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK ? RC_OK : fail(ctx, c, r, "the database refused");
+    /* A COMMIT of a transaction that failed is answered with a friendly ROLLBACK. */
+    if (rc_ok(rc) && !strcmp(sql, "COMMIT") && strcmp(PQcmdStatus(r), "COMMIT"))
+        rc = ctx_fail(ctx, E_DATABASE, "the database rolled back instead of committing");
     PQclear(r);
     return rc;
 }
@@ -84,9 +116,21 @@ static struct rc conn_open(struct ctx *ctx, const char *conninfo, struct conn **
         free(c);
         return ctx_fail(ctx, E_NO_MEMORY, "no memory for a database connection");
     }
-    c->pg = PQconnectdb(conninfo);
+    /* What comes later wins: these hold where the connection string says nothing.  A server that went away without a word must not
+     * hold a worker for hours. */
+    static const char *const words[] = {"connect_timeout", "tcp_user_timeout", "fallback_application_name",
+                                        "dbname",          "client_encoding",  NULL};
+    const char *const values[] = {"10", "30000", "certwright", conninfo, "UTF8", NULL};
+    c->pg = PQconnectdbParams(words, values, 1);
     if (PQstatus(c->pg) != CONNECTION_OK) {
         struct rc rc = fail(ctx, c, NULL, "cannot be reached");
+        conn_close(c);
+        return rc;
+    }
+    const char *encoding = PQparameterStatus(c->pg, "server_encoding");
+    if (!encoding || strcmp(encoding, "UTF8")) {
+        struct rc rc = ctx_fail(ctx, E_UNSUPPORTED, "has the encoding %s; make it anew with ENCODING 'UTF8'",
+                                encoding ? encoding : "of no name");
         conn_close(c);
         return rc;
     }
@@ -95,19 +139,26 @@ static struct rc conn_open(struct ctx *ctx, const char *conninfo, struct conn **
     return RC_OK;
 }
 
-static struct rc conn_take(struct ctx *ctx, struct pool *p, struct conn **out)
+static struct rc conn_take(struct ctx *ctx, struct pool *p, struct conn **out, bool *fresh)
 {
     pthread_mutex_lock(&p->lock);
-    while (!p->idle && p->made >= p->max)
-        pthread_cond_wait(&p->free, &p->lock);
+    struct rc rc = RC_OK;
+    while (rc_ok(rc) && !p->idle && p->made >= p->max)
+        rc = sql_wait(ctx, &p->free, &p->lock);
+    if (rc_failed(rc)) {
+        pthread_cond_signal(&p->free); /* a wakeup that came with the deadline is another's */
+        pthread_mutex_unlock(&p->lock);
+        return rc;
+    }
     *out = p->idle;
-    const bool make = !*out;
-    if (make)
+    *fresh = !*out;
+    if (*fresh)
         p->made++;
     else
         p->idle = (*out)->next;
     pthread_mutex_unlock(&p->lock);
-    struct rc rc = make ? conn_open(ctx, p->conninfo, out) : RC_OK;
+    if (*fresh)
+        rc = conn_open(ctx, p->conninfo, out);
     if (rc_failed(rc)) {
         pthread_mutex_lock(&p->lock);
         p->made--;
@@ -133,6 +184,26 @@ static void conn_give(struct pool *p, struct conn *c)
     pthread_mutex_unlock(&p->lock);
 }
 
+/* Begins a transaction with `begin`.  Connections that waited in the pool while the server went away are dropped; the error of a
+ * fresh one is the caller's. */
+static struct rc begin_on(struct ctx *ctx, struct pool *p, const char *begin, struct conn **out)
+{
+    for (;;) {
+        bool fresh = false;
+        TRY(conn_take(ctx, p, out, &fresh));
+        (*out)->sqlstate[0] = 0;
+        PGresult *r = PQexec((*out)->pg, begin);
+        const bool begun = PQresultStatus(r) == PGRES_COMMAND_OK;
+        const bool lost = PQstatus((*out)->pg) != CONNECTION_OK;
+        struct rc rc = begun || (lost && !fresh) ? RC_OK : fail(ctx, *out, r, "the database refused");
+        PQclear(r);
+        if (begun)
+            return RC_OK;
+        conn_give(p, *out);
+        TRY(rc);
+    }
+}
+
 static const char *name_of(char *text, size_t size, unsigned index)
 {
     snprintf(text, size, "q%u", index);
@@ -145,12 +216,12 @@ static struct rc prepare(struct ctx *ctx, struct conn *c, unsigned index)
     if (c->prepared[index])
         return RC_OK;
     static const Oid oids[] = {[SQL_I64] = OID_INT8, [SQL_TEXT] = OID_TEXT, [SQL_BLOB] = OID_BYTEA};
-    Oid types[256];
+    Oid types[SQL_PARAMS_MAX];
     for (unsigned i = 0; i < q->params_n; i++)
         types[i] = oids[q->params[i]];
     char name[16];
     PGresult *r = PQprepare(c->pg, name_of(name, sizeof name, index), q->postgres ? q->postgres : q->sqlite, q->params_n, types);
-    struct rc rc = PQresultStatus(r) == PGRES_COMMAND_OK ? RC_OK : fail(ctx, c, r, q->name);
+    struct rc rc = PQresultStatus(r) == PGRES_COMMAND_OK ? RC_OK : fail_query(ctx, c, r, q->name, q);
     PQclear(r);
     c->prepared[index] = rc_ok(rc);
     return rc;
@@ -164,6 +235,25 @@ static int64_t read_number(const char *p, int n)
     return (int64_t)v;
 }
 
+static enum sql_type type_of(Oid oid)
+{
+    switch (oid) {
+    case OID_BOOL:
+    case OID_INT2:
+    case OID_INT4:
+    case OID_INT8:
+        return SQL_I64;
+    case OID_BYTEA:
+        return SQL_BLOB;
+    case OID_TEXT:
+    case OID_VARCHAR:
+    case OID_NAME:
+        return SQL_TEXT;
+    default: /* numeric, as of sum(): to be cast in the query */
+        return SQL_OTHER;
+    }
+}
+
 static void column(const PGresult *r, int row, int i, struct sql_value *v)
 {
     const int n = PQgetlength(r, row, i);
@@ -171,40 +261,37 @@ static void column(const PGresult *r, int row, int i, struct sql_value *v)
     *v = (struct sql_value){0};
     if (PQgetisnull(r, row, i))
         return;
-    switch (PQftype(r, i)) {
-    case OID_INT8:
-    case 23: /* int4 */
-    case 21: /* int2 */
-        *v = sql_i64(read_number(p, n));
-        break;
-    case OID_BYTEA:
-        *v = sql_blob(bytes_of(p, (size_t)n));
-        break;
-    default:
-        *v = (struct sql_value){.type = SQL_TEXT, .b = bytes_of(p, (size_t)n)};
-    }
+    v->type = type_of(PQftype(r, i));
+    if (v->type == SQL_I64)
+        v->i = read_number(p, n);
+    else
+        v->b = bytes_of(p, (size_t)n);
 }
 
 static struct rc rows_read(struct ctx *ctx, const PGresult *r, const struct sql_query *q, sql_row_fn *row, void *arg)
 {
+    if (PQnfields(r) != q->columns_n)
+        return ctx_fail(ctx, E_BUG, "%s gives %d columns, not %d", q->name, PQnfields(r), q->columns_n);
     for (int k = 0; k < PQntuples(r); k++) {
-        struct sql_value values[64];
+        struct sql_value values[SQL_COLUMNS_MAX];
         for (int i = 0; i < q->columns_n; i++)
             column(r, k, i, &values[i]);
-        TRY(row(ctx, arg, values));
+        TRY(sql_give(ctx, q, values, row, arg));
     }
     return RC_OK;
 }
 
-static struct rc pg_run(struct ctx *ctx, struct txn *txn, unsigned index, const struct sql_value *params, sql_row_fn *row, void *arg,
-                        int64_t *changed)
+static struct rc pg_run(struct ctx *ctx, struct txn *txn, unsigned index, const struct sql_value *params, sql_row_fn *row,
+                        void *arg, int64_t *changed)
 {
     struct conn *c = txn->conn;
     const struct sql_query *q = &sql_queries[index];
-    TRY(prepare(ctx, c, index));
-    const char *values[256];
-    int lengths[256], formats[256];
-    uint8_t numbers[256][8];
+    struct rc prepared = prepare(ctx, c, index);
+    if (rc_failed(prepared))
+        return refuse(txn, prepared);
+    const char *values[SQL_PARAMS_MAX];
+    int lengths[SQL_PARAMS_MAX], formats[SQL_PARAMS_MAX];
+    uint8_t numbers[SQL_PARAMS_MAX][8];
     for (unsigned i = 0; i < q->params_n; i++) {
         formats[i] = 1;
         lengths[i] = (int)params[i].b.n;
@@ -221,7 +308,7 @@ static struct rc pg_run(struct ctx *ctx, struct txn *txn, unsigned index, const 
     const ExecStatusType status = PQresultStatus(r);
     struct rc rc = RC_OK;
     if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK)
-        rc = fail(ctx, c, r, q->name);
+        rc = refuse(txn, fail_query(ctx, c, r, q->name, q));
     else if (row)
         rc = rows_read(ctx, r, q, row, arg);
     if (changed) {
@@ -238,29 +325,28 @@ static struct rc pg_read(struct ctx *ctx, struct store *store, store_fn *fn, voi
 {
     struct pool *p = store->own;
     struct conn *c;
-    TRY(conn_take(ctx, p, &c));
+    TRY(begin_on(ctx, p, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", &c));
     struct txn txn = {.engine = &sql_postgres, .conn = c};
-    struct rc rc = exec(ctx, c, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
-    if (rc_ok(rc)) {
-        rc = fn(ctx, &txn, arg);
-        PQclear(PQexec(c->pg, "ROLLBACK"));
-    }
+    struct rc rc = fn(ctx, &txn, arg);
+    PQclear(PQexec(c->pg, "ROLLBACK"));
     conn_give(p, c);
     return rc;
 }
 
+static struct rc commit(struct ctx *ctx, struct conn *c, bool *in_commit)
+{
+    FAILPOINT_ERROR(ctx, "store.before_commit");
+    *in_commit = true;
+    TRY(exec(ctx, c, "COMMIT"));
+    FAILPOINT("store.after_commit");
+    return RC_OK;
+}
+
 static struct rc write_once(struct ctx *ctx, struct conn *c, struct txn *txn, store_fn *fn, void *arg, bool *in_commit)
 {
-    *in_commit = false;
-    c->sqlstate[0] = 0;
-    TRY(exec(ctx, c, "BEGIN ISOLATION LEVEL SERIALIZABLE"));
-    struct rc rc = fn(ctx, txn, arg);
-    if (rc_ok(rc)) {
-        FAILPOINT("store.before_commit");
-        *in_commit = true;
-        rc = exec(ctx, c, "COMMIT");
-        FAILPOINT("store.after_commit");
-    }
+    struct rc rc = sql_closure(ctx, txn, fn, arg);
+    if (rc_ok(rc))
+        rc = commit(ctx, c, in_commit);
     if (rc_failed(rc) && PQstatus(c->pg) == CONNECTION_OK)
         PQclear(PQexec(c->pg, "ROLLBACK"));
     return rc;
@@ -276,11 +362,11 @@ static struct rc pg_write(struct ctx *ctx, struct store *store, store_fn *fn, vo
     struct pool *p = store->own;
     for (unsigned try = 0;; try++) {
         struct conn *c;
-        TRY(conn_take(ctx, p, &c));
+        TRY(begin_on(ctx, p, "BEGIN ISOLATION LEVEL SERIALIZABLE", &c));
         struct txn txn = {.engine = &sql_postgres, .conn = c};
         bool in_commit = false;
         struct rc rc = write_once(ctx, c, &txn, fn, arg, &in_commit);
-        const bool again = rc_failed(rc) && lost_race(c) && try < RETRIES_MAX;
+        const bool again = rc_failed(rc) && lost_race(c) && try < RETRIES_MAX && ctx_left_ms(ctx, 1) > 0;
         const bool unknown = rc_failed(rc) && in_commit && PQstatus(c->pg) != CONNECTION_OK;
         conn_give(p, c);
         if (rc_ok(rc)) {
@@ -305,14 +391,9 @@ static struct rc applied_check(struct ctx *ctx, struct conn *c, int64_t *newest)
     PGresult *r = PQexec(c->pg, "SELECT number::text, checksum FROM schema_migration ORDER BY number");
     struct rc rc = PQresultStatus(r) == PGRES_TUPLES_OK ? RC_OK : fail(ctx, c, r, "schema_migration");
     for (int i = 0; rc_ok(rc) && i < PQntuples(r); i++) {
-        int64_t number = 0;
-        for (const char *s = PQgetvalue(r, i, 0); *s; s++)
-            number = number * 10 + (*s - '0');
-        *newest = number;
-        if (number < 1 || number > (int64_t)sql_migrations_n)
-            rc = ctx_fail(ctx, E_CONFLICT, "was made by a newer release (schema %lld); start that one, or restore a backup", (long long)number);
-        else if (strcmp(PQgetvalue(r, i, 1), sql_migrations[number - 1].checksum))
-            rc = ctx_fail(ctx, E_CONFLICT, "has another migration %lld than this release", (long long)number);
+        int64_t number = 0; /* stays 0, and is refused, where it is none */
+        (void)!str_to_i64(bytes_z(PQgetvalue(r, i, 0)), &number);
+        rc = sql_migration_check(ctx, number, PQgetvalue(r, i, 1), newest);
     }
     PQclear(r);
     return rc;
@@ -331,13 +412,13 @@ static struct rc migrate_locked(struct ctx *ctx, struct conn *c)
         struct rc rc = exec(ctx, c, m->postgres);
         if (rc_ok(rc))
             rc = exec(ctx, c,
-                      arena_printf(&ctx->arena, "INSERT INTO schema_migration VALUES (%lld, '%s', '%s', extract(epoch from now())::bigint)",
-                                   (long long)m->number, m->name, m->checksum));
+                      arena_printf(&ctx->arena, "INSERT INTO schema_migration VALUES (%lld, '%s', '%s', %lld)",
+                                   (long long)m->number, m->name, m->checksum, (long long)ctx_now_s(ctx)));
         if (rc_ok(rc))
             rc = exec(ctx, c, "COMMIT");
         if (rc_failed(rc)) {
             PQclear(PQexec(c->pg, "ROLLBACK"));
-            return rc;
+            return ctx_wrap(ctx, rc, "migration %s", m->name);
         }
     }
     return RC_OK;
@@ -352,9 +433,10 @@ static struct rc pg_open(struct ctx *ctx, const struct store_config *config, str
     p->conninfo = strdup(config->conninfo);
     p->max = config->connections ? config->connections : 16;
     pthread_mutex_init(&p->lock, NULL);
-    pthread_cond_init(&p->free, NULL);
+    sql_cond_init(&p->free);
     struct conn *c;
-    TRY(conn_take(ctx, p, &c));
+    bool fresh = false;
+    TRY(conn_take(ctx, p, &c, &fresh));
     /* Two hubs that start together: one migrates, the other finds it done. */
     struct rc rc = exec(ctx, c, "SELECT pg_advisory_lock(4049283746)");
     if (rc_ok(rc))
@@ -381,14 +463,40 @@ static void pg_close(struct store *store)
     free(p);
 }
 
+/* Compares the columns of query `index`, which is prepared, with what was declared. */
+static struct rc columns_check(struct ctx *ctx, struct conn *c, unsigned index)
+{
+    const struct sql_query *q = &sql_queries[index];
+    char name[16];
+    PGresult *r = PQdescribePrepared(c->pg, name_of(name, sizeof name, index));
+    struct rc rc = PQresultStatus(r) == PGRES_COMMAND_OK ? RC_OK : fail(ctx, c, r, q->name);
+    struct buf b;
+    buf_init_arena(&b, &ctx->arena, 4096);
+    for (int i = 0; rc_ok(rc) && i < PQnfields(r); i++) {
+        buf_put_z(&b, i ? " " : "");
+        buf_put_z(&b, PQfname(r, i));
+    }
+    if (rc_ok(rc))
+        rc = sql_columns_check(ctx, q, buf_z(&b));
+    for (int i = 0; rc_ok(rc) && i < q->columns_n; i++)
+        if (type_of(PQftype(r, i)) != (q->columns[i] & ~SQL_MAY_BE_NULL))
+            rc = ctx_fail(ctx, E_BUG, "query %s: column %s is of type %u, not as declared", q->name, PQfname(r, i), PQftype(r, i));
+    PQclear(r);
+    return rc;
+}
+
 static struct rc pg_prepare_all(struct ctx *ctx, struct store *store)
 {
     struct pool *p = store->own;
     struct conn *c;
-    TRY(conn_take(ctx, p, &c));
+    bool fresh = false;
+    TRY(conn_take(ctx, p, &c, &fresh));
     struct rc rc = RC_OK;
-    for (unsigned i = 0; i < sql_queries_n && rc_ok(rc); i++)
+    for (unsigned i = 0; i < sql_queries_n && rc_ok(rc); i++) {
         rc = prepare(ctx, c, i);
+        if (rc_ok(rc))
+            rc = columns_check(ctx, c, i);
+    }
     conn_give(p, c);
     return rc;
 }

@@ -2,12 +2,13 @@
 #include <pthread.h>
 #include <sqlite3.h>
 
+#include "base/buf.h"
 #include "base/failpoint.h"
-#include "base/log.h"
 #include "store/sql.h"
 
-/* How many closures one transaction holds at most. */
-#define BATCH_MAX 256
+/* How many closures one transaction holds at most, and for how long it takes on more: slow ones must not hold up those before them.
+ */
+enum { BATCH_MAX = 256, BATCH_MS = 20 };
 
 struct conn {
     sqlite3 *db;
@@ -22,14 +23,16 @@ struct write_job {
     void *arg;
     struct txn txn;
     struct rc rc;
+    bool again; /* to be run in the next transaction */
     bool done;
+    pthread_cond_t finished; /* one each: a commit wakes only those it was for */
     struct write_job *next;
 };
 
 struct lite {
     const char *path;
     pthread_mutex_t lock;
-    pthread_cond_t reader_free, work, finished;
+    pthread_cond_t reader_free, work;
     struct conn *readers; /* those not in use */
     unsigned readers_made, readers_max;
     struct conn *writer;
@@ -38,7 +41,8 @@ struct lite {
     struct write_job *first, **last;
 };
 
-static enum err err_of(sqlite3 *db, int code)
+/* `q` may be NULL. */
+static enum err err_of(sqlite3 *db, int code, const struct sql_query *q)
 {
     switch (code & 0xff) {
     case SQLITE_FULL:
@@ -56,7 +60,7 @@ static enum err err_of(sqlite3 *db, int code)
         case SQLITE_CONSTRAINT_PRIMARYKEY:
             return E_EXISTS;
         case SQLITE_CONSTRAINT_FOREIGNKEY:
-            return E_IN_USE;
+            return q ? sql_reference_error(q) : E_CONFLICT;
         default:
             return E_CONFLICT;
         }
@@ -67,13 +71,29 @@ static enum err err_of(sqlite3 *db, int code)
 
 static struct rc fail(struct ctx *ctx, sqlite3 *db, int code, const char *what)
 {
-    return ctx_fail(ctx, err_of(db, code), "%s: %s", what, sqlite3_errmsg(db));
+    return ctx_fail(ctx, err_of(db, code, NULL), "%s: %s", what, sqlite3_errmsg(db));
+}
+
+/* A query failed: whatever its closure says, what it wrote goes. */
+static struct rc refuse(struct ctx *ctx, struct txn *txn, const struct sql_query *q, int code)
+{
+    sqlite3 *db = ((struct conn *)txn->conn)->db;
+    struct rc rc = ctx_fail(ctx, err_of(db, code, q), "%s: %s", q->name, sqlite3_errmsg(db));
+    if (rc_ok(txn->refused))
+        txn->refused = rc;
+    return rc;
+}
+
+/* `what` is what messages call it. */
+static struct rc exec_as(struct ctx *ctx, struct conn *c, const char *sql, const char *what)
+{
+    const int code = sqlite3_exec(c->db, sql, NULL, NULL, NULL);
+    return code == SQLITE_OK ? RC_OK : fail(ctx, c->db, code, what);
 }
 
 static struct rc exec(struct ctx *ctx, struct conn *c, const char *sql)
 {
-    const int code = sqlite3_exec(c->db, sql, NULL, NULL, NULL);
-    return code == SQLITE_OK ? RC_OK : fail(ctx, c->db, code, sql);
+    return exec_as(ctx, c, sql, sql);
 }
 
 static void conn_close(struct conn *c)
@@ -100,9 +120,11 @@ static struct rc conn_open(struct ctx *ctx, const char *path, bool reader, struc
         sqlite3_busy_timeout(c->db, 10000);
         sqlite3_db_config(c->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
         sqlite3_db_config(c->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
-        rc = exec(ctx, c,
-                  "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA cache_size=-1024;"
-                  "PRAGMA temp_store=MEMORY; PRAGMA journal_size_limit=67108864; PRAGMA wal_autocheckpoint=2000;");
+        rc = exec_as(
+            ctx, c,
+            "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA cache_size=-1024;"
+            "PRAGMA temp_store=MEMORY; PRAGMA mmap_size=0; PRAGMA journal_size_limit=67108864; PRAGMA wal_autocheckpoint=2000;",
+            "cannot be set up");
     }
     if (rc_ok(rc) && reader)
         rc = exec(ctx, c, "PRAGMA query_only=ON");
@@ -114,15 +136,13 @@ static struct rc conn_open(struct ctx *ctx, const char *path, bool reader, struc
     return RC_OK;
 }
 
-static struct rc statement(struct ctx *ctx, struct conn *c, unsigned index, sqlite3_stmt **out)
+static int statement(struct conn *c, unsigned index, sqlite3_stmt **out)
 {
-    if (!c->statements[index]) {
-        const int code = sqlite3_prepare_v3(c->db, sql_queries[index].sqlite, -1, SQLITE_PREPARE_PERSISTENT, &c->statements[index], NULL);
-        if (code != SQLITE_OK)
-            return fail(ctx, c->db, code, sql_queries[index].name);
-    }
+    int code = SQLITE_OK;
+    if (!c->statements[index])
+        code = sqlite3_prepare_v3(c->db, sql_queries[index].sqlite, -1, SQLITE_PREPARE_PERSISTENT, &c->statements[index], NULL);
     *out = c->statements[index];
-    return RC_OK;
+    return code;
 }
 
 static int bind_one(sqlite3_stmt *s, int i, const struct sql_value *v)
@@ -156,27 +176,30 @@ static void column(sqlite3_stmt *s, int i, struct sql_value *v)
     }
 }
 
-static struct rc lite_run(struct ctx *ctx, struct txn *txn, unsigned index, const struct sql_value *params, sql_row_fn *row, void *arg,
-                          int64_t *changed)
+static struct rc lite_run(struct ctx *ctx, struct txn *txn, unsigned index, const struct sql_value *params, sql_row_fn *row,
+                          void *arg, int64_t *changed)
 {
     struct conn *c = txn->conn;
     const struct sql_query *q = &sql_queries[index];
     sqlite3_stmt *s;
-    TRY(statement(ctx, c, index, &s));
-    int code = SQLITE_OK;
+    int code = statement(c, index, &s);
+    if (code != SQLITE_OK)
+        return refuse(ctx, txn, q, code);
+    if (sqlite3_column_count(s) != q->columns_n)
+        return ctx_fail(ctx, E_BUG, "%s gives %d columns, not %d", q->name, sqlite3_column_count(s), q->columns_n);
     for (int i = 0; i < q->params_n && code == SQLITE_OK; i++)
         code = bind_one(s, i + 1, &params[i]);
     struct rc rc = RC_OK;
     while (code == SQLITE_OK && rc_ok(rc) && (code = sqlite3_step(s)) == SQLITE_ROW) {
-        struct sql_value values[64];
+        struct sql_value values[SQL_COLUMNS_MAX];
         for (int i = 0; i < q->columns_n; i++)
             column(s, i, &values[i]);
         if (row)
-            rc = row(ctx, arg, values);
+            rc = sql_give(ctx, q, values, row, arg);
         code = SQLITE_OK;
     }
     if (code != SQLITE_DONE && code != SQLITE_OK)
-        rc = fail(ctx, c->db, code, q->name);
+        rc = refuse(ctx, txn, q, code);
     if (changed)
         *changed = sqlite3_changes(c->db);
     sqlite3_reset(s);
@@ -189,8 +212,14 @@ static struct rc lite_run(struct ctx *ctx, struct txn *txn, unsigned index, cons
 static struct rc reader_take(struct ctx *ctx, struct lite *l, struct conn **out)
 {
     pthread_mutex_lock(&l->lock);
-    while (!l->readers && l->readers_made >= l->readers_max)
-        pthread_cond_wait(&l->reader_free, &l->lock);
+    struct rc waited = RC_OK;
+    while (rc_ok(waited) && !l->readers && l->readers_made >= l->readers_max)
+        waited = sql_wait(ctx, &l->reader_free, &l->lock);
+    if (rc_failed(waited)) {
+        pthread_cond_signal(&l->reader_free); /* a wakeup that came with the deadline is another's */
+        pthread_mutex_unlock(&l->lock);
+        return waited;
+    }
     *out = l->readers;
     const bool make = !*out;
     if (make)
@@ -236,67 +265,112 @@ static struct rc lite_read(struct ctx *ctx, struct store *store, store_fn *fn, v
 
 /* --- writing */
 
-/* Runs one closure in its savepoint: what it wrote stays only if it succeeded. */
+/* Runs one closure in its savepoint: what it wrote stays only if it succeeded.  False where the whole transaction is lost. */
 static bool job_run(struct conn *c, struct write_job *job)
 {
     job->txn = (struct txn){.engine = &sql_sqlite, .conn = c};
     job->rc = exec(job->ctx, c, "SAVEPOINT job");
     if (rc_failed(job->rc))
         return false;
-    job->rc = job->fn(job->ctx, &job->txn, job->arg);
+    job->rc = sql_closure(job->ctx, &job->txn, job->fn, job->arg);
     if (rc_failed(job->rc)) {
         sqlite3_exec(c->db, "ROLLBACK TO job", NULL, NULL, NULL);
-        job->txn.effects = NULL;
     }
     /* A full disk or an I/O error ends the whole transaction: nothing is left to release. */
     return !sqlite3_get_autocommit(c->db) && sqlite3_exec(c->db, "RELEASE job", NULL, NULL, NULL) == SQLITE_OK;
 }
 
-static void batch_fail(struct write_job *batch, struct rc rc, const char *why)
+/* Runs the closures of `batch` until one takes the transaction with it or time is up; marks those that must run again. */
+static bool batch_try(struct conn *c, struct write_job *batch)
 {
-    for (struct write_job *j = batch; j; j = j->next)
-        if (rc_ok(j->rc)) {
-            j->rc = ctx_fail(j->ctx, rc.e, "%s", why);
-            j->txn.effects = NULL;
-        }
+    const int64_t until = clock_mono_ms() + BATCH_MS;
+    struct write_job *j = batch;
+    bool whole = true;
+    for (; j && whole && (j == batch || clock_mono_ms() <= until); j = j->next) {
+        whole = job_run(c, j);
+        if (!whole && rc_ok(j->rc))
+            j->rc = fail(j->ctx, c->db, sqlite3_errcode(c->db), "not kept");
+    }
+    for (; j; j = j->next)
+        j->again = true;
+    for (j = batch; j && !whole; j = j->next) /* it has its answer; the others did nothing wrong */
+        j->again |= rc_ok(j->rc);
+    return whole;
+}
+
+static struct rc commit(struct ctx *ctx, struct conn *c)
+{
+    FAILPOINT_ERROR(ctx, "store.before_commit");
+    TRY(exec(ctx, c, "COMMIT"));
+    FAILPOINT("store.after_commit");
+    return RC_OK;
+}
+
+static bool in_commit(const struct write_job *j)
+{
+    return !j->again && rc_ok(j->rc);
 }
 
 static void batch_run(struct store *store, struct conn *c, struct write_job *batch)
 {
-    struct ctx *first = batch->ctx;
-    struct rc rc = exec(first, c, "BEGIN IMMEDIATE");
-    if (rc_failed(rc)) {
-        for (struct write_job *j = batch; j; j = j->next)
-            j->rc = j == batch ? rc : ctx_fail(j->ctx, rc.e, "the database did not begin a transaction");
-        return;
-    }
-    bool whole = true;
-    for (struct write_job *j = batch; j && whole; j = j->next)
-        whole = job_run(c, j);
-    FAILPOINT("store.before_commit");
-    const int code = whole ? sqlite3_exec(c->db, "COMMIT", NULL, NULL, NULL) : SQLITE_ERROR;
-    if (code != SQLITE_OK) {
-        char why[256];
-        snprintf(why, sizeof why, "not committed: %s", sqlite3_errmsg(c->db));
-        const enum err e = err_of(c->db, sqlite3_errcode(c->db));
+    struct ctx ctx; /* for what concerns no single one of them */
+    ctx_init(&ctx, batch->ctx->clock);
+    struct rc rc = exec(&ctx, c, "BEGIN IMMEDIATE");
+    if (rc_ok(rc) && !batch_try(c, batch)) {
         sqlite3_exec(c->db, "ROLLBACK", NULL, NULL, NULL);
-        batch_fail(batch, rc_of(e == E_OK ? E_DATABASE : e), why);
+        ctx_free(&ctx);
         return;
     }
-    FAILPOINT("store.after_commit");
-    store->commits++;
+    if (rc_ok(rc))
+        rc = commit(&ctx, c);
+    if (rc_failed(rc))
+        sqlite3_exec(c->db, "ROLLBACK", NULL, NULL, NULL);
+    else
+        store->commits++;
+    for (struct write_job *j = batch; j; j = j->next)
+        if (in_commit(j)) {
+            if (rc_failed(rc))
+                j->rc = ctx_fail(j->ctx, rc.e, "not committed: %s", ctx_why(&ctx));
+            else
+                store->writes++;
+        }
+    ctx_free(&ctx);
 }
 
 static struct write_job *batch_take(struct lite *l)
 {
     struct write_job *batch = l->first, *last = batch;
-    for (unsigned n = 1; n < BATCH_MAX && last->next; n++)
+    batch->again = false;
+    for (unsigned n = 1; n < BATCH_MAX && last->next; n++) {
         last = last->next;
+        last->again = false;
+    }
     l->first = last->next;
     if (!l->first)
         l->last = &l->first;
     last->next = NULL;
     return batch;
+}
+
+/* Tells those that have their answer, and puts the others back in front of the queue, in their order. */
+static void batch_answer(struct store *store, struct lite *l, struct write_job *batch)
+{
+    struct write_job *again = NULL, **end = &again;
+    for (struct write_job *j = batch, *next; j; j = next) {
+        next = j->next; /* the job is its caller's again as soon as it is done */
+        if (j->again) {
+            store->retries++;
+            *end = j;
+            end = &j->next;
+        } else {
+            j->done = true;
+            pthread_cond_signal(&j->finished);
+        }
+    }
+    *end = l->first;
+    if (again && !l->first)
+        l->last = end;
+    l->first = again ? again : l->first;
 }
 
 static void *writer_main(void *arg)
@@ -313,12 +387,7 @@ static void *writer_main(void *arg)
         pthread_mutex_unlock(&l->lock);
         batch_run(store, l->writer, batch);
         pthread_mutex_lock(&l->lock);
-        for (struct write_job *j = batch, *next; j; j = next) {
-            next = j->next; /* the job is its caller's again as soon as it is done */
-            j->done = true;
-            store->writes++;
-        }
-        pthread_cond_broadcast(&l->finished);
+        batch_answer(store, l, batch);
     }
     pthread_mutex_unlock(&l->lock);
     return NULL;
@@ -328,17 +397,21 @@ static struct rc lite_write(struct ctx *ctx, struct store *store, store_fn *fn, 
 {
     struct lite *l = store->own;
     struct write_job job = {.ctx = ctx, .fn = fn, .arg = arg};
+    if (pthread_equal(pthread_self(), l->thread))
+        return ctx_fail(ctx, E_BUG, "a write inside of a write");
     pthread_mutex_lock(&l->lock);
     if (l->stopping) {
         pthread_mutex_unlock(&l->lock);
         return ctx_fail(ctx, E_SHUTTING_DOWN, "the database is being closed");
     }
+    pthread_cond_init(&job.finished, NULL);
     *l->last = &job;
     l->last = &job.next;
     pthread_cond_signal(&l->work);
     while (!job.done)
-        pthread_cond_wait(&l->finished, &l->lock);
+        pthread_cond_wait(&job.finished, &l->lock);
     pthread_mutex_unlock(&l->lock);
+    pthread_cond_destroy(&job.finished);
     if (rc_ok(job.rc))
         sql_effects_run(&job.txn);
     return job.rc;
@@ -353,32 +426,41 @@ static struct rc applied_check(struct ctx *ctx, struct conn *c, int64_t *newest)
     int code = sqlite3_prepare_v2(c->db, "SELECT number, checksum FROM schema_migration ORDER BY number", -1, &s, NULL);
     struct rc rc = code == SQLITE_OK ? RC_OK : fail(ctx, c->db, code, "schema_migration");
     while (rc_ok(rc) && (code = sqlite3_step(s)) == SQLITE_ROW) {
-        const int64_t number = sqlite3_column_int64(s, 0);
         const char *checksum = (const char *)sqlite3_column_text(s, 1);
-        *newest = number;
-        if (number < 1 || number > (int64_t)sql_migrations_n)
-            rc = ctx_fail(ctx, E_CONFLICT, "was made by a newer release (schema %lld); start that one, or restore a backup", (long long)number);
-        else if (!checksum || strcmp(checksum, sql_migrations[number - 1].checksum))
-            rc = ctx_fail(ctx, E_CONFLICT, "has another migration %lld than this release", (long long)number);
+        rc = sql_migration_check(ctx, sqlite3_column_int64(s, 0), checksum ? checksum : "", newest);
     }
+    if (rc_ok(rc) && code != SQLITE_DONE)
+        rc = fail(ctx, c->db, code, "schema_migration");
     sqlite3_finalize(s);
     return rc;
 }
 
-static struct rc migrate(struct ctx *ctx, struct conn *c)
+/* Applies the next migration there is.  It looks and acts in one transaction: another process may be opening the same file. */
+static struct rc migrate_next(struct ctx *ctx, struct conn *c, bool *more)
 {
-    TRY(exec(ctx, c,
-             "CREATE TABLE IF NOT EXISTS schema_migration (number INTEGER PRIMARY KEY, name TEXT NOT NULL, checksum TEXT NOT NULL,"
-             " applied_at INTEGER NOT NULL) STRICT"));
     int64_t newest = 0;
     TRY(applied_check(ctx, c, &newest));
-    for (int64_t i = newest; i < (int64_t)sql_migrations_n; i++) {
+    *more = newest < (int64_t)sql_migrations_n;
+    if (!*more)
+        return RC_OK;
+    const struct sql_migration *m = &sql_migrations[newest];
+    TRY(exec_as(ctx, c, m->sqlite, m->name));
+    return exec_as(ctx, c,
+                   arena_printf(&ctx->arena, "INSERT INTO schema_migration VALUES (%lld, '%s', '%s', %lld)", (long long)m->number,
+                                m->name, m->checksum, (long long)ctx_now_s(ctx)),
+                   m->name);
+}
+
+static struct rc migrate(struct ctx *ctx, struct conn *c)
+{
+    TRY(exec_as(
+        ctx, c,
+        "CREATE TABLE IF NOT EXISTS schema_migration (number INTEGER PRIMARY KEY, name TEXT NOT NULL, checksum TEXT NOT NULL,"
+        " applied_at INTEGER NOT NULL) STRICT",
+        "schema_migration"));
+    for (bool more = true; more;) {
         TRY(exec(ctx, c, "BEGIN IMMEDIATE"));
-        struct rc rc = exec(ctx, c, sql_migrations[i].sqlite);
-        if (rc_ok(rc))
-            rc = exec(ctx, c,
-                      arena_printf(&ctx->arena, "INSERT INTO schema_migration VALUES (%lld, '%s', '%s', unixepoch())",
-                                   (long long)sql_migrations[i].number, sql_migrations[i].name, sql_migrations[i].checksum));
+        struct rc rc = migrate_next(ctx, c, &more);
         if (rc_ok(rc))
             rc = exec(ctx, c, "COMMIT");
         if (rc_failed(rc)) {
@@ -399,9 +481,8 @@ static struct rc lite_open(struct ctx *ctx, const struct store_config *config, s
     l->readers_max = config->connections ? config->connections : 4;
     l->last = &l->first;
     pthread_mutex_init(&l->lock, NULL);
-    pthread_cond_init(&l->reader_free, NULL);
-    pthread_cond_init(&l->work, NULL);
-    pthread_cond_init(&l->finished, NULL);
+    sql_cond_init(&l->reader_free);
+    sql_cond_init(&l->work);
     TRY(conn_open(ctx, l->path, false, &l->writer));
     TRY(migrate(ctx, l->writer));
     if (pthread_create(&l->thread, NULL, writer_main, store))
@@ -429,10 +510,20 @@ static void lite_close(struct store *store)
     conn_close(l->writer);
     pthread_cond_destroy(&l->reader_free);
     pthread_cond_destroy(&l->work);
-    pthread_cond_destroy(&l->finished);
     pthread_mutex_destroy(&l->lock);
     free((char *)(uintptr_t)l->path);
     free(l);
+}
+
+static const char *names_of(struct ctx *ctx, sqlite3_stmt *s)
+{
+    struct buf b;
+    buf_init_arena(&b, &ctx->arena, 4096);
+    for (int i = 0; i < sqlite3_column_count(s); i++) {
+        buf_put_z(&b, i ? " " : "");
+        buf_put_z(&b, sqlite3_column_name(s, i));
+    }
+    return buf_z(&b);
 }
 
 static struct rc lite_prepare_all(struct ctx *ctx, struct store *store)
@@ -443,9 +534,9 @@ static struct rc lite_prepare_all(struct ctx *ctx, struct store *store)
     struct rc rc = RC_OK;
     for (unsigned i = 0; i < sql_queries_n && rc_ok(rc); i++) {
         sqlite3_stmt *s;
-        rc = statement(ctx, c, i, &s);
-        if (rc_ok(rc) && sqlite3_column_count(s) != sql_queries[i].columns_n)
-            rc = ctx_fail(ctx, E_BUG, "query %s gives %d columns, not %d", sql_queries[i].name, sqlite3_column_count(s), sql_queries[i].columns_n);
+        const int code = statement(c, i, &s);
+        rc = code == SQLITE_OK ? sql_columns_check(ctx, &sql_queries[i], names_of(ctx, s))
+                               : fail(ctx, c->db, code, sql_queries[i].name);
     }
     reader_give(l, c);
     return rc;

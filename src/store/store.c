@@ -52,8 +52,9 @@ void store_stats(struct store *store, struct store_stats *out)
 RC txn_on_commit(struct ctx *ctx, struct txn *txn, void (*fn)(void *arg), void *arg)
 {
     struct sql_effect *e = ARENA_NEW(&ctx->arena, struct sql_effect);
-    *e = (struct sql_effect){.fn = fn, .arg = arg, .next = txn->effects};
-    txn->effects = e;
+    *e = (struct sql_effect){.fn = fn, .arg = arg};
+    *(txn->effects ? txn->effects_end : &txn->effects) = e;
+    txn->effects_end = &e->next;
     return RC_OK;
 }
 
@@ -64,9 +65,87 @@ void sql_effects_run(struct txn *txn)
     txn->effects = NULL;
 }
 
-RC sql_run(struct ctx *ctx, struct txn *txn, unsigned index, const struct sql_value *params, sql_row_fn *row, void *arg, int64_t *changed)
+RC sql_run(struct ctx *ctx, struct txn *txn, unsigned index, const struct sql_value *params, sql_row_fn *row, void *arg,
+           int64_t *changed)
 {
     return txn->engine->run(ctx, txn, index, params, row, arg, changed);
+}
+
+RC sql_closure(struct ctx *ctx, struct txn *txn, store_fn *fn, void *arg)
+{
+    struct rc rc = fn(ctx, txn, arg);
+    if (rc_ok(rc) && rc_failed(txn->refused))
+        rc = ctx_fail(ctx, E_BUG, "the write went on after the database refused a query (%s); nothing was written",
+                      err_info(txn->refused.e)->name);
+    return rc;
+}
+
+static const char *type_name(unsigned type)
+{
+    static const char *const names[] = {"NULL", "a number", "text", "a blob", "of another type"};
+    return names[type];
+}
+
+RC sql_give(struct ctx *ctx, const struct sql_query *q, const struct sql_value *values, sql_row_fn *row, void *arg)
+{
+    for (unsigned i = 0; i < q->columns_n; i++) {
+        const unsigned want = q->columns[i] & ~SQL_MAY_BE_NULL;
+        if (values[i].type != want && !(values[i].type == SQL_NULL && q->columns[i] & SQL_MAY_BE_NULL))
+            return ctx_fail(ctx, E_BUG, "%s: column %u is %s, not %s", q->name, i + 1, type_name(values[i].type), type_name(want));
+    }
+    return row(ctx, arg, values);
+}
+
+enum err sql_reference_error(const struct sql_query *q)
+{
+    const struct bytes text = bytes_z(q->sqlite);
+    if (bytes_starts_with(text, BYTES_LIT("INSERT")))
+        return E_NOT_FOUND;
+    return bytes_starts_with(text, BYTES_LIT("DELETE")) ? E_IN_USE : E_CONFLICT;
+}
+
+RC sql_columns_check(struct ctx *ctx, const struct sql_query *q, const char *names)
+{
+    if (strcmp(names, q->column_names))
+        return ctx_fail(ctx, E_BUG, "query %s gives the columns \"%s\", not \"%s\"", q->name, names, q->column_names);
+    return RC_OK;
+}
+
+RC sql_migration_check(struct ctx *ctx, int64_t number, const char *checksum, int64_t *newest)
+{
+    if (number > (int64_t)sql_migrations_n)
+        return ctx_fail(ctx, E_CONFLICT, "was made by a newer release (schema %lld); start that one, or restore a backup",
+                        (long long)number);
+    if (number != *newest + 1)
+        return ctx_fail(ctx, E_CONFLICT, "lacks migration %lld although a later one is there; restore a backup",
+                        (long long)*newest + 1);
+    if (strcmp(checksum, sql_migrations[number - 1].checksum))
+        return ctx_fail(ctx, E_CONFLICT,
+                        "has another migration %lld than this release; start the one that made it, or restore a backup",
+                        (long long)number);
+    *newest = number;
+    return RC_OK;
+}
+
+void sql_cond_init(pthread_cond_t *cond)
+{
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(cond, &attr);
+    pthread_condattr_destroy(&attr);
+}
+
+RC sql_wait(struct ctx *ctx, pthread_cond_t *cond, pthread_mutex_t *lock)
+{
+    if (!ctx->deadline_ms) {
+        pthread_cond_wait(cond, lock);
+        return RC_OK;
+    }
+    const struct timespec until = {ctx->deadline_ms / 1000, ctx->deadline_ms % 1000 * 1000000};
+    if (!pthread_cond_timedwait(cond, lock, &until))
+        return RC_OK;
+    return ctx_fail(ctx, E_BUSY, "no connection to the database became free in time");
 }
 
 RC sql_exactly(struct ctx *ctx, struct txn *txn, unsigned index, const struct sql_value *params)

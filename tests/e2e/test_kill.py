@@ -16,7 +16,7 @@ POINTS = [
     "agent:agent.exchange_before", "agent:agent.exchange_after", "agent:agent.job_begin", "agent:agent.result_before",
     "agent:agent.result_kept", "agent:agent.install_before", "agent:agent.install_after", "agent:agent.reload_after",
     "agent:agent.prove_before", "agent:agent.commit_before", "agent:agent.commit_after",
-    "apply:apply.key_made", "apply:apply.key_stored", "apply:apply.csr_stored", "apply:apply.stage_files", "apply:apply.saved",
+    "apply:apply.key_made", "apply:apply.key_stored", "apply:apply.staged", "apply:apply.saved",
     "apply:apply.install_one", "apply:apply.installed", "apply:apply.commit_begin", "apply:apply.committed",
     "run:run.before", "run:run.after", "probe:probe.endpoint",
 ]

@@ -22,7 +22,7 @@ static RC on_key_make(struct ctx *ctx, void *arg, const void *in, void *out)
 {
     const struct wire_apply_key_make *m = in;
     struct wire_apply_key *o = out;
-    struct keystore_wish wish = {m->certificate, m->attempt, m->key_kind, m->names.v, m->names.n, m->common_name, m->reuse_key};
+    struct keystore_wish wish = {m->attempt, m->key_kind, m->names.v, m->names.n, m->common_name, m->reuse_attempt};
     uint8_t *hash = arena_alloc(&ctx->arena, SHA256_LEN);
     TRY(keystore_make(ctx, config(arg), &wish, &o->csr, hash));
     o->spki_sha256 = bytes_of(hash, SHA256_LEN);

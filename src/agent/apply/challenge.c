@@ -20,7 +20,7 @@ static void json_free(json_t **j) { json_decref(*j); }
 static RC challenges_lock(struct ctx *ctx, const struct agent_config *cfg, int *lock)
 {
     TRY(disk_mkdir(ctx, arena_printf(&ctx->arena, "%s/challenges", cfg->state_dir), 0700));
-    return disk_lock(ctx, arena_printf(&ctx->arena, "%s/challenges/.lock", cfg->state_dir), lock);
+    return disk_lock(ctx, arena_printf(&ctx->arena, "%s/locks", cfg->state_dir), "challenges", lock);
 }
 
 static RC record_path(struct ctx *ctx, const struct agent_config *cfg, const char *token, const char **out)

@@ -1,6 +1,5 @@
 #include "agent/apply/disk.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -8,6 +7,8 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+
+#define LOCKS 64
 
 void disk_close(int *fd)
 {
@@ -108,7 +109,10 @@ static RC write_fd(struct ctx *ctx, int fd, const char *path, struct bytes data)
 
 static RC write_temp(struct ctx *ctx, const char *temp, struct bytes data, struct disk_attr attr)
 {
-    FD_CLEANUP int fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    const int how = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+    FD_CLEANUP int fd = open(temp, how, 0600);
+    if (fd < 0 && errno == EEXIST && unlink(temp) == 0) /* of a life that was killed */
+        fd = open(temp, how, 0600);
     if (fd < 0)
         return ctx_fail_errno(ctx, "making %s", temp);
     /* Owner before mode: fchown clears the set-id bits and may take away the right to change the mode. */
@@ -127,8 +131,6 @@ RC disk_prepare(struct ctx *ctx, const char *path, struct bytes data, struct dis
     char temp[PATH_MAX];
     if (!temp_name(temp, path))
         return ctx_fail(ctx, E_INVALID, "the path %s is too long", path);
-    if (unlink(temp) != 0 && errno != ENOENT)
-        return ctx_fail_errno(ctx, "removing %s", temp);
     struct rc rc = write_temp(ctx, temp, data, attr);
     if (rc_failed(rc))
         unlink(temp);
@@ -140,9 +142,7 @@ RC disk_swap(struct ctx *ctx, const char *path)
     char temp[PATH_MAX];
     if (!temp_name(temp, path))
         return ctx_fail(ctx, E_INVALID, "the path %s is too long", path);
-    if (rename(temp, path) != 0)
-        return ctx_fail_errno(ctx, "replacing %s", path);
-    return disk_fsync_parent(ctx, path);
+    return rename(temp, path) == 0 ? RC_OK : ctx_fail_errno(ctx, "replacing %s", path);
 }
 
 void disk_discard(const char *path)
@@ -155,21 +155,7 @@ void disk_discard(const char *path)
 RC disk_replace(struct ctx *ctx, const char *path, struct bytes data, struct disk_attr attr)
 {
     TRY(disk_prepare(ctx, path, data, attr));
-    return disk_swap(ctx, path);
-}
-
-RC disk_create(struct ctx *ctx, const char *path, struct bytes data)
-{
-    char temp[PATH_MAX];
-    if (!temp_name(temp, path))
-        return ctx_fail(ctx, E_INVALID, "the path %s is too long", path);
-    TRY(disk_prepare(ctx, path, data, (struct disk_attr){(uid_t)-1, (gid_t)-1, 0600}));
-    int made = link(temp, path); /* unlike rename, this never replaces */
-    int why = errno;
-    unlink(temp);
-    errno = why;
-    if (made != 0 && why != EEXIST)
-        return ctx_fail_errno(ctx, "making %s", path);
+    TRY(disk_swap(ctx, path));
     return disk_fsync_parent(ctx, path);
 }
 
@@ -177,29 +163,6 @@ RC disk_remove(struct ctx *ctx, const char *path)
 {
     if (unlink(path) != 0)
         return errno == ENOENT ? RC_OK : ctx_fail_errno(ctx, "removing %s", path);
-    return disk_fsync_parent(ctx, path);
-}
-
-static void close_dir(DIR **d)
-{
-    if (*d != NULL)
-        closedir(*d);
-}
-
-RC disk_remove_tree(struct ctx *ctx, const char *path)
-{
-    __attribute__((cleanup(close_dir))) DIR *dir = opendir(path);
-    const struct dirent *e;
-    if (dir == NULL)
-        return errno == ENOENT ? RC_OK : ctx_fail_errno(ctx, "folder %s", path);
-    while ((e = readdir(dir)) != NULL) {
-        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
-            continue;
-        if (unlinkat(dirfd(dir), e->d_name, 0) != 0 && errno != ENOENT)
-            return ctx_fail_errno(ctx, "removing %s/%s", path, e->d_name);
-    }
-    if (rmdir(path) != 0 && errno != ENOENT)
-        return ctx_fail_errno(ctx, "removing %s", path);
     return disk_fsync_parent(ctx, path);
 }
 
@@ -227,7 +190,7 @@ static RC cut_torn(struct ctx *ctx, int fd, const char *path)
     return RC_OK;
 }
 
-RC disk_append(struct ctx *ctx, const char *path, struct bytes line)
+RC disk_append(struct ctx *ctx, const char *path, struct bytes line, bool lazy)
 {
     FD_CLEANUP int fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     struct stat st;
@@ -235,7 +198,7 @@ RC disk_append(struct ctx *ctx, const char *path, struct bytes line)
         return ctx_fail_errno(ctx, "%s", path);
     TRY(cut_torn(ctx, fd, path));
     struct rc rc = write_fd(ctx, fd, path, line);
-    if (rc_ok(rc) && fsync(fd) != 0)
+    if (rc_ok(rc) && !lazy && fsync(fd) != 0)
         rc = ctx_fail_errno(ctx, "writing %s", path);
     if (rc_failed(rc)) {
         int ignored = ftruncate(fd, st.st_size); /* a full disk: the next append cuts it as well */
@@ -245,17 +208,25 @@ RC disk_append(struct ctx *ctx, const char *path, struct bytes line)
     return st.st_size == 0 ? disk_fsync_parent(ctx, path) : RC_OK;
 }
 
-RC disk_lock(struct ctx *ctx, const char *path, int *fd)
+RC disk_lock(struct ctx *ctx, const char *locks, const char *name, int *fd)
 {
     int64_t until = clock_mono_ms() + ctx_left_ms(ctx, 30000);
+    unsigned sum = 0;
+    for (const char *p = name; *p != '\0'; p++)
+        sum = sum * 31 + (unsigned char)*p;
+    const char *path = arena_printf(&ctx->arena, "%s/%02u", locks, sum % LOCKS);
     *fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (*fd < 0 && errno == ENOENT) {
+        TRY(disk_mkdir(ctx, locks, 0700));
+        *fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    }
     if (*fd < 0)
         return ctx_fail_errno(ctx, "%s", path);
     while (flock(*fd, LOCK_EX | LOCK_NB) != 0) {
         if (errno != EWOULDBLOCK && errno != EINTR)
             return ctx_fail_errno(ctx, "locking %s", path);
         if (clock_mono_ms() >= until)
-            return ctx_fail(ctx, E_BUSY, "%s is held by another step for too long", path);
+            return ctx_fail(ctx, E_BUSY, "%s is held by another step for too long (%s)", name, path);
         nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
     }
     return RC_OK;

@@ -1,7 +1,7 @@
 /* The few things that apply does to a disk, each durable when it returns, each safe to do again after kill -9.
  *
  * A file is never written in place (invariant 7): disk_prepare() writes a temporary file of a fixed name beside it (what a killed
- * process leaves is overwritten by the next try), disk_swap() renames it over the destination and syncs the folder. */
+ * process leaves is overwritten by the next try), disk_swap() renames it over the destination. */
 #ifndef AGENT_APPLY_DISK_H
 #define AGENT_APPLY_DISK_H
 
@@ -10,7 +10,7 @@
 #include "base/ctx.h"
 #include "base/secret.h"
 
-#define DISK_FILE_MAX ((size_t)16 << 20)
+#define DISK_FILE_MAX ((size_t)1 << 20) /* of a destination */
 
 /* Owner and mode a file is to have; (uid_t)-1 and (gid_t)-1 leave what the process makes. */
 struct disk_attr {
@@ -24,20 +24,17 @@ RC disk_read(struct ctx *ctx, const char *path, size_t max, struct bytes *out, s
 /* disk_read_secret does the same without leaving a copy elsewhere in memory. */
 RC disk_read_secret(struct ctx *ctx, const char *path, size_t max, struct secret *out);
 RC disk_prepare(struct ctx *ctx, const char *path, struct bytes data, struct disk_attr attr);
-RC disk_swap(struct ctx *ctx, const char *path);
+RC disk_swap(struct ctx *ctx, const char *path); /* durable after disk_fsync_parent() */
 void disk_discard(const char *path); /* removes what disk_prepare() made, where it is still there */
-/* disk_replace is disk_prepare() and disk_swap(). */
+/* disk_replace is disk_prepare(), disk_swap() and disk_fsync_parent(). */
 RC disk_replace(struct ctx *ctx, const char *path, struct bytes data, struct disk_attr attr);
-/* disk_create makes a file that was not there; where it is there already nothing changes, and that is a success too. */
-RC disk_create(struct ctx *ctx, const char *path, struct bytes data);
-RC disk_remove(struct ctx *ctx, const char *path);      /* a file; absent is fine */
-RC disk_remove_tree(struct ctx *ctx, const char *path); /* a folder of files; absent is fine */
+RC disk_remove(struct ctx *ctx, const char *path); /* a file; absent is fine */
 RC disk_mkdir(struct ctx *ctx, const char *path, unsigned mode); /* one level; there already is fine */
-/* disk_append adds one line to a file (made 0600 where absent) and syncs; a torn end left by a kill is cut off first. */
-RC disk_append(struct ctx *ctx, const char *path, struct bytes line);
-/* disk_lock takes the lock file `path`, made where absent, waiting until the ctx's deadline (30 s at most).  Closing *fd releases.
- * */
-RC disk_lock(struct ctx *ctx, const char *path, int *fd);
+/* disk_append adds one line to a file (made 0600 where absent); a torn end left by a kill is cut off first.  `lazy`: not synced. */
+RC disk_append(struct ctx *ctx, const char *path, struct bytes line, bool lazy);
+/* disk_lock takes the lock of `name` in the folder `locks` (made where absent), waiting until the ctx's deadline, 30 s at most.  A
+ * few files serve all names: what is locked takes milliseconds, or, an RSA key, seconds.  Closing *fd releases. */
+RC disk_lock(struct ctx *ctx, const char *locks, const char *name, int *fd);
 void disk_close(int *fd); /* for cleanup; -1 is fine */
 /* disk_resolve follows symbolic links: the path of the file that would be read, or made, through `path`.  The folder must exist. */
 RC disk_resolve(struct ctx *ctx, const char *path, const char **out);

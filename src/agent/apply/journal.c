@@ -2,10 +2,8 @@
 
 #include "agent/apply/disk.h"
 #include "base/failpoint.h"
-#include "base/json.h"
 
-#define JOURNAL_MAX ((size_t)1 << 20)
-#define JOURNAL_LONG ((size_t)64 << 10)
+#define JOURNAL_MAX ((size_t)64 << 20)
 
 static const char *const step_names[TARGET_STEPS] = {"",        "staged", "saved",  "installed", "committed",
                                                      "undoing", "undone", "failed", "closed"};
@@ -28,58 +26,92 @@ bool target_step_unfinished(enum target_step step)
 
 static void json_free(json_t **j) { json_decref(*j); }
 
-static RC entry_parse(struct ctx *ctx, const char *path, struct bytes line, struct journal_entry *out)
+void journal_free(struct journal *j)
 {
-    __attribute__((cleanup(json_free))) json_t *j = NULL;
-    const char *step = "";
-    struct rc rc = json_read(ctx, line, &j);
+    json_decref(j->stage);
+    json_decref(j->saved);
+    j->stage = j->saved = NULL;
+}
+
+static void keep(json_t **slot, json_t *line, const char *member)
+{
+    json_t *found = json_object_get(line, member);
+    if (found == NULL)
+        return;
+    json_decref(*slot);
+    *slot = json_incref(found);
+}
+
+static RC take_line(struct ctx *ctx, struct journal *j, struct bytes text)
+{
+    __attribute__((cleanup(json_free))) json_t *line = NULL;
+    const char *step = "", *deployment = "";
+    struct rc rc = json_read(ctx, text, &line);
     if (rc_failed(rc))
-        return ctx_wrap(ctx, rc, "%s", path);
-    TRY(json_get_str(ctx, j, "step", true, &step));
-    TRY(json_get_str(ctx, j, "deployment", true, &out->deployment));
-    TRY(json_get_int(ctx, j, "fence", true, &out->fence));
-    TRY(json_get_int(ctx, j, "generation", true, &out->generation));
-    out->step = target_step_by_name(step);
-    if (out->step == TARGET_STEPS)
-        return ctx_fail(ctx, E_PARSE, "%s: no step is named %s", path, step);
+        return ctx_wrap(ctx, rc, "%s", j->path);
+    TRY(json_get_str(ctx, line, "step", true, &step));
+    TRY(json_get_str(ctx, line, "deployment", true, &deployment));
+    TRY(json_get_int(ctx, line, "fence", true, &j->last.fence));
+    TRY(json_get_int(ctx, line, "generation", true, &j->last.generation));
+    j->last.deployment = arena_strdup(&ctx->arena, deployment);
+    j->last.step = target_step_by_name(step);
+    if (j->last.step == TARGET_STEPS)
+        return ctx_fail(ctx, E_PARSE, "%s: no step is named %s", j->path, step);
+    keep(&j->stage, line, "stage");
+    keep(&j->saved, line, "saved");
     return RC_OK;
 }
 
-RC journal_read(struct ctx *ctx, const char *path, struct journal_entry *out)
+RC journal_read(struct ctx *ctx, const char *path, struct journal *out)
 {
-    struct bytes text, line, last = {0};
-    *out = (struct journal_entry){.step = TARGET_NEW, .deployment = ""};
+    struct bytes text, line;
+    *out = (struct journal){.path = path, .last = {.step = TARGET_NEW, .deployment = ""}};
     struct rc rc = disk_read(ctx, path, JOURNAL_MAX, &text, NULL);
     if (rc.e == E_NOT_FOUND)
         return RC_OK;
-    TRY(rc);
-    while (bytes_take_line(&text, &line))
-        last = line;
-    return last.n == 0 ? RC_OK : entry_parse(ctx, path, last, out);
+    out->exists = rc_ok(rc);
+    while (rc_ok(rc) && bytes_take_line(&text, &line))
+        rc = take_line(ctx, out, line);
+    if (rc_failed(rc))
+        journal_free(out);
+    return rc;
 }
 
-RC journal_append(struct ctx *ctx, const char *path, const struct journal_entry *e)
+static RC put_line(struct ctx *ctx, const struct journal *journal, const char *member, struct bytes carries, struct buf *b)
 {
-    struct buf b;
+    const struct journal_entry *e = &journal->last;
     struct json_out j;
-    struct stat st;
-    buf_init_arena(&b, &ctx->arena, 4096);
-    json_begin(&j, &b);
+    buf_init_arena(b, &ctx->arena, JOURNAL_MAX);
+    json_begin(&j, b);
     json_open_obj(&j, NULL);
     json_put_int(&j, "at_ms", clock_unix_ms(ctx->clock));
     json_put_str(&j, "step", target_step_name(e->step));
     json_put_str(&j, "deployment", e->deployment);
     json_put_int(&j, "fence", e->fence);
     json_put_int(&j, "generation", e->generation);
+    if (carries.n > 0)
+        json_put_raw(&j, member, carries);
     json_close(&j);
-    buf_put_u8(&b, '\n');
-    TRY(buf_status(&b));
+    buf_put_u8(b, '\n');
+    return buf_status(b);
+}
+
+RC journal_append(struct ctx *ctx, const struct journal *j, const char *member, struct bytes carries, bool lazy)
+{
+    struct buf b;
+    TRY(put_line(ctx, j, member, carries, &b));
     FAILPOINT("apply.journal_before");
-    /* A journal that has grown long begins anew with this entry: the last one is all that counts. */
-    if (stat(path, &st) == 0 && (uint64_t)st.st_size > JOURNAL_LONG)
-        TRY(disk_replace(ctx, path, buf_bytes(&b), (struct disk_attr){(uid_t)-1, (gid_t)-1, 0600}));
-    else
-        TRY(disk_append(ctx, path, buf_bytes(&b)));
+    TRY(disk_append(ctx, j->path, buf_bytes(&b), lazy));
+    FAILPOINT("apply.journal_after");
+    return RC_OK;
+}
+
+RC journal_replace(struct ctx *ctx, const struct journal *j, const char *member, struct bytes carries)
+{
+    struct buf b;
+    TRY(put_line(ctx, j, member, carries, &b));
+    FAILPOINT("apply.journal_before");
+    TRY(disk_replace(ctx, j->path, buf_bytes(&b), (struct disk_attr){(uid_t)-1, (gid_t)-1, 0600}));
     FAILPOINT("apply.journal_after");
     return RC_OK;
 }

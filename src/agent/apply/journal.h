@@ -1,9 +1,14 @@
-/* The journal of a target: state_dir/targets/TARGET/journal, one JSON line a step, each synced before the step is acknowledged.
- * The last line is where the target stands; a line that a kill has torn was never acknowledged and does not count. */
+/* The journal of a target: state_dir/targets/TARGET, one JSON line a step.  The last line is where the target stands; a line that
+ * a kill has torn was never acknowledged and does not count.
+ *
+ * Everything a deployment needs to be finished or undone is in it: the line `staged` says what is to be written, and where, with
+ * the agent's plan; the line `saved` what was there before.  Both hold private keys, so the file is 0600, and the line that ends a
+ * deployment replaces all that were before it: nothing is left of the keys.  One file a target keeps a deployment to a few syncs. */
 #ifndef AGENT_APPLY_JOURNAL_H
 #define AGENT_APPLY_JOURNAL_H
 
 #include "agent/agent_config.h"
+#include "base/json.h"
 
 /* The life of a generation:
  *     staged → saved → installed → committed
@@ -19,13 +24,26 @@ struct journal_entry {
     int64_t generation;     /* 0: none yet */
 };
 
+struct journal {
+    const char *path;
+    struct journal_entry last;
+    json_t *stage, *saved; /* what the lines "staged" (or the last of a finished deployment) and "saved" carry; NULL: nothing */
+    bool exists;
+};
+
 const char *target_step_name(enum target_step step); /* "" for TARGET_NEW */
 enum target_step target_step_by_name(const char *name); /* TARGET_STEPS where it is none */
 /* Whether a deployment stands in the middle and must be finished or undone. */
 bool target_step_unfinished(enum target_step step);
 
-/* journal_read returns the last entry; TARGET_NEW where there is no journal. */
-RC journal_read(struct ctx *ctx, const char *path, struct journal_entry *out);
-RC journal_append(struct ctx *ctx, const char *path, const struct journal_entry *e);
+/* journal_read reads all that counts; TARGET_NEW where there is no journal.  journal_free forgets it (NULL members are fine). */
+RC journal_read(struct ctx *ctx, const char *path, struct journal *out);
+void journal_free(struct journal *j);
+
+/* journal_append adds j->last as a line; `carries` (an object; empty: nothing) is its member of the name `member`.  Durable when
+ * it returns, but where `lazy`: what a power failure may take back without harm. */
+RC journal_append(struct ctx *ctx, const struct journal *j, const char *member, struct bytes carries, bool lazy);
+/* journal_replace makes j->last the only line. */
+RC journal_replace(struct ctx *ctx, const struct journal *j, const char *member, struct bytes carries);
 
 #endif

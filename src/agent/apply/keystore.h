@@ -1,4 +1,4 @@
-/* Keys that were made on this host and never leave it: state_dir/keys, 0600, one for each attempt, and the request made with it. */
+/* Keys that were made on this host and never leave it: state_dir/keys, 0600, a file for each attempt, with the request made. */
 #ifndef AGENT_APPLY_KEYSTORE_H
 #define AGENT_APPLY_KEYSTORE_H
 
@@ -7,13 +7,12 @@
 #include "pki/key.h"
 
 struct keystore_wish {
-    const char *certificate; /* id of the managed certificate */
     const char *attempt;
     const char *key_kind;
     const char *const *names;
     size_t n_names;
     const char *common_name; /* NULL or "": empty subject */
-    bool reuse_key;
+    const char *reuse_attempt; /* whose key is to be taken again, where it is here and of that kind; NULL or "": a new one */
 };
 
 /* keystore_make makes the key of an attempt and its request, both on disk before it returns; again: the same two. */

@@ -135,8 +135,10 @@ static RC add_file(struct ctx *ctx, const struct agent_config *cfg, const json_t
     struct rc rc = disk_read(ctx, f->path, DISK_FILE_MAX, &old, &st);
     if (rc_failed(rc) && rc.e != E_NOT_FOUND)
         return rc;
-    f->secret = row->content == CONTENT_KEY || row->content == CONTENT_COMBINED;
+    uint8_t *hash = arena_alloc(&ctx->arena, SHA256_LEN);
     f->content = content_of(ctx, pieces, row->content);
+    f->sha256 = bytes_of(hash, SHA256_LEN);
+    TRY(digest_sha256(ctx, f->content, hash));
     TRY(attr_of(ctx, params, row, rc_ok(rc) ? &st : NULL, &f->attr));
     if (rc_ok(rc) && (row->content == CONTENT_FULLCHAIN || row->content == CONTENT_LEAF || row->content == CONTENT_COMBINED))
         note_previous(ctx, old, out);

@@ -8,8 +8,8 @@
 struct stage_file {
     const char *path; /* symbolic links followed */
     struct disk_attr attr;
-    struct bytes content;
-    bool secret; /* holds the key */
+    struct bytes content; /* empty where the journal no longer keeps it */
+    struct bytes sha256;  /* of the content */
 };
 
 struct stage {

@@ -10,45 +10,43 @@
 #include "base/encode.h"
 #include "base/failpoint.h"
 
-#define NOTE_MAX ((size_t)4 << 20)
+#define NOTE_MAX ((size_t)48 << 20)
+#define JOURNAL_SUFFIX ".journal"
 
 /* A target, locked: what every step begins with. */
 struct open_target {
-    const char *folder, *journal;
     int lock;
-    struct journal_entry last;
+    struct journal journal;
 };
 
-static void target_done(struct open_target *t) { disk_close(&t->lock); }
+static void target_done(struct open_target *t)
+{
+    journal_free(&t->journal);
+    disk_close(&t->lock);
+}
 #define TARGET_CLEANUP __attribute__((cleanup(target_done)))
 
-static void json_free(json_t **j) { json_decref(*j); }
-#define JSON_CLEANUP __attribute__((cleanup(json_free)))
+static const struct bytes nothing;
 
-static const struct disk_attr private_file = {(uid_t)-1, (gid_t)-1, 0600};
-
-static RC target_folder(struct ctx *ctx, const struct agent_config *cfg, const char *target, struct open_target *t)
+static RC journal_path(struct ctx *ctx, const struct agent_config *cfg, const char *target, const char **out)
 {
     if (target == NULL || !str_is_name(bytes_z(target)))
         return ctx_fail(ctx, E_INVALID, "%s cannot name a target", target != NULL ? target : "nothing");
-    t->folder = arena_printf(&ctx->arena, "%s/targets/%s", cfg->state_dir, target);
-    t->journal = arena_printf(&ctx->arena, "%s/journal", t->folder);
+    *out = arena_printf(&ctx->arena, "%s/targets/%s" JOURNAL_SUFFIX, cfg->state_dir, target);
     return RC_OK;
 }
 
 static RC target_open(struct ctx *ctx, const struct agent_config *cfg, const char *target, struct open_target *t)
 {
-    TRY(target_folder(ctx, cfg, target, t));
-    TRY(disk_mkdir(ctx, arena_printf(&ctx->arena, "%s/targets", cfg->state_dir), 0700));
-    TRY(disk_mkdir(ctx, t->folder, 0700));
-    TRY(disk_mkdir(ctx, arena_printf(&ctx->arena, "%s/gen", t->folder), 0700));
-    TRY(disk_lock(ctx, arena_printf(&ctx->arena, "%s/lock", t->folder), &t->lock));
-    return journal_read(ctx, t->journal, &t->last);
+    const char *path;
+    TRY(journal_path(ctx, cfg, target, &path));
+    TRY(disk_lock(ctx, arena_printf(&ctx->arena, "%s/locks", cfg->state_dir), target, &t->lock));
+    return journal_read(ctx, path, &t->journal);
 }
 
 static RC refuse_old_fence(struct ctx *ctx, const struct open_target *t, const char *target, int64_t fence)
 {
-    if (fence >= t->last.fence)
+    if (fence >= t->journal.last.fence)
         return RC_OK;
     return ctx_fail(ctx, E_FENCED, "target %s has been worked on under a newer lease", target);
 }
@@ -58,35 +56,33 @@ static RC target_continue(struct ctx *ctx, const struct agent_config *cfg, const
 {
     TRY(target_open(ctx, cfg, ref->target, t));
     TRY(refuse_old_fence(ctx, t, ref->target, ref->fence));
-    if (!str_equal(t->last.deployment, ref->deployment))
-        return ctx_fail(ctx, E_CONFLICT, "target %s is at deployment %s, not %s", ref->target, t->last.deployment, ref->deployment);
-    t->last.fence = ref->fence;
+    if (!str_equal(t->journal.last.deployment, ref->deployment))
+        return ctx_fail(ctx, E_CONFLICT, "target %s is at deployment %s, not %s", ref->target, t->journal.last.deployment, ref->deployment);
+    t->journal.last.fence = ref->fence;
     return RC_OK;
 }
 
 static RC wrong_step(struct ctx *ctx, const struct open_target *t, const char *wish)
 {
-    return ctx_fail(ctx, E_CONFLICT, "deployment %s is %s: it cannot be %s", t->last.deployment, target_step_name(t->last.step),
+    return ctx_fail(ctx, E_CONFLICT, "deployment %s is %s: it cannot be %s", t->journal.last.deployment, target_step_name(t->journal.last.step),
                     wish);
 }
 
+/* The next step, with nothing new to be kept. */
 static RC advance(struct ctx *ctx, struct open_target *t, enum target_step step)
 {
-    t->last.step = step;
-    return journal_append(ctx, t->journal, &t->last);
+    t->journal.last.step = step;
+    return journal_append(ctx, &t->journal, NULL, nothing, false);
 }
 
-static const char *gen_path(struct ctx *ctx, const struct open_target *t, int64_t generation, const char *name, int index)
+/* The last step: with it go all keys that were kept until here.  `carries` is what is still told of the deployment. */
+static RC finish(struct ctx *ctx, struct open_target *t, enum target_step step, struct bytes carries)
 {
-    const char *folder = arena_printf(&ctx->arena, "%s/gen/%lld", t->folder, (long long)generation);
-    if (name == NULL)
-        return folder;
-    if (index < 0)
-        return arena_printf(&ctx->arena, "%s/%s", folder, name);
-    return arena_printf(&ctx->arena, "%s/%s-%d", folder, name, index);
+    t->journal.last.step = step;
+    return journal_replace(ctx, &t->journal, "stage", carries);
 }
 
-/* --- stage.json and saved.json */
+/* --- what the lines carry */
 
 static void put_attr(struct json_out *j, struct disk_attr a)
 {
@@ -105,71 +101,64 @@ static RC get_attr(struct ctx *ctx, const json_t *obj, struct disk_attr *out)
     return RC_OK;
 }
 
-static RC write_note(struct ctx *ctx, const struct open_target *t, const char *name, struct buf *b)
+static RC get_hex_member(struct ctx *ctx, const json_t *obj, const char *key, struct bytes *out)
 {
-    TRY(buf_status(b));
-    return disk_replace(ctx, gen_path(ctx, t, t->last.generation, name, -1), buf_bytes(b), private_file);
+    const char *text = "";
+    TRY(json_get_str(ctx, obj, key, true, &text));
+    if (!get_hex(&ctx->arena, bytes_z(text), out))
+        return ctx_fail(ctx, E_PARSE, "the journal of a target: %s is not hex", key);
+    return RC_OK;
 }
 
-static RC read_note(struct ctx *ctx, const struct open_target *t, const char *name, json_t **out)
-{
-    struct bytes text;
-    const char *path = gen_path(ctx, t, t->last.generation, name, -1);
-    struct rc rc = disk_read(ctx, path, NOTE_MAX, &text, NULL);
-    if (rc.e == E_NOT_FOUND)
-        return ctx_fail(ctx, E_NOT_FOUND, "%s is gone", path);
-    TRY(rc);
-    rc = json_read(ctx, text, out);
-    return rc_failed(rc) ? ctx_wrap(ctx, rc, "%s", path) : RC_OK;
-}
-
-static RC write_stage(struct ctx *ctx, const struct open_target *t, const struct stage_wish *wish, const struct stage *s)
+/* The line of a deployment that has ended says the same without plan and contents: what is compared later is their hash. */
+static RC put_stage(struct ctx *ctx, const struct stage *s, const char *plan, struct bytes *out)
 {
     struct buf b;
     struct json_out j;
-    TRY(disk_mkdir(ctx, gen_path(ctx, t, t->last.generation, NULL, -1), 0700));
-    for (size_t i = 0; i < s->n; i++)
-        TRY(disk_replace(ctx, gen_path(ctx, t, t->last.generation, "new", (int)i), s->files[i].content, private_file));
-    FAILPOINT("apply.stage_files");
     buf_init_arena(&b, &ctx->arena, NOTE_MAX);
     json_begin(&j, &b);
     json_open_obj(&j, NULL);
-    json_put_str(&j, "deployment", wish->deployment);
     json_put_hex(&j, "fingerprint", s->fingerprint);
     json_put_hex(&j, "previous", s->previous);
-    json_put_str(&j, "plan", wish->plan);
+    if (plan != NULL)
+        json_put_str(&j, "plan", plan);
     json_open_list(&j, "files");
     for (size_t i = 0; i < s->n; i++) {
+        const struct stage_file *f = &s->files[i];
         json_open_obj(&j, NULL);
-        json_put_str(&j, "path", s->files[i].path);
-        put_attr(&j, s->files[i].attr);
+        json_put_str(&j, "path", f->path);
+        put_attr(&j, f->attr);
+        if (plan != NULL)
+            json_put_base64(&j, "content", f->content);
+        json_put_hex(&j, "sha256", f->sha256);
         json_close(&j);
     }
     json_close(&j);
     json_close(&j);
-    TRY(write_note(ctx, t, "stage.json", &b));
-    FAILPOINT("apply.stage_note");
-    return RC_OK;
+    *out = buf_bytes(&b);
+    return buf_status(&b);
 }
 
-/* What stage.json says to be written; contents only where `contents`. */
-static RC read_stage(struct ctx *ctx, const struct agent_config *cfg, const struct open_target *t, bool contents, struct stage *out)
+static RC get_stage(struct ctx *ctx, const struct agent_config *cfg, const struct open_target *t, struct stage *out)
 {
-    JSON_CLEANUP json_t *note = NULL;
-    const json_t *files, *row;
+    const json_t *files, *row, *stage = t->journal.stage;
     size_t i;
     *out = (struct stage){0};
-    TRY(read_note(ctx, t, "stage.json", &note));
-    TRY(json_get_list(ctx, note, "files", true, &files));
+    if (stage == NULL)
+        return ctx_fail(ctx, E_NOT_FOUND, "%s does not say what was staged", t->journal.path);
+    TRY(get_hex_member(ctx, stage, "fingerprint", &out->fingerprint));
+    TRY(get_hex_member(ctx, stage, "previous", &out->previous));
+    TRY(json_get_list(ctx, stage, "files", true, &files));
     json_array_foreach(files, i, row) {
         struct stage_file *f = &out->files[out->n];
         if (out->n++ == CONNECTOR_FILES_MAX)
-            return ctx_fail(ctx, E_PARSE, "stage.json lists too many files");
+            return ctx_fail(ctx, E_PARSE, "%s lists too many files", t->journal.path);
         TRY(json_get_str(ctx, row, "path", true, &f->path));
         TRY(get_attr(ctx, row, &f->attr));
+        TRY(get_hex_member(ctx, row, "sha256", &f->sha256));
         TRY(agent_config_check_path(ctx, cfg, f->path)); /* agent.yaml may have changed since */
-        if (contents)
-            TRY(disk_read(ctx, gen_path(ctx, t, t->last.generation, "new", (int)i), DISK_FILE_MAX, &f->content, NULL));
+        if (target_step_unfinished(t->journal.last.step))
+            TRY(json_get_base64(ctx, row, "content", true, &f->content));
     }
     return RC_OK;
 }
@@ -187,17 +176,18 @@ static void tell(struct ctx *ctx, const struct stage *s, const struct journal_en
 static RC stage_again(struct ctx *ctx, struct open_target *t, const struct stage_wish *wish, const struct stage *s,
                       struct stage_result *out)
 {
-    if (!str_equal(t->last.deployment, wish->deployment))
-        return ctx_fail(ctx, E_CONFLICT, "deployment %s of target %s is not finished yet", t->last.deployment, wish->target);
-    t->last.fence = wish->fence;
-    TRY(advance(ctx, t, t->last.step));
-    tell(ctx, s, &t->last, out);
+    if (!str_equal(t->journal.last.deployment, wish->deployment))
+        return ctx_fail(ctx, E_CONFLICT, "deployment %s of target %s is not finished yet", t->journal.last.deployment, wish->target);
+    t->journal.last.fence = wish->fence;
+    TRY(advance(ctx, t, t->journal.last.step)); /* the fence */
+    tell(ctx, s, &t->journal.last, out);
     return RC_OK;
 }
 
 RC target_stage(struct ctx *ctx, const struct agent_config *cfg, const struct stage_wish *wish, struct stage_result *out)
 {
     TARGET_CLEANUP struct open_target t = {.lock = -1};
+    struct bytes carries;
     struct stage s;
     TRY(stage_build(ctx, cfg, wish, &s));
     if (wish->dry_run) {
@@ -208,19 +198,23 @@ RC target_stage(struct ctx *ctx, const struct agent_config *cfg, const struct st
     TRY(target_open(ctx, cfg, wish->target, &t));
     TRY(refuse_old_fence(ctx, &t, wish->target, wish->fence));
     FAILPOINT("apply.stage_begin");
-    if (target_step_unfinished(t.last.step) && t.last.step != TARGET_STAGED)
+    if (target_step_unfinished(t.journal.last.step) && t.journal.last.step != TARGET_STAGED)
         return stage_again(ctx, &t, wish, &s, out);
-    /* The number of a generation that never got its journal line is used again. */
-    t.last = (struct journal_entry){TARGET_STAGED, wish->deployment, wish->fence, t.last.generation + 1};
-    TRY(disk_remove_tree(ctx, gen_path(ctx, &t, t.last.generation, NULL, -1)));
-    TRY(write_stage(ctx, &t, wish, &s));
-    TRY(advance(ctx, &t, TARGET_STAGED));
+    bool finished = !target_step_unfinished(t.journal.last.step);
+    t.journal.last = (struct journal_entry){TARGET_STAGED, wish->deployment, wish->fence, t.journal.last.generation + 1};
+    TRY(put_stage(ctx, &s, wish->plan, &carries));
+    if (!t.journal.exists)
+        TRY(disk_mkdir(ctx, arena_printf(&ctx->arena, "%s/targets", cfg->state_dir), 0700));
+    if (finished)
+        TRY(journal_append(ctx, &t.journal, "stage", carries, false));
+    else
+        TRY(journal_replace(ctx, &t.journal, "stage", carries));
     FAILPOINT("apply.staged");
-    tell(ctx, &s, &t.last, out);
+    tell(ctx, &s, &t.journal.last, out);
     return RC_OK;
 }
 
-static RC save_old(struct ctx *ctx, const struct open_target *t, const struct stage *s)
+static RC save_old(struct ctx *ctx, const struct stage *s, struct bytes *out)
 {
     struct buf b;
     struct json_out j;
@@ -236,13 +230,18 @@ static RC save_old(struct ctx *ctx, const struct open_target *t, const struct st
         json_open_obj(&j, NULL);
         json_put_bool(&j, "absent", rc_failed(rc));
         put_attr(&j, (struct disk_attr){st.st_uid, st.st_gid, st.st_mode & 07777});
+        json_put_base64(&j, "content", old);
         json_close(&j);
-        if (rc_ok(rc))
-            TRY(disk_replace(ctx, gen_path(ctx, t, t->last.generation, "old", (int)i), old, private_file));
     }
     json_close(&j);
-    FAILPOINT("apply.save_files");
-    return write_note(ctx, t, "saved.json", &b);
+    *out = buf_bytes(&b);
+    return buf_status(&b);
+}
+
+static bool same_folder(const char *a, const char *b)
+{
+    size_t n = (size_t)(strrchr(a, '/') - a);
+    return n == (size_t)(strrchr(b, '/') - b) && strncmp(a, b, n) == 0;
 }
 
 /* All temporary files first: a disk that is full shows before any destination has changed. */
@@ -259,32 +258,38 @@ static RC write_new(struct ctx *ctx, const struct stage *s)
         TRY(disk_swap(ctx, s->files[i].path));
         FAILPOINT("apply.install_one");
     }
+    for (size_t i = 0; i < s->n; i++)
+        if (i == 0 || !same_folder(s->files[i].path, s->files[i - 1].path))
+            TRY(disk_fsync_parent(ctx, s->files[i].path));
     return RC_OK;
 }
 
 RC target_install(struct ctx *ctx, const struct agent_config *cfg, const struct target_ref *ref)
 {
     TARGET_CLEANUP struct open_target t = {.lock = -1};
+    struct bytes carries;
     struct stage s;
     TRY(target_continue(ctx, cfg, ref, &t));
-    if (t.last.step == TARGET_INSTALLED)
+    if (t.journal.last.step == TARGET_INSTALLED)
         return RC_OK;
-    if (t.last.step != TARGET_STAGED && t.last.step != TARGET_SAVED)
+    if (t.journal.last.step != TARGET_STAGED && t.journal.last.step != TARGET_SAVED)
         return wrong_step(ctx, &t, "installed");
-    TRY(read_stage(ctx, cfg, &t, true, &s));
-    if (t.last.step == TARGET_STAGED) {
-        TRY(save_old(ctx, &t, &s));
-        TRY(advance(ctx, &t, TARGET_SAVED));
+    TRY(get_stage(ctx, cfg, &t, &s));
+    if (t.journal.last.step == TARGET_STAGED) {
+        TRY(save_old(ctx, &s, &carries));
+        t.journal.last.step = TARGET_SAVED;
+        TRY(journal_append(ctx, &t.journal, "saved", carries, false));
         FAILPOINT("apply.saved");
     }
     TRY(write_new(ctx, &s));
     FAILPOINT("apply.install_written");
-    TRY(advance(ctx, &t, TARGET_INSTALLED));
+    t.journal.last.step = TARGET_INSTALLED;
+    TRY(journal_append(ctx, &t.journal, NULL, nothing, true)); /* where it is lost, the same is written again */
     FAILPOINT("apply.installed");
     return RC_OK;
 }
 
-static RC restore_one(struct ctx *ctx, const struct open_target *t, const struct stage_file *f, const json_t *row, size_t i)
+static RC restore_one(struct ctx *ctx, const struct stage_file *f, const json_t *row)
 {
     struct bytes old = {0}, now;
     struct disk_attr attr;
@@ -295,7 +300,7 @@ static RC restore_one(struct ctx *ctx, const struct open_target *t, const struct
     if (absent)
         return disk_remove(ctx, f->path);
     TRY(get_attr(ctx, row, &attr));
-    TRY(disk_read(ctx, gen_path(ctx, t, t->last.generation, "old", (int)i), DISK_FILE_MAX, &old, NULL));
+    TRY(json_get_base64(ctx, row, "content", true, &old));
     struct rc rc = disk_read(ctx, f->path, DISK_FILE_MAX, &now, &st);
     if (rc_failed(rc) && rc.e != E_NOT_FOUND)
         return rc;
@@ -307,14 +312,13 @@ static RC restore_one(struct ctx *ctx, const struct open_target *t, const struct
 
 static RC restore_all(struct ctx *ctx, const struct agent_config *cfg, const struct open_target *t)
 {
-    JSON_CLEANUP json_t *saved = NULL;
+    const json_t *saved = t->journal.saved;
     struct stage s;
-    TRY(read_stage(ctx, cfg, t, false, &s));
-    TRY(read_note(ctx, t, "saved.json", &saved));
-    if (json_array_size(saved) != s.n)
-        return ctx_fail(ctx, E_PARSE, "saved.json does not fit stage.json");
+    TRY(get_stage(ctx, cfg, t, &s));
+    if (saved == NULL || json_array_size(saved) != s.n)
+        return ctx_fail(ctx, E_PARSE, "%s: what was saved does not fit what was staged", t->journal.path);
     for (size_t i = s.n; i-- > 0;) {
-        TRY(restore_one(ctx, t, &s.files[i], json_array_get(saved, i), i));
+        TRY(restore_one(ctx, &s.files[i], json_array_get(saved, i)));
         FAILPOINT("apply.rollback_one");
     }
     return RC_OK;
@@ -324,7 +328,7 @@ RC target_rollback(struct ctx *ctx, const struct agent_config *cfg, const struct
 {
     TARGET_CLEANUP struct open_target t = {.lock = -1};
     TRY(target_continue(ctx, cfg, ref, &t));
-    switch (t.last.step) {
+    switch (t.journal.last.step) {
     case TARGET_STAGED: return advance(ctx, &t, TARGET_UNDONE);
     case TARGET_UNDONE: return RC_OK;
     case TARGET_SAVED:
@@ -342,50 +346,35 @@ RC target_rollback(struct ctx *ctx, const struct agent_config *cfg, const struct
     return RC_OK;
 }
 
-/* Old generations hold keys that nothing needs any more. */
-static RC prune(struct ctx *ctx, const struct open_target *t, int64_t keep)
-{
-    const char *folder = arena_printf(&ctx->arena, "%s/gen", t->folder);
-    struct str_list old = {0};
-    DIR *dir = opendir(folder);
-    const struct dirent *e;
-    int64_t number;
-    if (dir == NULL)
-        return ctx_fail_errno(ctx, "%s", folder);
-    while ((e = readdir(dir)) != NULL)
-        if (str_to_i64(bytes_z(e->d_name), &number) && number != keep)
-            str_list_add(&ctx->arena, &old, arena_printf(&ctx->arena, "%s/%s", folder, e->d_name));
-    closedir(dir);
-    for (size_t i = 0; i < old.n; i++)
-        TRY(disk_remove_tree(ctx, old.v[i]));
-    return RC_OK;
-}
-
 RC target_undone(struct ctx *ctx, const struct agent_config *cfg, const struct target_ref *ref)
 {
     TARGET_CLEANUP struct open_target t = {.lock = -1};
     TRY(target_continue(ctx, cfg, ref, &t));
-    if (t.last.step == TARGET_FAILED)
+    if (t.journal.last.step == TARGET_FAILED)
         return RC_OK;
-    if (t.last.step != TARGET_UNDONE)
+    if (t.journal.last.step != TARGET_UNDONE)
         return wrong_step(ctx, &t, "closed");
-    TRY(advance(ctx, &t, TARGET_FAILED));
+    TRY(finish(ctx, &t, TARGET_FAILED, nothing));
     FAILPOINT("apply.failed");
-    return prune(ctx, &t, -1);
+    return RC_OK;
 }
 
 RC target_commit(struct ctx *ctx, const struct agent_config *cfg, const struct target_ref *ref)
 {
     TARGET_CLEANUP struct open_target t = {.lock = -1};
+    struct bytes carries;
+    struct stage s;
     TRY(target_continue(ctx, cfg, ref, &t));
-    if (t.last.step == TARGET_COMMITTED)
+    if (t.journal.last.step == TARGET_COMMITTED)
         return RC_OK;
-    if (t.last.step != TARGET_INSTALLED)
+    if (t.journal.last.step != TARGET_INSTALLED)
         return wrong_step(ctx, &t, "committed");
     FAILPOINT("apply.commit_begin");
-    TRY(advance(ctx, &t, TARGET_COMMITTED));
+    TRY(get_stage(ctx, cfg, &t, &s));
+    TRY(put_stage(ctx, &s, NULL, &carries));
+    TRY(finish(ctx, &t, TARGET_COMMITTED, carries));
     FAILPOINT("apply.committed");
-    return prune(ctx, &t, t.last.generation);
+    return RC_OK;
 }
 
 RC target_compare(struct ctx *ctx, const struct agent_config *cfg, const struct target_ref *ref, bool *equal, const char **detail)
@@ -395,54 +384,41 @@ RC target_compare(struct ctx *ctx, const struct agent_config *cfg, const struct 
     *equal = true;
     *detail = "";
     TRY(target_open(ctx, cfg, ref->target, &t));
-    if (!str_equal(t.last.deployment, ref->deployment))
-        return ctx_fail(ctx, E_CONFLICT, "target %s is at deployment %s, not %s", ref->target, t.last.deployment, ref->deployment);
-    TRY(read_stage(ctx, cfg, &t, true, &s));
+    if (!str_equal(t.journal.last.deployment, ref->deployment))
+        return ctx_fail(ctx, E_CONFLICT, "target %s is at deployment %s, not %s", ref->target, t.journal.last.deployment, ref->deployment);
+    TRY(get_stage(ctx, cfg, &t, &s));
     for (size_t i = 0; i < s.n && *equal; i++) {
         struct bytes now;
+        uint8_t hash[SHA256_LEN] = {0};
         struct rc rc = disk_read(ctx, s.files[i].path, DISK_FILE_MAX, &now, NULL);
         if (rc_failed(rc) && rc.e != E_NOT_FOUND)
             return rc;
-        *equal = rc_ok(rc) && bytes_equal(now, s.files[i].content);
+        if (rc_ok(rc))
+            TRY(digest_sha256(ctx, now, hash));
+        *equal = rc_ok(rc) && bytes_equal(bytes_of(hash, sizeof hash), s.files[i].sha256);
         if (!*equal)
             *detail = arena_printf(&ctx->arena, "%s %s", s.files[i].path, rc_ok(rc) ? "holds something else" : "is not there");
     }
     return RC_OK;
 }
 
-static RC get_hex_member(struct ctx *ctx, const json_t *obj, const char *key, struct bytes *out)
-{
-    const char *text = "";
-    TRY(json_get_str(ctx, obj, key, true, &text));
-    if (!get_hex(&ctx->arena, bytes_z(text), out))
-        return ctx_fail(ctx, E_PARSE, "stage.json: %s is not hex", key);
-    return RC_OK;
-}
-
 RC target_state(struct ctx *ctx, const struct agent_config *cfg, const char *target, struct target_state *out)
 {
     TARGET_CLEANUP struct open_target t = {.lock = -1};
-    JSON_CLEANUP json_t *note = NULL;
-    const json_t *files, *row;
-    size_t i;
+    struct stage s;
     *out = (struct target_state){.last = {.deployment = ""}, .plan = ""};
-    TRY(target_folder(ctx, cfg, target, &t));
-    if (access(t.folder, F_OK) != 0)
-        return RC_OK;
     TRY(target_open(ctx, cfg, target, &t));
-    out->last = t.last;
-    if (t.last.generation == 0 || t.last.step == TARGET_FAILED || t.last.step == TARGET_CLOSED)
+    out->last = t.journal.last;
+    if (t.journal.stage == NULL)
         return RC_OK;
-    TRY(read_note(ctx, &t, "stage.json", &note));
-    TRY(json_get_str(ctx, note, "plan", true, &out->plan));
-    TRY(get_hex_member(ctx, note, "fingerprint", &out->fingerprint));
-    TRY(get_hex_member(ctx, note, "previous", &out->previous));
-    TRY(json_get_list(ctx, note, "files", true, &files));
-    json_array_foreach(files, i, row) {
-        const char *path = "";
-        TRY(json_get_str(ctx, row, "path", true, &path));
-        str_list_add(&ctx->arena, &out->files, path);
-    }
+    TRY(get_stage(ctx, cfg, &t, &s));
+    out->fingerprint = s.fingerprint;
+    out->previous = s.previous;
+    for (size_t i = 0; i < s.n; i++)
+        str_list_add(&ctx->arena, &out->files, arena_strdup(&ctx->arena, s.files[i].path));
+    if (target_step_unfinished(t.journal.last.step))
+        TRY(json_get_str(ctx, t.journal.stage, "plan", true, &out->plan));
+    out->plan = arena_strdup(&ctx->arena, out->plan); /* the journal is forgotten here */
     return RC_OK;
 }
 
@@ -455,12 +431,17 @@ RC target_unfinished(struct ctx *ctx, const struct agent_config *cfg, struct str
     if (dir == NULL)
         return errno == ENOENT ? RC_OK : ctx_fail_errno(ctx, "%s", folder);
     while (rc_ok(rc) && (e = readdir(dir)) != NULL) {
-        struct journal_entry last;
-        if (e->d_name[0] == '.' || !str_is_name(bytes_z(e->d_name)))
+        struct bytes name = bytes_z(e->d_name);
+        struct journal j;
+        if (!bytes_ends_with(name, BYTES_LIT(JOURNAL_SUFFIX)) || !str_is_name(name))
             continue;
-        rc = journal_read(ctx, arena_printf(&ctx->arena, "%s/%s/journal", folder, e->d_name), &last);
-        if (rc_ok(rc) && target_step_unfinished(last.step))
-            str_list_add(&ctx->arena, out, arena_strdup(&ctx->arena, e->d_name));
+        rc = journal_read(ctx, arena_printf(&ctx->arena, "%s/%s", folder, e->d_name), &j);
+        if (rc_failed(rc))
+            break;
+        name.n -= strlen(JOURNAL_SUFFIX);
+        if (target_step_unfinished(j.last.step))
+            str_list_add(&ctx->arena, out, arena_str(&ctx->arena, name));
+        journal_free(&j);
     }
     closedir(dir);
     return rc;
@@ -471,10 +452,12 @@ RC target_close(struct ctx *ctx, const struct agent_config *cfg, const char *tar
     TARGET_CLEANUP struct open_target t = {.lock = -1};
     TRY(target_open(ctx, cfg, target, &t));
     TRY(refuse_old_fence(ctx, &t, target, fence));
-    if (target_step_unfinished(t.last.step) && t.last.step != TARGET_STAGED)
-        return ctx_fail(ctx, E_CONFLICT, "deployment %s of target %s is not finished yet", t.last.deployment, target);
-    t.last.fence = fence;
-    TRY(advance(ctx, &t, TARGET_CLOSED));
+    if (target_step_unfinished(t.journal.last.step) && t.journal.last.step != TARGET_STAGED)
+        return ctx_fail(ctx, E_CONFLICT, "deployment %s of target %s is not finished yet", t.journal.last.deployment, target);
+    t.journal.last.fence = fence;
+    if (!t.journal.exists)
+        return RC_OK;
+    TRY(finish(ctx, &t, TARGET_CLOSED, nothing));
     FAILPOINT("apply.closed");
-    return prune(ctx, &t, -1);
+    return RC_OK;
 }

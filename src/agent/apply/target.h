@@ -1,7 +1,4 @@
-/* Installing files at a target, step by step; each step can be done again after kill -9, and each refuses lower fences (E_FENCED).
- *
- * state_dir/targets/TARGET/ holds `lock`, `journal`, and gen/N/: stage.json (destinations and the agent's plan), new-I (what
- * is to be there), saved.json and old-I (what was there). */
+/* Installing files at a target, step by step; each step can be done again after kill -9, and each refuses lower fences (E_FENCED).  What a target's journal holds says journal.h. */
 #ifndef AGENT_APPLY_TARGET_H
 #define AGENT_APPLY_TARGET_H
 

@@ -165,6 +165,12 @@ static void parameters_are_checked_against_description_and_grants(void **state)
     }
 }
 
+static void remove_folder(struct ctx *ctx, const char *folder)
+{
+    assert_int_equal(unlink(arena_printf(&ctx->arena, "%s/log", folder)), 0);
+    assert_int_equal(rmdir(folder), 0);
+}
+
 static void results_are_read_back_until_they_are_acknowledged(void **state)
 {
     CTX_CLEANUP struct ctx ctx;
@@ -191,7 +197,33 @@ static void results_are_read_back_until_they_are_acknowledged(void **state)
     assert_null(r.first->next);
     results_acked(&ctx, &r, "job1", 2);
     results_free(&r);
-    assert_int_equal(rmdir(folder), 0);
+    assert_true(rc_ok(results_open(&ctx, folder, &r)));
+    assert_null(r.first);
+    results_free(&r);
+    remove_folder(&ctx, folder);
+}
+
+static void a_torn_end_of_the_log_loses_nothing_but_itself(void **state)
+{
+    CTX_CLEANUP struct ctx ctx;
+    struct results r;
+    char folder[] = "/tmp/cw-results-XXXXXX";
+    (void)state;
+    ctx_init(&ctx, &clock_system);
+    assert_non_null(mkdtemp(folder));
+    assert_true(rc_ok(results_open(&ctx, folder, &r)));
+    assert_true(rc_ok(results_add(&ctx, &r, "job1", 1, "{\"id\":\"job1\",\"fence\":1,\"ok\":true}")));
+    assert_int_equal(write(r.fd, "garbage\n{\"id\":\"job2\",\"fe", 25), 25);
+    results_free(&r);
+    assert_true(rc_ok(results_open(&ctx, folder, &r)));
+    assert_string_equal(r.first->id, "job1");
+    assert_null(r.first->next);
+    assert_true(rc_ok(results_add(&ctx, &r, "job3", 3, "{\"id\":\"job3\",\"fence\":3,\"ok\":true}")));
+    results_free(&r);
+    assert_true(rc_ok(results_open(&ctx, folder, &r)));
+    assert_string_equal(r.first->next->id, "job3");
+    results_free(&r);
+    remove_folder(&ctx, folder);
 }
 
 int main(void)
@@ -205,6 +237,7 @@ int main(void)
         cmocka_unit_test(a_description_outside_the_schema_is_refused_with_its_line),
         cmocka_unit_test(parameters_are_checked_against_description_and_grants),
         cmocka_unit_test(results_are_read_back_until_they_are_acknowledged),
+        cmocka_unit_test(a_torn_end_of_the_log_loses_nothing_but_itself),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

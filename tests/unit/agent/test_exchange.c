@@ -86,6 +86,7 @@ static int teardown(void **state)
     results_free(&e->agent.results);
     hands_free(&e->agent.hands);
     unlink(arena_printf(&e->ctx.arena, "%s/hub.sock", e->dir));
+    unlink(arena_printf(&e->ctx.arena, "%s/results/log", e->dir));
     rmdir(arena_printf(&e->ctx.arena, "%s/results", e->dir));
     rmdir(e->dir);
     ctx_free(&e->ctx);

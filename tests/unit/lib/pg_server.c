@@ -81,6 +81,15 @@ bool pg_server_start(struct pg_server *s)
     return s->pid > 0 && answers(s->dir, psql);
 }
 
+bool pg_server_sql(const struct pg_server *s, const char *sql)
+{
+    char psql[256];
+    if (!program("psql", psql, sizeof psql))
+        return false;
+    const char *const argv[] = {psql, "-h", s->dir, "-U", "test", "-d", "postgres", "-v", "ON_ERROR_STOP=1", "-c", sql, NULL};
+    return run(argv);
+}
+
 void pg_server_stop(struct pg_server *s)
 {
     if (s->pid > 0) {

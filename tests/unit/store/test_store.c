@@ -98,7 +98,10 @@ static void twice(struct ctx *ctx, struct store *store)
     must(ctx, store_write(ctx, store, add, &t));
     must(ctx, store_write(ctx, store, token, &t));
     assert_int_equal(store_write(ctx, store, token, &t).e, E_EXISTS);
-    assert_int_equal(store_write(ctx, store, token, &nobody).e, E_IN_USE);
+    ctx_forget(ctx);
+    assert_int_equal(store_write(ctx, store, token, &nobody).e, E_NOT_FOUND);
+    assert_non_null(strstr(ctx_why(ctx), "token_add")); /* the query's name, and nothing that was written */
+    assert_null(strstr(ctx_why(ctx), nobody.id));
 }
 
 static void same_key_twice_and_a_reference_to_nothing_are_told_apart(void **state)

@@ -6,7 +6,7 @@
 #include "base/random.h"
 
 #define THREADS 16
-#define WRITES 50
+#define WRITES 200
 
 struct shared {
     struct store *store;
