@@ -389,6 +389,7 @@ static RC prepare(struct ctx *ctx, struct agent *a, struct role_env *env)
     TRY(http_client_new(ctx, &(struct http_client_config){.unix_socket = a->cfg->hub_socket}, &a->http));
     TRY(results_open(ctx, arena_printf(&ctx->arena, "%s/results", a->cfg->state_dir), &a->results));
     a->news = a->results.first != NULL;
+    a->missed = 1; /* what the process before us was given */
     return pool_new(ctx, (unsigned)a->cfg->workers, 20000, 512, &a->pool);
 }
 

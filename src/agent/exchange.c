@@ -123,7 +123,8 @@ static void put_holding(struct agent *a, struct json_out *j)
     json_close(j);
 }
 
-static size_t put_request(struct ctx *ctx, struct agent *a, int wait_s, struct buf *b, struct told told[RESULTS_BATCH])
+static size_t put_request(struct ctx *ctx, struct agent *a, int wait_s, struct buf *b, struct told told[RESULTS_BATCH],
+                          unsigned *missed)
 {
     struct json_out j;
     size_t n = 0;
@@ -142,6 +143,9 @@ static size_t put_request(struct ctx *ctx, struct agent *a, int wait_s, struct b
         a->steps_due_ms = 0;
     }
     put_holding(a, &j);
+    if (a->missed != a->recovered)
+        json_put_bool(&j, "recover", true);
+    *missed = a->missed;
     json_put_int(&j, "capacity", a->n_running < workers && !a->stop ? (int64_t)(workers - a->n_running) : 0);
     pthread_mutex_unlock(&a->lock);
     json_put_int(&j, "wait_s", wait_s);
@@ -153,9 +157,9 @@ RC exchange_post(struct ctx *ctx, struct http_client *http, const char *path, st
 {
     static const struct http_header json_type = {"Content-Type", "application/json"};
     struct http_answer reply;
-    struct http_call call = {.method = "POST", .url = arena_printf(&ctx->arena, HUB "%s", path), .headers = &json_type,
-        .headers_n = 1,
-                             .body = body, .total_ms = 90000, .body_max = (size_t)32 << 20};
+    /* Once: an answer that is lost must be noticed, it may carry leases. */
+    struct http_call call = {.method = "POST", .url = arena_printf(&ctx->arena, HUB "%s", path), .headers = &json_type, .headers_n = 1,
+                             .body = body, .once = true, .total_ms = 90000, .body_max = (size_t)32 << 20};
     TRY(http_client_call(ctx, http, &call, &reply));
     *answer = reply.body;
     if (reply.status == 200)
@@ -211,23 +215,35 @@ static RC take_reply(struct ctx *ctx, struct agent *a, const json_t *reply, cons
     return RC_OK;
 }
 
-RC exchange_once(struct ctx *ctx, struct agent *a, int wait_s)
+static RC exchange_try(struct ctx *ctx, struct agent *a, int wait_s, unsigned *missed)
 {
     BUF_CLEANUP struct buf request;
     struct told told[RESULTS_BATCH];
     struct bytes answer;
     json_t *reply = NULL;
     buf_init(&request, (size_t)32 << 20);
-    size_t n = put_request(ctx, a, wait_s, &request, told);
+    size_t n = put_request(ctx, a, wait_s, &request, told, missed);
     TRY(buf_status(&request));
     FAILPOINT("agent.exchange_before");
     TRY(exchange_post(ctx, a->http, "/agent/v1/exchange", buf_bytes(&request), &answer));
     FAILPOINT("agent.exchange_after");
-    pthread_mutex_lock(&a->lock);
-    a->introduced = true;
-    pthread_mutex_unlock(&a->lock);
     TRY(json_read(ctx, answer, &reply));
     struct rc rc = take_reply(ctx, a, reply, told, n);
     json_decref(reply);
+    return rc;
+}
+
+RC exchange_once(struct ctx *ctx, struct agent *a, int wait_s)
+{
+    unsigned missed = 0;
+    struct rc rc = exchange_try(ctx, a, wait_s, &missed);
+    pthread_mutex_lock(&a->lock);
+    if (rc_failed(rc)) {
+        a->missed++; /* an answer that was lost may have carried leases */
+    } else {
+        a->recovered = missed;
+        a->introduced = true;
+    }
+    pthread_mutex_unlock(&a->lock);
     return rc;
 }

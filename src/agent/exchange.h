@@ -35,6 +35,7 @@ struct agent {
     struct results results;
     bool news;            /* results to be carried now */
     int64_t steps_due_ms; /* steps to be told by then (clock_mono_ms); 0: none */
+    unsigned missed, recovered; /* answers that may have been missed so far; how many of them the hub was told of */
     bool introduced;     /* the hub knows what our connectors do */
     bool stop;
 };

@@ -24,68 +24,91 @@ RC job_add(struct ctx *ctx, struct core *core, struct txn *txn, const char *kind
     return RC_OK;
 }
 
-struct lease {
-    struct core *core;
-    const char *agent;
-    int64_t most;
-    struct leased_job *out;
-    size_t n;
-};
+/* --- leasing */
 
-static struct rc lease_look(struct ctx *ctx, struct txn *txn, void *arg)
+/* A fence rises within its lane, also over epochs. */
+static struct rc lease_one(struct ctx *ctx, const struct core *core, struct txn *txn, struct leased_job *j)
 {
-    struct lease *l = arg;
-    struct q_job_ready_row *rows = NULL;
-    return q_job_ready(ctx, txn, l->agent, ctx_now_s(ctx), 1, &rows, &l->n);
+    struct q_job_lane_fence_row last;
+    TRY(q_job_lane_fence(ctx, txn, j->lane, &last));
+    const int64_t base = fence_make(core->epoch, 0);
+    j->fence = (last.fence > base ? last.fence : base) + 1;
+    j->lease_until = ctx_now_s(ctx) + JOB_LEASE_S;
+    return q_job_lease(ctx, txn, j->id, j->fence, j->lease_until);
 }
 
-static struct rc lease_take(struct ctx *ctx, struct txn *txn, void *arg)
+/* What `agent` may lease now, one of each lane: of two that are ready in one the second waits for the first. */
+static struct rc ready(struct ctx *ctx, struct txn *txn, const char *agent, int64_t most, struct leased_job **out, size_t *n)
 {
-    struct lease *l = arg;
     struct q_job_ready_row *rows = NULL;
-    size_t n = 0;
-    const int64_t now = ctx_now_s(ctx);
-    TRY(q_job_ready(ctx, txn, l->agent, now, l->most, &rows, &n));
-    l->out = arena_array(&ctx->arena, n, sizeof *l->out);
-    l->n = 0;
+    size_t rows_n = 0;
     struct str_list lanes = {0};
-    for (size_t i = 0; i < n; i++) {
-        /* Two that are ready in one lane: the second waits for the first. */
+    *n = 0;
+    TRY(q_job_ready(ctx, txn, agent, ctx_now_s(ctx), most, &rows, &rows_n));
+    *out = arena_array(&ctx->arena, rows_n, sizeof **out);
+    for (size_t i = 0; i < rows_n; i++) {
         if (str_list_has(&lanes, rows[i].lane))
             continue;
         str_list_add(&ctx->arena, &lanes, rows[i].lane);
-        struct q_job_lane_fence_row last;
-        TRY(q_job_lane_fence(ctx, txn, rows[i].lane, &last));
-        const int64_t base = fence_make(l->core->epoch, 0);
-        struct leased_job *j = &l->out[l->n++];
-        *j = (struct leased_job){.id = rows[i].id,
-                                 .kind = rows[i].kind,
-                                 .lane = rows[i].lane,
-                                 .ref = rows[i].ref,
-                                 .payload = bytes_z(rows[i].payload),
-                                 .fence = (last.fence > base ? last.fence : base) + 1,
-                                 .lease_until = now + JOB_LEASE_S,
-                                 .tries = rows[i].tries + 1};
-        TRY(q_job_lease(ctx, txn, j->id, j->fence, j->lease_until));
+        (*out)[(*n)++] = (struct leased_job){.id = rows[i].id,
+                                             .kind = rows[i].kind,
+                                             .lane = rows[i].lane,
+                                             .ref = rows[i].ref,
+                                             .payload = bytes_z(rows[i].payload),
+                                             .tries = rows[i].tries + 1};
     }
+    return RC_OK;
+}
+
+struct offer {
+    struct core *core;
+    const char *agent;
+    int64_t most;
+    struct leased_job *jobs;
+    size_t n;
+};
+
+static struct rc offer_look(struct ctx *ctx, struct txn *txn, void *arg)
+{
+    struct offer *o = arg;
+    return ready(ctx, txn, o->agent, o->most, &o->jobs, &o->n);
+}
+
+static struct rc offer_take(struct ctx *ctx, struct txn *txn, void *arg)
+{
+    struct offer *o = arg;
+    TRY(ready(ctx, txn, o->agent, o->most, &o->jobs, &o->n));
+    for (size_t i = 0; i < o->n; i++)
+        TRY(lease_one(ctx, o->core, txn, &o->jobs[i]));
+    return RC_OK;
+}
+
+RC job_ready(struct ctx *ctx, struct core *core, const char *agent, int64_t most, struct leased_job **out, size_t *n)
+{
+    struct offer o = {.core = core, .agent = agent, .most = most};
+    TRY(store_read(ctx, core->store, offer_look, &o));
+    *out = o.jobs;
+    *n = o.n;
     return RC_OK;
 }
 
 RC job_lease(struct ctx *ctx, struct core *core, const char *agent, int64_t most, struct leased_job **out, size_t *n)
 {
-    struct lease l = {.core = core, .agent = agent, .most = most};
+    struct offer o = {.core = core, .agent = agent, .most = most};
     *n = 0;
     if (most <= 0)
         return RC_OK;
     /* Most polls find nothing: a look costs no write. */
-    TRY(store_read(ctx, core->store, lease_look, &l));
-    if (!l.n)
+    TRY(job_ready(ctx, core, agent, 1, out, n));
+    if (!*n)
         return RC_OK;
-    TRY(store_write(ctx, core->store, lease_take, &l));
-    *out = l.out;
-    *n = l.n;
+    TRY(store_write(ctx, core->store, offer_take, &o));
+    *out = o.jobs;
+    *n = o.n;
     return RC_OK;
 }
+
+/* --- results */
 
 struct report {
     struct core *core;
@@ -95,12 +118,25 @@ struct report {
     struct str_list dropped;
 };
 
+static struct rc apply_one(struct ctx *ctx, const struct report *r, struct txn *txn, struct checked_result *result)
+{
+    if (result->leased_here) {
+        struct leased_job j = {.id = result->id, .lane = result->job.lane};
+        struct rc rc = lease_one(ctx, r->core, txn, &j);
+        if (rc.e == E_CHANGED)
+            return ctx_fail(ctx, E_FENCED, "job %s is no longer there to be done", result->id);
+        TRY(rc);
+        result->fence = j.fence;
+    }
+    return result_apply(ctx, r->core, txn, r->agent, result);
+}
+
 static struct rc report_apply(struct ctx *ctx, struct txn *txn, void *arg)
 {
     struct report *r = arg;
     r->dropped = (struct str_list){0};
     for (size_t i = 0; i < r->n; i++) {
-        struct rc rc = result_apply(ctx, r->core, txn, r->agent, &r->results[i]);
+        struct rc rc = apply_one(ctx, r, txn, &r->results[i]);
         if (rc.e == E_FENCED) {
             ctx_forget(ctx);
             str_list_add(&ctx->arena, &r->dropped, r->results[i].id);
@@ -111,110 +147,135 @@ static struct rc report_apply(struct ctx *ctx, struct txn *txn, void *arg)
     return RC_OK;
 }
 
-RC job_apply(struct ctx *ctx, struct core *core, const char *agent, struct checked_result *results, size_t n, struct str_list *dropped)
+/* One of several results cannot be applied: the others must not wait for it. */
+static struct rc report_apart(struct ctx *ctx, struct report *all)
 {
-    struct report all = {.core = core, .agent = agent, .results = results, .n = n};
-    struct rc rc = store_write(ctx, core->store, report_apply, &all);
-    if (rc_ok(rc)) {
-        for (size_t i = 0; i < all.dropped.n; i++)
-            str_list_add(&ctx->arena, dropped, all.dropped.v[i]);
-        return RC_OK;
-    }
-    if (err_info(rc.e)->category == CAT_RESOURCE)
-        return rc;
-    /* One of them cannot be applied: the others must not wait for it. */
     log_event(LOG_WARN_, "results_apart", "why", ctx_why(ctx), NULL);
     ctx_forget(ctx);
-    for (size_t i = 0; i < n; i++) {
-        struct report one = {.core = core, .agent = agent, .results = &results[i], .n = 1};
-        rc = store_write(ctx, core->store, report_apply, &one);
+    all->dropped = (struct str_list){0};
+    for (size_t i = 0; i < all->n; i++) {
+        struct report one = {.core = all->core, .agent = all->agent, .results = &all->results[i], .n = 1};
+        struct rc rc = store_write(ctx, all->core->store, report_apply, &one);
         if (rc_failed(rc) && err_info(rc.e)->category == CAT_RESOURCE)
             return rc;
         if (rc_failed(rc)) {
-            log_event(LOG_ERROR_, "result_refused", "job", results[i].id, "why", ctx_why(ctx), NULL);
+            log_event(LOG_ERROR_, "result_refused", "job", one.results->id, "why", ctx_why(ctx), NULL);
             ctx_forget(ctx);
         }
         if (rc_failed(rc) || one.dropped.n)
-            str_list_add(&ctx->arena, dropped, results[i].id);
+            str_list_add(&ctx->arena, &all->dropped, one.results->id);
     }
     return RC_OK;
 }
 
-RC job_results(struct ctx *ctx, struct core *core, const char *agent, const struct api_job_result *results, size_t n,
-               struct str_list *dropped)
+RC job_apply(struct ctx *ctx, struct core *core, const char *agent, struct checked_result *results, size_t n)
 {
-    if (!n)
-        return RC_OK;
-    struct checked_result *checked = arena_array(&ctx->arena, n, sizeof *checked);
-    TRY(results_check(ctx, core, results, n, checked));
-    return job_apply(ctx, core, agent, checked, n, dropped);
+    struct report all = {.core = core, .agent = agent, .results = results, .n = n};
+    struct rc rc = store_write(ctx, core->store, report_apply, &all);
+    return rc_ok(rc) || err_info(rc.e)->category == CAT_RESOURCE ? rc : report_apart(ctx, &all);
 }
 
-struct progress {
+/* --- an exchange with an agent */
+
+struct exchange {
     struct core *core;
     const char *agent;
-    const struct api_job_progress *v;
-    size_t n;
-};
-
-static struct rc progress_apply(struct ctx *ctx, struct txn *txn, void *arg)
-{
-    struct progress *p = arg;
-    for (size_t i = 0; i < p->n; i++)
-        TRY(result_progress(ctx, p->core, txn, p->agent, &p->v[i]));
-    return RC_OK;
-}
-
-RC job_progress(struct ctx *ctx, struct core *core, const char *agent, const struct api_job_progress *progress, size_t n)
-{
-    struct progress p = {.core = core, .agent = agent, .v = progress, .n = n};
-    return n ? store_write(ctx, core->store, progress_apply, &p) : RC_OK;
-}
-
-struct holding {
-    struct core *core;
-    const char *agent;
-    const struct api_job_ref *held;
-    size_t n;
+    const struct api_agent_exchange *in;
+    struct report report;
     struct str_list dropped, extend;
+    struct offer offer;
 };
 
-static struct rc holding_look(struct ctx *ctx, struct txn *txn, void *arg)
+static struct rc exchange_look(struct ctx *ctx, struct txn *txn, void *arg)
 {
-    struct holding *h = arg;
-    for (size_t i = 0; i < h->n; i++) {
+    struct exchange *x = arg;
+    for (size_t i = 0; i < x->in->holding.n; i++) {
+        const struct api_job_ref *held = &x->in->holding.v[i];
         struct q_job_get_row row;
         bool found = false;
-        TRY(q_job_get(ctx, txn, h->held[i].id, &row, &found));
-        if (!found || row.fence != h->held[i].fence || !str_equal(row.state, "leased") || !str_equal(row.agent_id, h->agent))
-            str_list_add(&ctx->arena, &h->dropped, h->held[i].id);
+        TRY(q_job_get(ctx, txn, held->id, &row, &found));
+        if (!found || row.fence != held->fence || !str_equal(row.state, "leased") || !str_equal(row.agent_id, x->agent))
+            str_list_add(&ctx->arena, &x->dropped, held->id);
         else if (*row.lease_until - ctx_now_s(ctx) < JOB_LEASE_S / 2)
-            str_list_add(&ctx->arena, &h->extend, h->held[i].id);
+            str_list_add(&ctx->arena, &x->extend, held->id);
     }
+    return x->offer.most > 0 ? offer_look(ctx, txn, &x->offer) : RC_OK;
+}
+
+static bool reported(const struct api_agent_exchange *in, const char *job)
+{
+    for (size_t i = 0; i < in->holding.n; i++)
+        if (str_equal(in->holding.v[i].id, job))
+            return true;
+    for (size_t i = 0; i < in->results.n; i++)
+        if (str_equal(in->results.v[i].id, job))
+            return true;
+    return false;
+}
+
+/* A lease that its agent does not know of (its answer was lost, or the agent begins anew) is given again at once. */
+static struct rc leases_release(struct ctx *ctx, struct txn *txn, const struct exchange *x)
+{
+    struct q_job_release_agent_row *rows = NULL;
+    size_t n = 0;
+    TRY(q_job_release_agent(ctx, txn, x->agent, &rows, &n));
+    for (size_t i = 0; i < n; i++)
+        if (!reported(x->in, rows[i].id)) {
+            const struct q_job_again_in again = {.id = rows[i].id, .fence = rows[i].fence, .run_at = ctx_now_s(ctx)};
+            TRY(q_job_again(ctx, txn, &again));
+        }
     return RC_OK;
 }
 
-static struct rc holding_extend(struct ctx *ctx, struct txn *txn, void *arg)
+static struct rc exchange_rest(struct ctx *ctx, struct txn *txn, void *arg)
 {
-    struct holding *h = arg;
-    for (size_t i = 0; i < h->n; i++)
-        if (str_list_has(&h->extend, h->held[i].id))
-            TRY(q_job_extend(ctx, txn, h->held[i].id, h->held[i].fence, ctx_now_s(ctx) + JOB_LEASE_S));
+    struct exchange *x = arg;
+    for (size_t i = 0; i < x->in->holding.n; i++)
+        if (str_list_has(&x->extend, x->in->holding.v[i].id))
+            TRY(q_job_extend(ctx, txn, x->in->holding.v[i].id, x->in->holding.v[i].fence, ctx_now_s(ctx) + JOB_LEASE_S));
+    if (x->in->recover)
+        TRY(leases_release(ctx, txn, x));
+    return x->offer.most > 0 ? offer_take(ctx, txn, &x->offer) : RC_OK;
+}
+
+static struct rc exchange_write(struct ctx *ctx, struct txn *txn, void *arg)
+{
+    struct exchange *x = arg;
+    for (size_t i = 0; i < x->in->progress.n; i++)
+        TRY(result_progress(ctx, x->core, txn, x->agent, &x->in->progress.v[i]));
+    TRY(report_apply(ctx, txn, &x->report));
+    return exchange_rest(ctx, txn, x);
+}
+
+RC job_exchange(struct ctx *ctx, struct core *core, const char *agent, const struct api_agent_exchange *in, int64_t most,
+                struct leased_job **jobs, size_t *n, struct str_list *dropped)
+{
+    struct exchange x = {.core = core,
+                         .agent = agent,
+                         .in = in,
+                         .report = {.core = core, .agent = agent, .n = in->results.n},
+                         .offer = {.core = core, .agent = agent, .most = most}};
+    x.report.results = arena_array(&ctx->arena, in->results.n, sizeof *x.report.results);
+    TRY(results_check(ctx, core, in->results.v, in->results.n, x.report.results));
+    TRY(store_read(ctx, core->store, exchange_look, &x));
+    if (in->progress.n || in->results.n || in->recover || x.extend.n || x.offer.n) {
+        struct rc rc = store_write(ctx, core->store, exchange_write, &x);
+        if (rc_failed(rc) && in->results.n && err_info(rc.e)->category != CAT_RESOURCE) {
+            TRY(report_apart(ctx, &x.report));
+            rc = store_write(ctx, core->store, exchange_rest, &x);
+        }
+        TRY(rc);
+    }
+    *jobs = x.offer.jobs;
+    *n = x.offer.n;
+    for (size_t i = 0; i < x.dropped.n; i++)
+        str_list_add(&ctx->arena, dropped, x.dropped.v[i]);
+    for (size_t i = 0; i < x.report.dropped.n; i++)
+        str_list_add(&ctx->arena, dropped, x.report.dropped.v[i]);
     return RC_OK;
 }
 
-RC job_holding(struct ctx *ctx, struct core *core, const char *agent, const struct api_job_ref *held, size_t n, struct str_list *dropped)
-{
-    struct holding h = {.core = core, .agent = agent, .held = held, .n = n};
-    if (!n)
-        return RC_OK;
-    TRY(store_read(ctx, core->store, holding_look, &h));
-    if (h.extend.n)
-        TRY(store_write(ctx, core->store, holding_extend, &h));
-    for (size_t i = 0; i < h.dropped.n; i++)
-        str_list_add(&ctx->arena, dropped, h.dropped.v[i]);
-    return RC_OK;
-}
+/* --- leases that ran out */
 
 static struct rc reap(struct ctx *ctx, struct txn *txn, void *arg)
 {

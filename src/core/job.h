@@ -15,25 +15,24 @@
 RC job_add(struct ctx *ctx, struct core *core, struct txn *txn, const char *kind, const char *agent, const char *lane, const char *ref,
            struct bytes payload, int64_t run_at);
 
-/* What an agent leased. */
+/* What an agent may lease, or leased. */
 struct leased_job {
     const char *id, *kind, *lane, *ref;
     struct bytes payload; /* JSON */
     int64_t fence, lease_until, tries;
 };
-/* job_lease leases up to `most` jobs to an agent. */
+/* job_ready says what an agent may lease now, at most one of each lane; job_lease leases up to `most` to it. */
+RC job_ready(struct ctx *ctx, struct core *core, const char *agent, int64_t most, struct leased_job **out, size_t *n);
 RC job_lease(struct ctx *ctx, struct core *core, const char *agent, int64_t most, struct leased_job **out, size_t *n);
 
-/* job_results takes what an agent reports; each result commits on its own or not at all: a fence that is no longer held is put to
- * `dropped` and changes nothing.  `results` are applied in order. */
-RC job_results(struct ctx *ctx, struct core *core, const char *agent, const struct api_job_result *results, size_t n,
-               struct str_list *dropped);
-/* job_apply does it for results that were checked already: the hub's own. */
+/* job_exchange takes what an agent reports, extends the leases it holds, and leases up to `most` jobs to it: in one transaction.  A
+ * result whose fence is no longer held changes nothing and is put to `dropped`, as are leases that are no longer held; one that
+ * cannot be applied does not keep the others back. */
+RC job_exchange(struct ctx *ctx, struct core *core, const char *agent, const struct api_agent_exchange *in, int64_t most,
+                struct leased_job **jobs, size_t *n, struct str_list *dropped);
+/* job_apply ends jobs with results that were checked already: the hub's own. */
 struct checked_result;
-RC job_apply(struct ctx *ctx, struct core *core, const char *agent, struct checked_result *results, size_t n, struct str_list *dropped);
-RC job_progress(struct ctx *ctx, struct core *core, const char *agent, const struct api_job_progress *progress, size_t n);
-/* job_holding extends leases; those no longer held go to `dropped`. */
-RC job_holding(struct ctx *ctx, struct core *core, const char *agent, const struct api_job_ref *held, size_t n, struct str_list *dropped);
+RC job_apply(struct ctx *ctx, struct core *core, const char *agent, struct checked_result *results, size_t n);
 
 /* job_reap gives back leases that ran out; what ran out too often fails. */
 RC job_reap(struct ctx *ctx, struct core *core);

@@ -111,8 +111,9 @@ static struct rc own_load(struct ctx *ctx, struct txn *txn, void *arg)
     struct own *o = arg;
     for (size_t i = 0; i < o->n; i++) {
         struct checked_result *r = &o->results[i];
-        *r = (struct checked_result){.id = o->jobs[i].id, .fence = o->jobs[i].fence};
+        *r = (struct checked_result){.id = o->jobs[i].id, .leased_here = true};
         TRY(q_job_get(ctx, txn, r->id, &r->job, &r->known));
+        r->job.tries = o->jobs[i].tries;
         if (str_equal(o->jobs[i].kind, "revoke"))
             continue;
         TRY(q_attempt_by_id(ctx, txn, o->jobs[i].ref, &r->attempt));
@@ -143,7 +144,8 @@ RC own_work(struct ctx *ctx, struct core *core, int64_t most, size_t *did)
     struct leased_job *jobs = NULL;
     *did = 0;
     struct own o = {.core = core};
-    TRY(job_lease(ctx, core, core->hub_agent, most, &jobs, &o.n));
+    /* Without a lease: the signer does what it is asked twice once, and who commits second changes nothing. */
+    TRY(job_ready(ctx, core, core->hub_agent, most, &jobs, &o.n));
     if (!o.n)
         return RC_OK;
     o.jobs = jobs;
@@ -153,24 +155,5 @@ RC own_work(struct ctx *ctx, struct core *core, int64_t most, size_t *did)
     for (size_t i = 0; i < o.n; i++)
         own_do(ctx, &o, i);
     *did = o.n;
-    struct str_list dropped = {0};
-    return job_apply(ctx, core, core->hub_agent, o.results, o.n, &dropped);
-}
-
-static struct rc release(struct ctx *ctx, struct txn *txn, void *arg)
-{
-    const struct core *core = arg;
-    struct q_job_release_agent_row *rows = NULL;
-    size_t n = 0;
-    TRY(q_job_release_agent(ctx, txn, core->hub_agent, &rows, &n));
-    for (size_t i = 0; i < n; i++) {
-        const struct q_job_again_in in = {.id = rows[i].id, .fence = rows[i].fence, .run_at = ctx_now_s(ctx)};
-        TRY(q_job_again(ctx, txn, &in));
-    }
-    return RC_OK;
-}
-
-RC own_release(struct ctx *ctx, struct core *core)
-{
-    return store_write(ctx, core->store, release, core);
+    return job_apply(ctx, core, core->hub_agent, o.results, o.n);
 }

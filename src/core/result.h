@@ -10,6 +10,7 @@
 struct checked_result {
     const char *id;
     int64_t fence;
+    bool leased_here;                  /* done without a lease, the hub's own: leased and ended in one transaction */
     bool known;                        /* the job is there; else it is dropped */
     struct q_job_get_row job;
     struct q_attempt_by_id_row attempt; /* where the job is an attempt's */

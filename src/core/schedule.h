@@ -11,7 +11,5 @@ RC schedule_tick(struct ctx *ctx, struct core *core, int64_t *next_ms);
 /* own_work does up to `most` of the hub's own jobs (sign, pin, revoke), all at once where the signer can; `*did` says how many.  Any
  * number of threads. */
 RC own_work(struct ctx *ctx, struct core *core, int64_t most, size_t *did);
-/* own_release gives back what a hub that died had leased: at the start. */
-RC own_release(struct ctx *ctx, struct core *core);
 
 #endif

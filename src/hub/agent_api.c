@@ -26,37 +26,10 @@ static struct rc greeting_look(struct ctx *ctx, struct txn *txn, void *arg)
     return q_agent_by_identity(ctx, txn, g->identity, &g->row, &g->found);
 }
 
-static bool reported(const struct api_agent_exchange *in, const char *job)
-{
-    for (size_t i = 0; i < in->holding.n; i++)
-        if (str_equal(in->holding.v[i].id, job))
-            return true;
-    for (size_t i = 0; i < in->results.n; i++)
-        if (str_equal(in->results.v[i].id, job))
-            return true;
-    return false;
-}
-
-/* An agent that was started anew and does not know of a job it had leased will never report it: somebody gets it at once. */
-static struct rc leases_release(struct ctx *ctx, struct txn *txn, const struct greeting *g)
-{
-    struct q_job_release_agent_row *rows = NULL;
-    size_t n = 0;
-    TRY(q_job_release_agent(ctx, txn, g->row.id, &rows, &n));
-    for (size_t i = 0; i < n; i++)
-        if (!reported(g->in, rows[i].id)) {
-            const struct q_job_again_in again = {.id = rows[i].id, .fence = rows[i].fence, .run_at = ctx_now_s(ctx)};
-            TRY(q_job_again(ctx, txn, &again));
-        }
-    return RC_OK;
-}
-
 static struct rc greeting_write(struct ctx *ctx, struct txn *txn, void *arg)
 {
     struct greeting *g = arg;
     const struct api_agent_self *a = &g->in->agent;
-    if (!str_equal(g->row.boot_id, a->boot_id))
-        TRY(leases_release(ctx, txn, g));
     const struct q_agent_seen_in in = {.id = g->row.id,
                                        .version = a->version,
                                        .platform = a->platform,
@@ -184,14 +157,13 @@ RC api_agent_exchange(struct api_call *call, const struct api_agent_exchange *in
     struct str_list dropped = {0};
     struct leased_job *jobs = NULL;
     size_t n = 0;
+    const int64_t most = atomic_load(&call->hub->draining) ? 0 : in->capacity;
     if (first) {
         TRY(greet(call, in));
-        TRY(job_progress(ctx, call->core, agent, in->progress.v, in->progress.n));
-        TRY(job_results(ctx, call->core, agent, in->results.v, in->results.n, &dropped));
-        TRY(job_holding(ctx, call->core, agent, in->holding.v, in->holding.n, &dropped));
+        TRY(job_exchange(ctx, call->core, agent, in, most, &jobs, &n, &dropped));
+    } else {
+        TRY(job_lease(ctx, call->core, agent, most, &jobs, &n));
     }
-    if (!atomic_load(&call->hub->draining))
-        TRY(job_lease(ctx, call->core, agent, in->capacity, &jobs, &n));
     /* What was reported is acknowledged at once: the agent keeps it on disk until then. */
     const bool news = n || dropped.n || (first && (in->results.n || in->progress.n));
     if (!news && atomic_load(&call->hub->draining))

@@ -263,8 +263,7 @@ static struct rc core_open(struct ctx *ctx, struct role_env *env, const struct s
                                         .agent_name = s->agent_name,
                                         .agent_identity = s->agent_identity};
     TRY(core_start(ctx, core, &start));
-    TRY(sign_in_take(ctx, core, s->state));
-    return own_release(ctx, core);
+    return sign_in_take(ctx, core, s->state);
 }
 
 static struct rc serve(struct ctx *ctx, struct role_env *env, struct hub *hub, struct worker *worker)

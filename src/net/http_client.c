@@ -35,6 +35,8 @@ struct hop {
     const struct http_call *call;
     struct http_headers headers;
     size_t head_n;
+    unsigned sent; /* how often the request went out */
+    bool cut;      /* it would have gone out a second time */
     struct buf body;
     struct address refused; /* the first address that the guard refused */
     const char *bad;        /* why the answer is not acceptable, static text */
@@ -144,6 +146,17 @@ static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_so
         return CURL_SOCKET_BAD;
     }
     return socket(sa->family, sa->socktype | SOCK_CLOEXEC, sa->protocol);
+}
+
+/* libcurl sends a request again where a connection that was kept ends before the answer begins. */
+static int before_request(void *arg, char *primary, char *local, int primary_port, int local_port)
+{
+    struct hop *hop = arg;
+    (void)primary, (void)local, (void)primary_port, (void)local_port;
+    if (hop->sent++ == 0 || !hop->call->once)
+        return CURL_PREREQFUNC_OK;
+    hop->cut = true;
+    return CURL_PREREQFUNC_ABORT;
 }
 
 static size_t take_body(char *data, size_t size, size_t n, void *arg)
@@ -297,6 +310,8 @@ static void set_options(CURL *curl, struct hop *hop, const char *url, struct cur
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, (long)(connect_ms < left_ms ? connect_ms : left_ms));
     curl_easy_setopt(curl, CURLOPT_OPENSOCKETFUNCTION, open_socket);
     curl_easy_setopt(curl, CURLOPT_OPENSOCKETDATA, hop);
+    curl_easy_setopt(curl, CURLOPT_PREREQFUNCTION, before_request);
+    curl_easy_setopt(curl, CURLOPT_PREREQDATA, hop);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_body);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, hop);
     curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, take_header);
@@ -349,6 +364,8 @@ static struct rc explain(struct hop *hop, const char *url, CURLcode code, char *
     struct ctx *ctx = hop->ctx;
     if (hop->bad)
         return ctx_fail(ctx, E_BAD_ANSWER, "%s: %s", url, hop->bad);
+    if (hop->cut)
+        return ctx_fail(ctx, E_UNREACHABLE, "%s: the connection ended before the answer", url);
     if (hop->refused.len && (code == CURLE_COULDNT_CONNECT || code == CURLE_OPERATION_TIMEDOUT))
         return ctx_wrap(ctx, address_check(ctx, &hop->refused, &hop->client->config.grants), "connecting for %s", url);
     enum err e = code == CURLE_RECV_ERROR && hop->head_n ? E_BAD_ANSWER : error_of(code);

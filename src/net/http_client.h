@@ -37,6 +37,7 @@ struct http_call {
     size_t body_max;    /* 1 MiB: ceiling of the answer's body */
     size_t head_max;    /* 64 KiB: ceiling of the answer's headers */
     unsigned redirects; /* 0: how many to follow, for GET and HEAD; each hop's URL and address is checked */
+    bool once;          /* never sent a second time, also where a kept connection ends before the answer begins (E_UNREACHABLE) */
     bool skip_verify;   /* accept any certificate: only for http-01, where RFC 8555 section 8.3 allows it */
 };
 
