@@ -17,7 +17,7 @@
 #define DRAIN_MS 5000
 #define STEPS_MS 50
 
-static void wait_ms(struct agent *a, int64_t ms)
+static void wait_ms(struct agent *a, pthread_cond_t *on, int64_t ms)
 {
     struct timespec t;
     if (ms < 1)
@@ -29,7 +29,7 @@ static void wait_ms(struct agent *a, int64_t ms)
         t.tv_sec++;
         t.tv_nsec -= 1000000000;
     }
-    pthread_cond_timedwait(&a->wake, &a->lock, &t);
+    pthread_cond_timedwait(on, &a->lock, &t);
 }
 
 static bool stopping(struct agent *a)
@@ -45,7 +45,7 @@ void agent_poke(void *agent)
     struct agent *a = agent;
     pthread_mutex_lock(&a->lock);
     a->news = true;
-    pthread_cond_broadcast(&a->wake);
+    pthread_cond_signal(&a->wake);
     pthread_mutex_unlock(&a->lock);
 }
 
@@ -56,7 +56,7 @@ static void on_step(void *agent)
     pthread_mutex_lock(&a->lock);
     if (a->steps_due_ms == 0) {
         a->steps_due_ms = clock_mono_ms() + STEPS_MS;
-        pthread_cond_broadcast(&a->wake);
+        pthread_cond_signal(&a->wake);
     }
     pthread_mutex_unlock(&a->lock);
 }
@@ -85,9 +85,10 @@ static void finish(struct ctx *ctx, struct running *r, const char *json)
             *at = r->next;
             break;
         }
-    a->n_running--;
+    if (a->n_running-- == (size_t)a->cfg->workers)
+        pthread_cond_broadcast(&a->room);
     a->news = true;
-    pthread_cond_broadcast(&a->wake);
+    pthread_cond_signal(&a->wake);
     pthread_mutex_unlock(&a->lock);
     running_free(r);
 }
@@ -221,7 +222,7 @@ static void pause_after(struct agent *a, struct rc rc, int failures)
     int64_t until = clock_mono_ms() + backoff(failures);
     pthread_mutex_lock(&a->lock);
     while (!a->stop && clock_mono_ms() < until)
-        wait_ms(a, until - clock_mono_ms());
+        wait_ms(a, &a->room, until - clock_mono_ms());
     pthread_mutex_unlock(&a->lock);
 }
 
@@ -235,7 +236,7 @@ static void *poll_loop(void *arg)
     while (!stopping(a)) {
         pthread_mutex_lock(&a->lock);
         while (a->n_running >= (size_t)a->cfg->workers && !a->stop)
-            wait_ms(a, 1000);
+            wait_ms(a, &a->room, 1000);
         pthread_mutex_unlock(&a->lock);
         if (stopping(a))
             break;
@@ -258,7 +259,7 @@ static void *send_loop(void *arg)
     while (!stop) {
         pthread_mutex_lock(&a->lock);
         while (!a->news && !a->stop && (a->steps_due_ms == 0 || clock_mono_ms() < a->steps_due_ms))
-            wait_ms(a, a->steps_due_ms == 0 ? 10000 : a->steps_due_ms - clock_mono_ms());
+            wait_ms(a, &a->wake, a->steps_due_ms == 0 ? 10000 : a->steps_due_ms - clock_mono_ms());
         stop = a->stop && a->n_running == 0;
         bool last_word = a->news || a->steps_due_ms != 0;
         pthread_mutex_unlock(&a->lock);
@@ -295,7 +296,7 @@ static void *restore_loop(void *arg)
         int64_t until = clock_mono_ms() + (listening > 0 ? RESTORE_MS : 60000);
         pthread_mutex_lock(&a->lock);
         while (!a->stop && clock_mono_ms() < until)
-            wait_ms(a, 1000);
+            wait_ms(a, &a->room, 1000);
         pthread_mutex_unlock(&a->lock);
     }
     return NULL;
@@ -371,7 +372,8 @@ static void on_stop(void *arg)
     struct agent *a = arg;
     pthread_mutex_lock(&a->lock);
     a->stop = true;
-    pthread_cond_broadcast(&a->wake);
+    pthread_cond_signal(&a->wake);
+    pthread_cond_broadcast(&a->room);
     pthread_mutex_unlock(&a->lock);
 }
 
@@ -379,6 +381,7 @@ static RC prepare(struct ctx *ctx, struct agent *a, struct role_env *env)
 {
     pthread_mutex_init(&a->lock, NULL);
     pthread_cond_init(&a->wake, NULL);
+    pthread_cond_init(&a->room, NULL);
     hands_init(&a->hands, a->cfg);
     a->hands.apply = role_peer(env, "apply");
     a->hands.run = role_peer(env, "run");

@@ -29,7 +29,8 @@ struct agent {
     struct pool *pool;
     const char *boot_id, *platform, *sandbox;
     pthread_mutex_t lock; /* over everything below */
-    pthread_cond_t wake;  /* a result, progress, or the end */
+    pthread_cond_t wake;  /* the sender: a result, progress, or the end */
+    pthread_cond_t room;  /* the others: a worker is free, or the end */
     struct running *running;
     size_t n_running;
     struct results results;

@@ -295,7 +295,7 @@ static RC on_progress(struct ctx *ctx, void *arg, const void *in, void *out)
         story_order(&r->story, m->account_url, m->order_url, m->finalize_url);
         story_add_quietly(ctx, &r->story, m->step, words_of(ctx, bytes_z(m->text), 1000));
         a->news = true;
-        pthread_cond_broadcast(&a->wake);
+        pthread_cond_signal(&a->wake);
     }
     pthread_mutex_unlock(&a->lock);
     return RC_OK;

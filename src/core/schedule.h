@@ -8,8 +8,7 @@
  * nothing will be due (at most a minute).  One thread calls it. */
 RC schedule_tick(struct ctx *ctx, struct core *core, int64_t *next_ms);
 
-/* own_work does up to `most` of the hub's own jobs (sign, pin, revoke), all at once where the signer can; `*did` says how many.  Any
- * number of threads. */
+/* own_work does up to `most` of the hub's own jobs (sign, pin, revoke); `*did` says how many.  One thread calls it. */
 RC own_work(struct ctx *ctx, struct core *core, int64_t most, size_t *did);
 
 #endif

@@ -12,8 +12,6 @@
 #include "hub/status.h"
 #include "pki/name.h"
 
-/* Threads that do the hub's own jobs; while one waits for the signer's disk another's requests join the same batch. */
-#define OWN_THREADS 3
 #define OWN_BATCH 16
 #define TICK_MS 1000
 #define TLS_TICK_MS 2000
@@ -269,12 +267,10 @@ static struct rc core_open(struct ctx *ctx, struct role_env *env, const struct s
 static struct rc serve(struct ctx *ctx, struct role_env *env, struct hub *hub, struct worker *worker)
 {
     TRY(server_start(ctx, env, hub));
-    pthread_t own[OWN_THREADS], tick;
-    size_t started = 0;
-    while (started < OWN_THREADS && !pthread_create(&own[started], NULL, own_main, worker))
-        started++;
+    pthread_t own, tick;
+    const bool working = !pthread_create(&own, NULL, own_main, worker);
     const bool ticking = !pthread_create(&tick, NULL, tick_main, worker);
-    struct rc rc = started && ticking ? RC_OK : ctx_fail(ctx, E_NO_MEMORY, "no thread for the hub's own work");
+    struct rc rc = working && ticking ? RC_OK : ctx_fail(ctx, E_NO_MEMORY, "no thread for the hub's own work");
     if (rc_ok(rc)) {
         role_ready(env, arena_printf(&ctx->arena, "sandbox: %s", role_sandbox_state(env)));
         role_wait_stop(env);
@@ -285,8 +281,8 @@ static struct rc serve(struct ctx *ctx, struct role_env *env, struct hub *hub, s
     pthread_cond_broadcast(&worker->work);
     pthread_cond_broadcast(&worker->end);
     pthread_mutex_unlock(&worker->lock);
-    for (size_t i = 0; i < started; i++)
-        pthread_join(own[i], NULL);
+    if (working)
+        pthread_join(own, NULL);
     if (ticking && role_stopping(env))
         pthread_join(tick, NULL);
     http_server_stop(hub->server);

@@ -10,9 +10,15 @@
  */
 enum { BATCH_MAX = 256, BATCH_MS = 20 };
 
+/* What frames closures: prepared once a connection, as the queries are. */
+enum frame { BEGIN_READ, BEGIN_WRITE, COMMIT, ROLLBACK, SAVEPOINT, UNDO_JOB, RELEASE, FRAMES };
+static const char *const frame_sql[FRAMES] = {"BEGIN",         "BEGIN IMMEDIATE", "COMMIT",     "ROLLBACK",
+                                              "SAVEPOINT job", "ROLLBACK TO job", "RELEASE job"};
+
 struct conn {
     sqlite3 *db;
     sqlite3_stmt **statements; /* by index of the query, prepared when first used */
+    sqlite3_stmt *frames[FRAMES];
     struct conn *next;
 };
 
@@ -102,6 +108,8 @@ static void conn_close(struct conn *c)
         return;
     for (unsigned i = 0; c->statements && i < sql_queries_n; i++)
         sqlite3_finalize(c->statements[i]);
+    for (unsigned i = 0; i < FRAMES; i++)
+        sqlite3_finalize(c->frames[i]);
     free(c->statements);
     sqlite3_close_v2(c->db);
     free(c);
@@ -143,6 +151,24 @@ static int statement(struct conn *c, unsigned index, sqlite3_stmt **out)
         code = sqlite3_prepare_v3(c->db, sql_queries[index].sqlite, -1, SQLITE_PREPARE_PERSISTENT, &c->statements[index], NULL);
     *out = c->statements[index];
     return code;
+}
+
+static int frame_step(struct conn *c, enum frame f)
+{
+    int code = SQLITE_OK;
+    if (!c->frames[f])
+        code = sqlite3_prepare_v3(c->db, frame_sql[f], -1, SQLITE_PREPARE_PERSISTENT, &c->frames[f], NULL);
+    if (code != SQLITE_OK)
+        return code;
+    code = sqlite3_step(c->frames[f]);
+    sqlite3_reset(c->frames[f]);
+    return code == SQLITE_DONE ? SQLITE_OK : code;
+}
+
+static struct rc frame(struct ctx *ctx, struct conn *c, enum frame f)
+{
+    const int code = frame_step(c, f);
+    return code == SQLITE_OK ? RC_OK : fail(ctx, c->db, code, frame_sql[f]);
 }
 
 static int bind_one(sqlite3_stmt *s, int i, const struct sql_value *v)
@@ -254,10 +280,10 @@ static struct rc lite_read(struct ctx *ctx, struct store *store, store_fn *fn, v
     struct conn *c;
     TRY(reader_take(ctx, l, &c));
     struct txn txn = {.engine = &sql_sqlite, .conn = c};
-    struct rc rc = exec(ctx, c, "BEGIN");
+    struct rc rc = frame(ctx, c, BEGIN_READ);
     if (rc_ok(rc)) {
         rc = fn(ctx, &txn, arg);
-        sqlite3_exec(c->db, "ROLLBACK", NULL, NULL, NULL);
+        frame_step(c, ROLLBACK);
     }
     reader_give(l, c);
     return rc;
@@ -269,15 +295,14 @@ static struct rc lite_read(struct ctx *ctx, struct store *store, store_fn *fn, v
 static bool job_run(struct conn *c, struct write_job *job)
 {
     job->txn = (struct txn){.engine = &sql_sqlite, .conn = c};
-    job->rc = exec(job->ctx, c, "SAVEPOINT job");
+    job->rc = frame(job->ctx, c, SAVEPOINT);
     if (rc_failed(job->rc))
         return false;
     job->rc = sql_closure(job->ctx, &job->txn, job->fn, job->arg);
-    if (rc_failed(job->rc)) {
-        sqlite3_exec(c->db, "ROLLBACK TO job", NULL, NULL, NULL);
-    }
+    if (rc_failed(job->rc))
+        frame_step(c, UNDO_JOB);
     /* A full disk or an I/O error ends the whole transaction: nothing is left to release. */
-    return !sqlite3_get_autocommit(c->db) && sqlite3_exec(c->db, "RELEASE job", NULL, NULL, NULL) == SQLITE_OK;
+    return !sqlite3_get_autocommit(c->db) && frame_step(c, RELEASE) == SQLITE_OK;
 }
 
 /* Runs the closures of `batch` until one takes the transaction with it or time is up; marks those that must run again. */
@@ -301,7 +326,7 @@ static bool batch_try(struct conn *c, struct write_job *batch)
 static struct rc commit(struct ctx *ctx, struct conn *c)
 {
     FAILPOINT_ERROR(ctx, "store.before_commit");
-    TRY(exec(ctx, c, "COMMIT"));
+    TRY(frame(ctx, c, COMMIT));
     FAILPOINT("store.after_commit");
     return RC_OK;
 }
@@ -315,16 +340,16 @@ static void batch_run(struct store *store, struct conn *c, struct write_job *bat
 {
     struct ctx ctx; /* for what concerns no single one of them */
     ctx_init(&ctx, batch->ctx->clock);
-    struct rc rc = exec(&ctx, c, "BEGIN IMMEDIATE");
+    struct rc rc = frame(&ctx, c, BEGIN_WRITE);
     if (rc_ok(rc) && !batch_try(c, batch)) {
-        sqlite3_exec(c->db, "ROLLBACK", NULL, NULL, NULL);
+        frame_step(c, ROLLBACK);
         ctx_free(&ctx);
         return;
     }
     if (rc_ok(rc))
         rc = commit(&ctx, c);
     if (rc_failed(rc))
-        sqlite3_exec(c->db, "ROLLBACK", NULL, NULL, NULL);
+        frame_step(c, ROLLBACK);
     else
         store->commits++;
     for (struct write_job *j = batch; j; j = j->next)
@@ -459,20 +484,25 @@ static struct rc migrate(struct ctx *ctx, struct conn *c)
         " applied_at INTEGER NOT NULL) STRICT",
         "schema_migration"));
     for (bool more = true; more;) {
-        TRY(exec(ctx, c, "BEGIN IMMEDIATE"));
+        TRY(frame(ctx, c, BEGIN_WRITE));
         struct rc rc = migrate_next(ctx, c, &more);
         if (rc_ok(rc))
-            rc = exec(ctx, c, "COMMIT");
+            rc = frame(ctx, c, COMMIT);
         if (rc_failed(rc)) {
-            sqlite3_exec(c->db, "ROLLBACK", NULL, NULL, NULL);
+            frame_step(c, ROLLBACK);
             return rc;
         }
     }
     return RC_OK;
 }
 
+/* SQLite's count of the memory it uses is a lock that every connection takes at every allocation. */
+static void no_memory_statistics(void) { sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); }
+
 static struct rc lite_open(struct ctx *ctx, const struct store_config *config, struct store *store)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, no_memory_statistics);
     struct lite *l = calloc(1, sizeof *l);
     if (!l)
         return ctx_fail(ctx, E_NO_MEMORY, "no memory for the database");

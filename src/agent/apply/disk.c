@@ -190,22 +190,42 @@ static RC cut_torn(struct ctx *ctx, int fd, const char *path)
     return RC_OK;
 }
 
-RC disk_append(struct ctx *ctx, const char *path, struct bytes line, bool lazy)
+static RC blank(struct ctx *ctx, int fd, const char *path, off_t end)
 {
-    FD_CLEANUP int fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-    struct stat st;
-    if (fd < 0 || fstat(fd, &st) != 0)
+    char newlines[4096];
+    memset(newlines, '\n', sizeof newlines);
+    for (off_t at = 0; at < end;) {
+        size_t n = end - at < (off_t)sizeof newlines ? (size_t)(end - at) : sizeof newlines;
+        ssize_t done = pwrite(fd, newlines, n, at);
+        if (done < 0 && errno == EINTR)
+            continue;
+        if (done <= 0)
+            return ctx_fail_errno(ctx, "overwriting %s", path);
+        at += done;
+    }
+    return RC_OK;
+}
+
+RC disk_append(struct ctx *ctx, const char *path, struct bytes line, enum disk_append how)
+{
+    FD_CLEANUP int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600); /* not O_APPEND: pwrite() would append as well */
+    off_t end;
+    if (fd < 0)
         return ctx_fail_errno(ctx, "%s", path);
     TRY(cut_torn(ctx, fd, path));
+    if ((end = lseek(fd, 0, SEEK_END)) < 0)
+        return ctx_fail_errno(ctx, "%s", path);
     struct rc rc = write_fd(ctx, fd, path, line);
-    if (rc_ok(rc) && !lazy && fsync(fd) != 0)
+    if (rc_ok(rc) && how != DISK_APPEND_LAZY && fsync(fd) != 0)
         rc = ctx_fail_errno(ctx, "writing %s", path);
     if (rc_failed(rc)) {
-        int ignored = ftruncate(fd, st.st_size); /* a full disk: the next append cuts it as well */
+        int ignored = ftruncate(fd, end); /* a full disk: the next append cuts it as well */
         (void)ignored;
         return rc;
     }
-    return st.st_size == 0 ? disk_fsync_parent(ctx, path) : RC_OK;
+    if (end == 0)
+        return disk_fsync_parent(ctx, path);
+    return how == DISK_APPEND_LAST ? blank(ctx, fd, path, end) : RC_OK;
 }
 
 RC disk_lock(struct ctx *ctx, const char *locks, const char *name, int *fd)

@@ -30,8 +30,13 @@ void disk_discard(const char *path); /* removes what disk_prepare() made, where 
 RC disk_replace(struct ctx *ctx, const char *path, struct bytes data, struct disk_attr attr);
 RC disk_remove(struct ctx *ctx, const char *path); /* a file; absent is fine */
 RC disk_mkdir(struct ctx *ctx, const char *path, unsigned mode); /* one level; there already is fine */
-/* disk_append adds one line to a file (made 0600 where absent); a torn end left by a kill is cut off first.  `lazy`: not synced. */
-RC disk_append(struct ctx *ctx, const char *path, struct bytes line, bool lazy);
+/* disk_append adds one line to a file (made 0600 where absent) and syncs; a torn end left by a kill is cut off first. */
+enum disk_append {
+    DISK_APPEND,
+    DISK_APPEND_LAZY, /* without the sync */
+    DISK_APPEND_LAST, /* after the sync all that stands before the line is overwritten with newlines */
+};
+RC disk_append(struct ctx *ctx, const char *path, struct bytes line, enum disk_append how);
 /* disk_lock takes the lock of `name` in the folder `locks` (made where absent), waiting until the ctx's deadline, 30 s at most.  A
  * few files serve all names: what is locked takes milliseconds, or, an RSA key, seconds.  Closing *fd releases. */
 RC disk_lock(struct ctx *ctx, const char *locks, const char *name, int *fd);

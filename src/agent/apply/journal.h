@@ -2,8 +2,9 @@
  * a kill has torn was never acknowledged and does not count.
  *
  * Everything a deployment needs to be finished or undone is in it: the line `staged` says what is to be written, and where, with
- * the agent's plan; the line `saved` what was there before.  Both hold private keys, so the file is 0600, and the line that ends a
- * deployment replaces all that were before it: nothing is left of the keys.  One file a target keeps a deployment to a few syncs. */
+ * the agent's plan; the line `saved` what was there before.  Both hold private keys, so the file is 0600, and after the line that
+ * ends a deployment all before it are overwritten: nothing is left of the keys.  One file a target, written in place, keeps a
+ * deployment to a few syncs and makes no work for the file system. */
 #ifndef AGENT_APPLY_JOURNAL_H
 #define AGENT_APPLY_JOURNAL_H
 
@@ -41,9 +42,8 @@ RC journal_read(struct ctx *ctx, const char *path, struct journal *out);
 void journal_free(struct journal *j);
 
 /* journal_append adds j->last as a line; `carries` (an object; empty: nothing) is its member of the name `member`.  Durable when
- * it returns, but where `lazy`: what a power failure may take back without harm. */
+ * it returns, but where `lazy`: what a power failure may take back without harm.  After a line whose step ends a deployment the
+ * lines before it are overwritten. */
 RC journal_append(struct ctx *ctx, const struct journal *j, const char *member, struct bytes carries, bool lazy);
-/* journal_replace makes j->last the only line. */
-RC journal_replace(struct ctx *ctx, const struct journal *j, const char *member, struct bytes carries);
 
 #endif

@@ -79,7 +79,7 @@ static RC advance(struct ctx *ctx, struct open_target *t, enum target_step step)
 static RC finish(struct ctx *ctx, struct open_target *t, enum target_step step, struct bytes carries)
 {
     t->journal.last.step = step;
-    return journal_replace(ctx, &t->journal, "stage", carries);
+    return journal_append(ctx, &t->journal, "stage", carries, false);
 }
 
 /* --- what the lines carry */
@@ -200,15 +200,11 @@ RC target_stage(struct ctx *ctx, const struct agent_config *cfg, const struct st
     FAILPOINT("apply.stage_begin");
     if (target_step_unfinished(t.journal.last.step) && t.journal.last.step != TARGET_STAGED)
         return stage_again(ctx, &t, wish, &s, out);
-    bool finished = !target_step_unfinished(t.journal.last.step);
     t.journal.last = (struct journal_entry){TARGET_STAGED, wish->deployment, wish->fence, t.journal.last.generation + 1};
     TRY(put_stage(ctx, &s, wish->plan, &carries));
     if (!t.journal.exists)
         TRY(disk_mkdir(ctx, arena_printf(&ctx->arena, "%s/targets", cfg->state_dir), 0700));
-    if (finished)
-        TRY(journal_append(ctx, &t.journal, "stage", carries, false));
-    else
-        TRY(journal_replace(ctx, &t.journal, "stage", carries));
+    TRY(journal_append(ctx, &t.journal, "stage", carries, false));
     FAILPOINT("apply.staged");
     tell(ctx, &s, &t.journal.last, out);
     return RC_OK;

@@ -67,6 +67,7 @@ static int setup(void **state)
     a->platform = a->sandbox = "test";
     pthread_mutex_init(&a->lock, NULL);
     pthread_cond_init(&a->wake, NULL);
+    pthread_cond_init(&a->room, NULL);
     hands_init(&a->hands, &e->cfg);
     const char *results = arena_printf(&e->ctx.arena, "%s/results", e->dir);
     assert_int_equal(mkdir(results, 0700), 0);
