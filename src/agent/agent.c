@@ -436,6 +436,7 @@ RC agent_confine(struct ctx *ctx, struct role_env *env, struct sandbox *sb)
     struct agent_config cfg;
     TRY(agent_config_parse(ctx, "agent.yaml", role_config(env), &cfg));
     const char *slash = strrchr(cfg.hub_socket, '/');
+    TRY(http_client_load(ctx));
     sandbox_allow(sb, arena_printf(&ctx->arena, "%s/results", cfg.state_dir), SANDBOX_READ | SANDBOX_WRITE);
     sandbox_allow(sb, cfg.connectors_dir, SANDBOX_READ);
     if (slash != NULL && slash != cfg.hub_socket)

@@ -6,6 +6,12 @@
 
 enum principal_kind { PRINCIPAL_NONE, PRINCIPAL_OWNER, PRINCIPAL_TOKEN, PRINCIPAL_AGENT, PRINCIPAL_HUB };
 
+/* An Idempotency-Key: what changes is noted under it in the same transaction (audit_write), so that no crash makes it happen twice. */
+struct once {
+    const char *key;
+    struct bytes request_hash; /* of method, target and body */
+};
+
 /* Who acts; travels in ctx->principal. */
 struct principal {
     enum principal_kind kind;
@@ -13,6 +19,7 @@ struct principal {
     const char *name;  /* as the audit shows it: "token:deploy", "uid:0", "agent:web1", "hub" */
     const char *team;  /* the team whose subtree they see */
     const char *role;  /* "administrator" is the only one yet; agents have "agent" */
+    const struct once *once; /* NULL: the request has no Idempotency-Key */
 };
 
 /* access_owner makes the principal of somebody on the admin socket: root, or the user the hub runs as. */

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "base/encode.h"
+#include "base/failpoint.h"
 #include "base/log.h"
 #include "hub/idempotency.h"
 #include "hub/sign_in.h"
@@ -226,6 +227,22 @@ static struct rc answer(struct api_call *call, const void *out)
     return buf_status(&resp->body);
 }
 
+/* Answers with the object of the collection that the request is about, instead of carrying it out again. */
+static struct rc show_instead(struct api_call *call, unsigned listener, const char *id, void *out)
+{
+    struct ctx *ctx = call->ctx;
+    struct api_call get = {.ctx = ctx, .core = call->core, .hub = call->hub, .req = call->req, .resp = call->resp, .path = {id}};
+    struct bytes rest = bytes_z(call->req->path), segment, params[API_PATH_MAX];
+    size_t n = 0;
+    const char *allow = NULL, *path = "";
+    for (int i = 0; i < 3 && take_segment(&rest, &segment); i++) /* /api/v1/collection */
+        path = arena_printf(&ctx->arena, "%s/%s", path, arena_str(&ctx->arena, segment));
+    TRY(api_match(ctx, "GET", arena_printf(&ctx->arena, "%s/%s", path, id), listener, &get.route, params, &n, &allow));
+    if (get.route->reply != call->route->reply)
+        return ctx_fail(ctx, E_BUG, "%s does not answer with what it changes", call->route->operation);
+    return get.route->handler(&get, NULL, out);
+}
+
 static struct rc run(struct api_call *call, unsigned listener)
 {
     struct ctx *ctx = call->ctx;
@@ -243,7 +260,9 @@ static struct rc run(struct api_call *call, unsigned listener)
     if (seen.answered)
         return RC_OK;
     void *out = call->route->reply ? arena_alloc(&ctx->arena, call->route->reply->size) : NULL;
-    TRY(call->route->handler(call, in, out));
+    TRY(seen.object ? show_instead(call, listener, seen.object, out) : call->route->handler(call, in, out));
+    if (seen.once.key)
+        FAILPOINT("api.changed");
     if (call->resp->park_key && call->route->parkable)
         return RC_OK;
     if (call->resp->park_key) {

@@ -35,7 +35,7 @@ static struct rc request_hash(struct api_call *call, struct bytes *out)
 static struct rc look(struct ctx *ctx, struct txn *txn, void *arg)
 {
     struct lookup *l = arg;
-    return q_idempotency_get(ctx, txn, l->principal, l->seen->key, &l->row, &l->found);
+    return q_idempotency_get(ctx, txn, l->principal, l->seen->once.key, &l->row, &l->found);
 }
 
 RC idempotency_begin(struct api_call *call, struct idempotency *seen)
@@ -46,16 +46,23 @@ RC idempotency_begin(struct api_call *call, struct idempotency *seen)
         return RC_OK;
     if (!*key || strlen(key) > KEY_MAX)
         return ctx_fail(ctx, E_INVALID, "an Idempotency-Key is 1 to %d characters", KEY_MAX);
-    seen->key = key;
-    TRY(request_hash(call, &seen->hash));
+    seen->once.key = key;
+    TRY(request_hash(call, &seen->once.request_hash));
     struct lookup l = {.principal = ctx->principal->name, .seen = seen};
     TRY(store_read(ctx, call->core->store, look, &l));
+    struct principal *p = arena_dup(&ctx->arena, ctx->principal, sizeof *ctx->principal);
+    p->once = &seen->once;
+    ctx->principal = p;
     if (!l.found)
         return RC_OK;
-    if (!bytes_equal(l.row.request_hash, seen->hash))
+    if (!bytes_equal(l.row.request_hash, seen->once.request_hash))
         return ctx_fail(ctx, E_CONFLICT, "this Idempotency-Key was used for another request");
-    http_response_json(call->resp, (int)l.row.status);
     http_response_header(call->resp, "Idempotency-Replayed", "true");
+    if (l.row.status == 0) {
+        seen->object = l.row.body;
+        return RC_OK;
+    }
+    http_response_json(call->resp, (int)l.row.status);
     buf_put_z(&call->resp->body, l.row.body);
     seen->answered = true;
     return buf_status(&call->resp->body);
@@ -64,29 +71,23 @@ RC idempotency_begin(struct api_call *call, struct idempotency *seen)
 static struct rc keep(struct ctx *ctx, struct txn *txn, void *arg)
 {
     const struct lookup *l = arg;
-    const struct q_idempotency_add_in in = {.principal = l->principal,
-                                            .key = l->seen->key,
-                                            .request_hash = l->seen->hash,
-                                            .status = l->status,
-                                            .body = l->body,
-                                            .now = ctx_now_s(ctx)};
-    return q_idempotency_add(ctx, txn, &in);
+    const struct q_idempotency_answer_in in = {.principal = l->principal,
+                                               .key = l->seen->once.key,
+                                               .request_hash = l->seen->once.request_hash,
+                                               .status = l->status,
+                                               .body = l->body,
+                                               .now = ctx_now_s(ctx)};
+    return q_idempotency_answer(ctx, txn, &in);
 }
 
 RC idempotency_end(struct api_call *call, const struct idempotency *seen)
 {
     struct bytes body = buf_bytes(&call->resp->body);
-    if (!seen->key || body.n > BODY_KEPT_MAX)
+    if (!seen->once.key || body.n > BODY_KEPT_MAX)
         return RC_OK;
     struct lookup l = {.principal = call->ctx->principal->name,
                        .seen = seen,
                        .status = call->resp->status,
                        .body = arena_str(&call->ctx->arena, body)};
-    struct rc rc = store_write(call->ctx, call->core->store, keep, &l);
-    /* Two requests with the same key at once: the other one's answer is kept; ours is as good. */
-    if (rc.e == E_EXISTS) {
-        ctx_forget(call->ctx);
-        return RC_OK;
-    }
-    return rc;
+    return store_write(call->ctx, call->core->store, keep, &l);
 }

@@ -75,6 +75,7 @@ RC hub_confine(struct ctx *ctx, struct role_env *env, struct sandbox *sb)
     sandbox_allow(sb, s.state, SANDBOX_READ | SANDBOX_WRITE);
     if (s.database && !str_equal(folder_of(ctx, s.database), s.state))
         sandbox_allow(sb, folder_of(ctx, s.database), SANDBOX_READ | SANDBOX_WRITE);
+    TRY(store_load(ctx, s.conninfo ? STORE_POSTGRES : STORE_SQLITE));
     if (s.conninfo) {
         sb->may |= SANDBOX_CONNECT_TCP | SANDBOX_UNIX;
         sandbox_allow(sb, "/run/postgresql", SANDBOX_READ | SANDBOX_WRITE | SANDBOX_OPTIONAL);

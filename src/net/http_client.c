@@ -1,5 +1,6 @@
 #include "net/http_client.h"
 
+#define CURL_DISABLE_TYPECHECK
 #include <curl/curl.h>
 #include <pthread.h>
 #include <strings.h>
@@ -8,10 +9,54 @@
 #include "base/secret.h"
 #include "base/str.h"
 #include "base/uri.h"
+#include "os/library.h"
 
 #define RETRY_AFTER_MOST_S ((int64_t)365 * 86400)
 #define LINKS_MAX          32
 #define HEADERS_MAX        200
+
+#undef curl_easy_setopt
+#undef curl_easy_getinfo
+#define CURL_FUNCTIONS(X) \
+    X(curl_easy_cleanup) \
+    X(curl_easy_getinfo) \
+    X(curl_easy_init) \
+    X(curl_easy_perform) \
+    X(curl_easy_reset) \
+    X(curl_easy_setopt) \
+    X(curl_easy_strerror) \
+    X(curl_free) \
+    X(curl_global_cleanup) \
+    X(curl_global_init) \
+    X(curl_slist_append) \
+    X(curl_slist_free_all) \
+    X(curl_url) \
+    X(curl_url_cleanup) \
+    X(curl_url_get) \
+    X(curl_url_set)
+
+/* libcurl, loaded by http_client_load(): what is called below is in this table. */
+static struct {
+#define X(f) __typeof__(f) *f##_;
+    CURL_FUNCTIONS(X)
+#undef X
+} lib;
+#define curl_easy_cleanup lib.curl_easy_cleanup_
+#define curl_easy_getinfo lib.curl_easy_getinfo_
+#define curl_easy_init lib.curl_easy_init_
+#define curl_easy_perform lib.curl_easy_perform_
+#define curl_easy_reset lib.curl_easy_reset_
+#define curl_easy_setopt lib.curl_easy_setopt_
+#define curl_easy_strerror lib.curl_easy_strerror_
+#define curl_free lib.curl_free_
+#define curl_global_cleanup lib.curl_global_cleanup_
+#define curl_global_init lib.curl_global_init_
+#define curl_slist_append lib.curl_slist_append_
+#define curl_slist_free_all lib.curl_slist_free_all_
+#define curl_url lib.curl_url_
+#define curl_url_cleanup lib.curl_url_cleanup_
+#define curl_url_get lib.curl_url_get_
+#define curl_url_set lib.curl_url_set_
 
 struct handle {
     struct handle *next;
@@ -44,8 +89,25 @@ struct hop {
 
 /* ---- clients ---- */
 
+RC http_client_load(struct ctx *ctx)
+{
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    static bool loaded;
+    static const struct library_function functions[] = {
+#define X(f) {#f, (void **)&lib.f##_},
+        CURL_FUNCTIONS(X)
+#undef X
+    };
+    pthread_mutex_lock(&lock);
+    struct rc rc = loaded ? RC_OK : library_load(ctx, "libcurl.so.4", "libcurl4", functions, sizeof functions / sizeof *functions);
+    loaded = rc_ok(rc);
+    pthread_mutex_unlock(&lock);
+    return rc;
+}
+
 RC http_client_new(struct ctx *ctx, const struct http_client_config *config, struct http_client **out)
 {
+    TRY(http_client_load(ctx));
     struct http_client *c = calloc(1, sizeof *c);
     if (!c || curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
         free(c);

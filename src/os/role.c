@@ -2,6 +2,7 @@
 #include "os/role.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -128,6 +129,7 @@ void role_wait_stop(struct role_env *env)
 
 void role_ready(struct role_env *env, const char *text)
 {
+    malloc_trim(0); /* the start needed more than what follows */
     atomic_store(&env->ready, true);
     control_send(CONTROL_FD, CONTROL_READY, env->row->name, text, -1);
 }

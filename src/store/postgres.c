@@ -7,7 +7,63 @@
 #include "base/failpoint.h"
 #include "base/random.h"
 #include "base/str.h"
+#include "os/library.h"
 #include "store/sql.h"
+
+#define PQ_FUNCTIONS(X) \
+    X(PQclear) \
+    X(PQcmdStatus) \
+    X(PQcmdTuples) \
+    X(PQconnectdbParams) \
+    X(PQdescribePrepared) \
+    X(PQerrorMessage) \
+    X(PQexec) \
+    X(PQexecPrepared) \
+    X(PQfinish) \
+    X(PQfname) \
+    X(PQftype) \
+    X(PQgetisnull) \
+    X(PQgetlength) \
+    X(PQgetvalue) \
+    X(PQnfields) \
+    X(PQntuples) \
+    X(PQparameterStatus) \
+    X(PQprepare) \
+    X(PQresultErrorField) \
+    X(PQresultStatus) \
+    X(PQsetNoticeReceiver) \
+    X(PQstatus) \
+    X(PQtransactionStatus)
+
+/* libpq, loaded by store_load(): what is called below is in this table. */
+static struct {
+#define X(f) __typeof__(f) *f##_;
+    PQ_FUNCTIONS(X)
+#undef X
+} lib;
+#define PQclear lib.PQclear_
+#define PQcmdStatus lib.PQcmdStatus_
+#define PQcmdTuples lib.PQcmdTuples_
+#define PQconnectdbParams lib.PQconnectdbParams_
+#define PQdescribePrepared lib.PQdescribePrepared_
+#define PQerrorMessage lib.PQerrorMessage_
+#define PQexec lib.PQexec_
+#define PQexecPrepared lib.PQexecPrepared_
+#define PQfinish lib.PQfinish_
+#define PQfname lib.PQfname_
+#define PQftype lib.PQftype_
+#define PQgetisnull lib.PQgetisnull_
+#define PQgetlength lib.PQgetlength_
+#define PQgetvalue lib.PQgetvalue_
+#define PQnfields lib.PQnfields_
+#define PQntuples lib.PQntuples_
+#define PQparameterStatus lib.PQparameterStatus_
+#define PQprepare lib.PQprepare_
+#define PQresultErrorField lib.PQresultErrorField_
+#define PQresultStatus lib.PQresultStatus_
+#define PQsetNoticeReceiver lib.PQsetNoticeReceiver_
+#define PQstatus lib.PQstatus_
+#define PQtransactionStatus lib.PQtransactionStatus_
 
 #define RETRIES_MAX 20
 /* Of pg_type.dat. */
@@ -424,8 +480,25 @@ static struct rc migrate_locked(struct ctx *ctx, struct conn *c)
     return RC_OK;
 }
 
+RC sql_postgres_load(struct ctx *ctx)
+{
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    static bool loaded;
+    static const struct library_function functions[] = {
+#define X(f) {#f, (void **)&lib.f##_},
+        PQ_FUNCTIONS(X)
+#undef X
+    };
+    pthread_mutex_lock(&lock);
+    struct rc rc = loaded ? RC_OK : library_load(ctx, "libpq.so.5", "libpq5", functions, sizeof functions / sizeof *functions);
+    loaded = rc_ok(rc);
+    pthread_mutex_unlock(&lock);
+    return rc;
+}
+
 static struct rc pg_open(struct ctx *ctx, const struct store_config *config, struct store *store)
 {
+    TRY(sql_postgres_load(ctx));
     struct pool *p = calloc(1, sizeof *p);
     if (!p)
         return ctx_fail(ctx, E_NO_MEMORY, "no memory for the database");

@@ -106,6 +106,7 @@ struct sql_engine {
      int64_t *changed);
     RC (*prepare_all)(struct ctx *ctx, struct store *store);
 };
+RC sql_postgres_load(struct ctx *ctx); /* of store_load() */
 extern const struct sql_engine sql_sqlite, sql_postgres;
 
 struct sql_effect {

@@ -1,5 +1,10 @@
 #include "store/sql.h"
 
+RC store_load(struct ctx *ctx, enum store_engine engine)
+{
+    return engine == STORE_POSTGRES ? sql_postgres_load(ctx) : RC_OK;
+}
+
 RC store_open(struct ctx *ctx, const struct store_config *config, struct store **out)
 {
     struct store *store = calloc(1, sizeof *store);

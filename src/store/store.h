@@ -29,6 +29,8 @@ struct store_config {
 struct store;
 struct txn;
 
+/* store_load loads what the engine needs: a role calls it before it enters its sandbox.  Elsewhere store_open() does. */
+RC store_load(struct ctx *ctx, enum store_engine engine);
 /* store_open opens the database and brings its tables up to date.  A database of a newer release is refused; so is one whose
  * applied migrations differ from this binary's. */
 RC store_open(struct ctx *ctx, const struct store_config *config, struct store **out);

@@ -129,6 +129,22 @@ def test_the_same_idempotency_key_makes_one_and_answers_the_same(hub):
     assert len(hub.ok("cert", "attempts", "once.example.org", "-o", "json").json()) == 1
 
 
+def test_a_request_whose_answer_was_lost_is_not_carried_out_twice(make_hub):
+    """The hub is killed when the change has committed and its answer has not."""
+    hub = make_hub()
+    key = {"Idempotency-Key": "once-lost"}
+    hub.stop()
+    hub.start(failpoint="hub:api.changed=kill")
+    with pytest.raises(OSError):
+        hub.unix("POST", "/api/v1/profiles", {"name": "lost", "usage": "tls-server"}, key)
+    wait.until(lambda: hub.cw("status").code != 7, "the hub is back", 10)
+    again = hub.unix("POST", "/api/v1/profiles", {"name": "lost", "usage": "tls-server"}, key)
+    assert again.status_code == 201 and again.json()["name"] == "lost" and again.headers["Idempotency-Replayed"] == "true"
+    third = hub.unix("POST", "/api/v1/profiles", {"name": "lost", "usage": "tls-server"}, key)
+    assert third.content == again.content
+    is_problem(hub.unix("POST", "/api/v1/profiles", {"name": "lost", "usage": "tls-client"}, key), 409)
+
+
 def test_an_idempotency_key_for_another_request_is_refused(hub):
     key = {"Idempotency-Key": "once-2"}
     assert hub.unix("POST", CERTS, {"names": ["once2.example.org"]}, key).status_code == 201

@@ -197,8 +197,8 @@ RC probe_confine(struct ctx *ctx, struct role_env *env, struct sandbox *sb)
 {
     static const char *const roots[] = {"/etc/ssl", "/usr/lib/ssl", "/usr/share/ca-certificates",
         "/usr/local/share/ca-certificates"};
-    (void)ctx;
     (void)env;
+    TRY(http_client_load(ctx));
     for (size_t i = 0; i < sizeof roots / sizeof *roots; i++)
         sandbox_allow(sb, roots[i], SANDBOX_READ | SANDBOX_OPTIONAL);
     sb->may |= SANDBOX_CONNECT_TCP | SANDBOX_UDP | SANDBOX_BIND_TCP;

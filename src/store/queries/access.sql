@@ -151,11 +151,18 @@ ORDER BY seq DESC LIMIT $limit;
 -- out request_hash blob, status i64, body text
 SELECT request_hash, status, body FROM idempotency WHERE principal = $principal AND key = $key;
 
--- query idempotency_add : none
--- doc Keeps the answer of a request, in its transaction.
+-- query idempotency_claim : none
+-- doc The request of a key changed an object: written with the change, until its answer is known (status 0).
+-- in principal text, key text, request_hash blob, object_id text, now i64
+INSERT INTO idempotency (principal, key, request_hash, status, body, created_at)
+VALUES ($principal, $key, $request_hash, 0, $object_id, $now);
+
+-- query idempotency_answer : none
+-- doc Keeps the answer of a request.
 -- in principal text, key text, request_hash blob, status i64, body text, now i64
 INSERT INTO idempotency (principal, key, request_hash, status, body, created_at)
-VALUES ($principal, $key, $request_hash, $status, $body, $now);
+VALUES ($principal, $key, $request_hash, $status, $body, $now)
+ON CONFLICT (principal, key) DO UPDATE SET status = excluded.status, body = excluded.body;
 
 -- query idempotency_expire : none
 -- doc Retention: answers older than a day.
