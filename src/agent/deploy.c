@@ -28,6 +28,7 @@ struct deployment {
     bool kept;                /* committed before: there is nothing to undo */
     bool rolled_back;
     bool broken_before;
+    const char *unproved;     /* undone, but the previous certificate was not seen again: what was; NULL: it was */
     struct rc why;            /* the first failure; its words are in the trail */
     enum step next;           /* a step's own word on what follows; STEPS: as the table says */
 };
@@ -304,8 +305,12 @@ static RC do_undo_prove(struct ctx *ctx, struct deployment *d)
         struct rc rc = hands_prove(ctx, d->h, d->ends, d->n_ends, d->previous, d->roots_pem, d->broken_before ? 0 : DEPLOY_PROVE_MS,
                                    d->served, &all);
         d->n_served = rc_ok(rc) ? d->n_ends : 0;
-        for (size_t i = 0; i < d->n_served; i++)
-            story_add(ctx, d->story, "undo_prove", "%s (the previous certificate)", describe(ctx, &d->served[i]));
+        for (size_t i = 0; i < d->n_served; i++) {
+            const char *seen = describe(ctx, &d->served[i]);
+            story_add(ctx, d->story, "undo_prove", "%s (the previous certificate)", seen);
+            if (d->served[i].verdict != VERDICT_SERVED && d->served[i].verdict != VERDICT_UNTRUSTED && d->unproved == NULL)
+                d->unproved = seen;
+        }
         tell_failure(ctx, d, "undo_prove", rc, trail);
     }
     ctx->trail = trail;
@@ -383,6 +388,8 @@ static RC drive(struct ctx *ctx, struct deployment *d)
     }
     if (at == DONE)
         return RC_OK;
+    if (rc_failed(d->why) && d->unproved != NULL)
+        return ctx_wrap(ctx, rc_of(E_NOT_PROVED), "the previous files are back, but %s", d->unproved);
     if (rc_failed(d->why))
         return d->why;
     return ctx_fail(ctx, E_DEPLOY_FAILED, "deployment %s was undone after an interruption", d->id);

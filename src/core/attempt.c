@@ -134,7 +134,6 @@ RC attempt_begin(struct ctx *ctx, struct core *core, struct txn *txn, const stru
     TRY(reusable_key(ctx, txn, m, &w, &reuse));
     TRY(payload_key(ctx, m->id, id, &w, reuse, &payload));
     TRY(timer_clear(ctx, txn, "retry", m->id));
-    TRY(timer_clear(ctx, txn, "renew", m->id));
     TRY(job_add(ctx, core, txn, "key", agent, lane_of(ctx, "attempt", id), id, payload, 0));
     TRY(step_write(ctx, txn, m->id, id, NULL, "attempt", "attempt %lld begins (%s) with issuer %s", (long long)number, reason, issuer->name));
     core_wake_after_commit(ctx, core, txn, "managed:", m->id);
@@ -242,7 +241,7 @@ RC attempt_ordered(struct ctx *ctx, struct core *core, struct txn *txn, const st
                    const char *order_url, const char *finalize_url, const struct order_challenge *challenges, size_t n)
 {
     if (account_url)
-        TRY(q_issuer_account(ctx, txn, a->issuer_id, account_url));
+        TRY(issuer_account_keep(ctx, txn, a->issuer_id, account_url));
     TRY(q_attempt_order(ctx, txn, a->id, order_url, finalize_url, NULL));
     TRY(step_write(ctx, txn, a->managed_id, a->id, NULL, "ordered", "order %s: %zu challenge%s to answer", order_url, n, n == 1 ? "" : "s"));
     if (!n) {

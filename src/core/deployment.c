@@ -219,8 +219,10 @@ static struct rc ended_badly(struct ctx *ctx, struct core *core, struct txn *txn
     TRY(q_deployment_proof(ctx, txn, &proof));
     bool wanted = false;
     TRY(still_wanted(ctx, txn, d, &wanted));
-    if (wanted)
+    if (wanted) {
         TRY(timer_arm(ctx, txn, "redeploy", d->target_id, retry_at));
+        TRY(observe(ctx, txn, d->target_id, o->seen, o->seen_n)); /* what is served now, or that nothing answers */
+    }
     struct q_managed_by_id_row m;
     TRY(q_managed_by_id(ctx, txn, d->managed_id, &m));
     const struct q_managed_failed_in failed = {.id = d->managed_id,

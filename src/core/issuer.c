@@ -1,5 +1,6 @@
 #include "core/issuer.h"
 
+#include "base/uri.h"
 #include "base/random.h"
 #include "core/access.h"
 #include "core/audit.h"
@@ -247,6 +248,21 @@ RC issuer_for_job(struct ctx *ctx, struct txn *txn, const char *id, struct issue
                                    .terms_agreed = settings->terms_agreed,
                                    .acme_profile = settings->acme_profile};
     return RC_OK;
+}
+
+RC issuer_account_keep(struct ctx *ctx, struct txn *txn, const char *issuer, const char *url)
+{
+    struct issuer_settings s;
+    struct payload_issuer p;
+    struct uri directory, account;
+    TRY(issuer_for_job(ctx, txn, issuer, &s, &p));
+    if (str_equal(p.account_url, url))
+        return RC_OK;
+    TRY(uri_parse(ctx, bytes_z(s.directory_url), &directory));
+    TRY(uri_parse(ctx, bytes_z(url), &account));
+    if (!uri_same_origin(&directory, &account))
+        return ctx_fail(ctx, E_BAD_ANSWER, "the account %s is not at %s", url, s.directory_url);
+    return q_issuer_account(ctx, txn, issuer, url);
 }
 
 RC issuer_agent(struct ctx *ctx, struct txn *txn, const struct issuer_settings *s, const char **agent)

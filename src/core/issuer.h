@@ -34,6 +34,8 @@ RC issuer_remove(struct ctx *ctx, struct core *core, const char *ref);
 RC issuer_show(struct ctx *ctx, struct core *core, const char *ref, struct issuer_view *out);
 RC issuer_list(struct ctx *ctx, struct core *core, const char *after, int64_t limit, struct issuer_view **out, size_t *n);
 
+/* issuer_account_keep keeps the URL of an ACME account: it is where the directory is (E_BAD_ANSWER), as the signer will insist. */
+RC issuer_account_keep(struct ctx *ctx, struct txn *txn, const char *issuer, const char *url);
 /* --- for jobs, in a transaction */
 RC issuer_for_job(struct ctx *ctx, struct txn *txn, const char *id, struct issuer_settings *settings, struct payload_issuer *out);
 RC issuer_agent(struct ctx *ctx, struct txn *txn, const struct issuer_settings *s, const char **agent);

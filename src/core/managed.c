@@ -46,22 +46,28 @@ static struct rc reconcile_targets(struct ctx *ctx, struct core *core, struct tx
     return RC_OK;
 }
 
-static struct rc needs_version(struct ctx *ctx, struct txn *txn, const struct q_managed_by_id_row *m, bool renew_now, bool *needs)
+/* Where the current version will do until its time, its timer is there: whatever took it away. */
+static struct rc needs_version(struct ctx *ctx, struct txn *txn, const struct q_managed_by_id_row *m, bool *needs)
 {
     *needs = true;
-    if (!m->version || renew_now)
+    if (m->version <= m->renew_above)
         return RC_OK;
     struct q_version_get_row v;
     bool found = false;
     TRY(q_version_get(ctx, txn, m->id, m->version, &v, &found));
     *needs = !found || v.revoked_at || !bytes_equal(v.wish_hash, m->wish_hash) || v.renew_at <= ctx_now_s(ctx);
-    return RC_OK;
+    return *needs ? RC_OK : timer_arm(ctx, txn, "renew", m->id, v.renew_at);
 }
 
 RC managed_reconcile(struct ctx *ctx, struct core *core, struct txn *txn, const char *id, const char *reason, bool renew_now)
 {
     struct q_managed_by_id_row m;
     TRY(q_managed_by_id(ctx, txn, id, &m));
+    if (renew_now) {
+        /* Kept, for an attempt may fail: what was asked for is tried until there is a newer version. */
+        TRY(q_managed_renew_above(ctx, txn, id, m.version));
+        m.renew_above = m.version;
+    }
     if (m.removed_at || m.paused_at)
         return RC_OK;
     struct q_attempt_open_row open;
@@ -70,7 +76,7 @@ RC managed_reconcile(struct ctx *ctx, struct core *core, struct txn *txn, const 
     if (under_way && bytes_equal(open.wish_hash, m.wish_hash))
         return RC_OK; /* what it leads to is what is wished */
     bool needs = false;
-    TRY(needs_version(ctx, txn, &m, renew_now, &needs));
+    TRY(needs_version(ctx, txn, &m, &needs));
     if (under_way)
         TRY(attempt_cancel(ctx, core, txn, id, "the wish changed"));
     if (needs)
@@ -138,6 +144,12 @@ RC managed_renewal_window(struct ctx *ctx, struct core *core, struct txn *txn, c
     if (!found || (v.renew_at >= start && v.renew_at <= end))
         return RC_OK;
     int64_t at = start + (int64_t)random_below((uint64_t)(end - start));
+    /* Not a window that would never come in time, nor one that is over for each new certificate as soon as it is there. */
+    if (at >= v.not_after)
+        return RC_OK;
+    const int64_t soonest = v.created_at + (v.not_after - v.not_before) / 20;
+    if (at < soonest)
+        at = soonest;
     if (at < now)
         at = now;
     TRY(q_version_renew_at(ctx, txn, id, m.version, at));

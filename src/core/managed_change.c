@@ -299,7 +299,8 @@ static struct rc rollback_it(struct ctx *ctx, struct txn *txn, struct act *a, co
     if (to > 0)
         TRY(q_version_get(ctx, txn, row->id, to, &v, &found));
     if (!found)
-        return ctx_fail(ctx, E_NOT_FOUND, "%s has no version %lld to go back to", row->name, (long long)to);
+        return row->version <= 1 ? ctx_fail(ctx, E_NOT_FOUND, "%s has %s to go back to", row->name, row->version ? "only version 1: there is nothing" : "no version yet")
+                                 : ctx_fail(ctx, E_NOT_FOUND, "%s has no version %lld to go back to", row->name, (long long)to);
     const int64_t now = ctx_now_s(ctx);
     if (v.revoked_at)
         return ctx_fail(ctx, E_CONFLICT, "version %lld of %s is revoked", (long long)to, row->name);
@@ -309,6 +310,7 @@ static struct rc rollback_it(struct ctx *ctx, struct txn *txn, struct act *a, co
         return ctx_fail(ctx, E_CONFLICT, "version %lld of %s has expired", (long long)to, row->name);
     TRY(attempt_cancel(ctx, a->core, txn, row->id, "rolled back by hand"));
     TRY(q_managed_version_set(ctx, txn, row->id, to, now));
+    TRY(q_managed_renew_above(ctx, txn, row->id, 0));
     TRY(timer_arm(ctx, txn, "renew", row->id, v.renew_at));
     TRY(step_write(ctx, txn, row->id, NULL, NULL, "rollback", "back to version %lld", (long long)to));
     struct q_managed_by_id_row m;

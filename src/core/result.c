@@ -393,6 +393,7 @@ RC result_apply(struct ctx *ctx, struct core *core, struct txn *txn, const char 
         if (rc.e == E_CHANGED)
             return ctx_fail(ctx, E_FENCED, "job %s is held with a newer fence", r->id);
         TRY(rc);
+        core_wake_after_commit(ctx, core, txn, "agent:", r->job.agent_id); /* its wait is now shorter */
         if (kind->of_attempt)
             TRY(step_write(ctx, txn, r->attempt.managed_id, r->attempt.id, NULL, "again", "%s; again in %lld s", r->why, (long long)wait));
         return RC_OK;
@@ -430,7 +431,7 @@ RC result_progress(struct ctx *ctx, struct core *core, struct txn *txn, const ch
     if (!p->order)
         return RC_OK;
     if (p->order->account_url)
-        TRY(q_issuer_account(ctx, txn, a.issuer_id, p->order->account_url));
+        TRY(issuer_account_keep(ctx, txn, a.issuer_id, p->order->account_url));
     TRY(q_attempt_order(ctx, txn, a.id, p->order->order_url, p->order->finalize_url, NULL));
     /* Should the job be leased again, it must go on with this order rather than begin another. */
     struct bytes payload;

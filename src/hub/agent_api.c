@@ -139,14 +139,13 @@ static struct rc park(struct api_call *call, int64_t wait_s)
 {
     struct ctx *ctx = call->ctx;
     const char *key = arena_printf(&ctx->arena, "agent:%s", ctx->principal->id);
-    if (call->req->park_deadline_ms)
-        return http_park(call->resp, key, call->req->park_deadline_ms);
     struct due d = {.agent = ctx->principal->id, .now = ctx_now_s(ctx)};
     TRY(store_read(ctx, call->core->store, due_read, &d));
-    int64_t wait_ms = wait_s * 1000;
-    if (d.found && d.row.run_at - d.now < wait_s)
-        wait_ms = (d.row.run_at - d.now) * 1000;
-    return http_park(call->resp, key, clock_mono_ms() + (wait_ms > 100 ? wait_ms : 100));
+    const int64_t now_ms = clock_mono_ms();
+    int64_t until_ms = call->req->park_deadline_ms ? call->req->park_deadline_ms : now_ms + wait_s * 1000;
+    if (d.found && now_ms + (d.row.run_at - d.now) * 1000 < until_ms)
+        until_ms = now_ms + (d.row.run_at - d.now) * 1000;
+    return http_park(call->resp, key, until_ms > now_ms + 100 ? until_ms : now_ms + 100);
 }
 
 RC api_agent_exchange(struct api_call *call, const struct api_agent_exchange *in)
@@ -190,6 +189,8 @@ static struct rc held_read(struct ctx *ctx, struct txn *txn, void *arg)
 /* What the kinds of job that speak ACME have in common. */
 struct acme_job {
     const char *account, *attempt, *directory_url;
+    struct bytes certificate; /* to be revoked */
+    int64_t reason;
 };
 
 static struct rc acme_job_of(struct ctx *ctx, const struct q_job_get_row *row, struct acme_job *out)
@@ -199,32 +200,34 @@ static struct rc acme_job_of(struct ctx *ctx, const struct q_job_get_row *row, s
     TRY(json_get_str(ctx, payload, "account", false, &out->account));
     TRY(json_get_str(ctx, payload, "attempt", false, &out->attempt));
     TRY(json_get_str(ctx, payload, "directory_url", false, &out->directory_url));
+    TRY(json_get_base64(ctx, payload, "certificate", false, &out->certificate));
+    TRY(json_get_int(ctx, payload, "reason", false, &out->reason));
     if (!out->account)
         return ctx_fail(ctx, E_FORBIDDEN, "jobs of kind %s sign nothing", row->kind);
     return RC_OK;
 }
 
-static struct rc operation_of(struct ctx *ctx, const char *word, enum wire_signer_acme_sign_operation *out)
+/* What each kind of job may have signed: nothing else, whatever the relay asks for. */
+static struct rc operation_of(struct ctx *ctx, const char *kind, const char *word, enum wire_signer_acme_sign_operation *out)
 {
     static const struct {
-        const char *word;
+        const char *kind, *word;
         enum wire_signer_acme_sign_operation op;
     } rows[] = {
-        {"new_account", WIRE_signer_acme_sign_operation_new_account},
-        {"update_account", WIRE_signer_acme_sign_operation_update_account},
-        {"deactivate_account", WIRE_signer_acme_sign_operation_deactivate_account},
-        {"new_order", WIRE_signer_acme_sign_operation_new_order},
-        {"get", WIRE_signer_acme_sign_operation_get},
-        {"challenge", WIRE_signer_acme_sign_operation_challenge},
-        {"finalize", WIRE_signer_acme_sign_operation_finalize},
-        {"revoke", WIRE_signer_acme_sign_operation_revoke},
+        {"order", "new_account", WIRE_signer_acme_sign_operation_new_account},
+        {"order", "new_order", WIRE_signer_acme_sign_operation_new_order},
+        {"order", "get", WIRE_signer_acme_sign_operation_get},
+        {"order", "challenge", WIRE_signer_acme_sign_operation_challenge},
+        {"order", "finalize", WIRE_signer_acme_sign_operation_finalize},
+        {"acme_revoke", "new_account", WIRE_signer_acme_sign_operation_new_account},
+        {"acme_revoke", "revoke", WIRE_signer_acme_sign_operation_revoke},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        if (str_equal(rows[i].word, word)) {
+        if (str_equal(rows[i].kind, kind) && str_equal(rows[i].word, word)) {
             *out = rows[i].op;
             return RC_OK;
         }
-    return ctx_fail(ctx, E_BUG, "the operation %s is not in the table", word);
+    return ctx_fail(ctx, E_FORBIDDEN, "a job of kind %s has nothing signed for %s", kind, word);
 }
 
 RC api_agent_acme_sign(struct api_call *call, const struct api_agent_acme_sign *in, struct api_agent_acme_signed *out)
@@ -253,10 +256,12 @@ RC api_agent_acme_sign(struct api_call *call, const struct api_agent_acme_sign *
         .replaces = in->replaces,
         .profile = in->profile,
     };
-    TRY(operation_of(ctx, in->operation, &ask.operation));
-    /* Revocation has jobs of its own, and nothing in an order revokes. */
-    if (ask.operation == WIRE_signer_acme_sign_operation_revoke && !str_equal(h.row.kind, "acme_revoke"))
-        return ctx_fail(ctx, E_FORBIDDEN, "a job of kind %s revokes nothing", h.row.kind);
+    TRY(operation_of(ctx, h.row.kind, in->operation, &ask.operation));
+    /* What is revoked the job says, not who does it. */
+    if (ask.operation == WIRE_signer_acme_sign_operation_revoke) {
+        ask.certificate = job.certificate;
+        ask.reason = job.reason;
+    }
     struct wire_signer_acme_signed signed_;
     TRY(wire_call_signer_acme_sign(ctx, call->core->signer, &ask, &signed_));
     out->body = signed_.body;

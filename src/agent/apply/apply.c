@@ -187,6 +187,7 @@ RC apply_enter(struct ctx *ctx, struct role_env *env)
 {
     struct agent_config cfg;
     TRY(agent_config_parse(ctx, "agent.yaml", role_config(env), &cfg));
+    TRY(disk_resolve(ctx, cfg.state_dir, &cfg.state_dir));
     role_ready(env, role_sandbox_state(env));
     return apply_serve(ctx, role_server(env), &cfg, role_sandbox_state(env), APPLY_THREADS);
 }

@@ -86,11 +86,8 @@ static RC webroot_put(struct ctx *ctx, const struct agent_config *cfg, const str
     str_list_add(&ctx->arena, &files, file);
     TRY(record_write(ctx, record, wish, &files, &folders));
     FAILPOINT("apply.challenge_recorded");
-    for (size_t i = 0; i < folders.n; i++) {
-        TRY(disk_mkdir(ctx, folders.v[i], 0755));
-        if (chmod(folders.v[i], 0755) != 0) /* the role's umask is strict; a web server of another user must get in */
-            return ctx_fail_errno(ctx, "%s", folders.v[i]);
-    }
+    for (size_t i = 0; i < folders.n; i++)
+        TRY(disk_mkdir(ctx, folders.v[i], 0755)); /* a web server of another user must get in */
     return disk_replace(ctx, file, bytes_z(wish->key_authorization), (struct disk_attr){(uid_t)-1, (gid_t)-1, 0644});
 }
 
@@ -161,7 +158,7 @@ static RC nginx_clean_file(struct ctx *ctx, const struct agent_config *cfg, cons
     struct buf b;
     *changed = true; /* also when it is gone from the file already: nobody knows whether the server has read it since */
     TRY(agent_config_check_path(ctx, cfg, file));
-    disk_discard(file);
+    TRY(disk_discard(ctx, file));
     struct rc rc = disk_read(ctx, file, DISK_FILE_MAX, &text, &st);
     if (rc.e == E_NOT_FOUND)
         return RC_OK;
@@ -219,9 +216,8 @@ static RC remove_file(struct ctx *ctx, const struct agent_config *cfg, const cha
     if (!bytes_ends_with(bytes_z(file), bytes_z(ours)))
         return nginx_clean_file(ctx, cfg, token, file, changed);
     TRY(agent_config_check_path(ctx, cfg, file));
-    disk_discard(file);
-    return access(arena_str(&ctx->arena, bytes_of(file, strlen(file) - strlen(token) - 1)), F_OK) == 0 ? disk_remove(ctx,
-                                                                                                                     file) : RC_OK;
+    TRY(disk_discard(ctx, file));
+    return disk_remove(ctx, file);
 }
 
 RC challenge_remove(struct ctx *ctx, const struct agent_config *cfg, const char *token, bool forget, bool *changed,

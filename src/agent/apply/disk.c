@@ -3,7 +3,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/openat2.h>
 #include <sys/file.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -85,13 +87,38 @@ RC disk_fsync_parent(struct ctx *ctx, const char *path)
     return RC_OK;
 }
 
-/* A hidden name: patterns like sites-enabled/ * do not match it. */
-static bool temp_name(char out[PATH_MAX], const char *path)
+/* A file within its folder, which is held open: whoever owns a folder above may not lead us elsewhere between two steps. */
+struct place {
+    int fd;
+    char name[NAME_MAX + 1], temp[NAME_MAX + 1]; /* temp is hidden: patterns like sites-enabled/ * do not match it */
+};
+
+static void place_close(struct place *p) { disk_close(&p->fd); }
+#define PLACE_CLEANUP __attribute__((cleanup(place_close)))
+
+/* The path has no symbolic link in it (disk_resolve); one that is there now was put there since. */
+static int open_folder(const char *folder)
+{
+    struct open_how how = {.flags = O_PATH | O_DIRECTORY | O_CLOEXEC, .resolve = RESOLVE_NO_SYMLINKS};
+    long fd = syscall(SYS_openat2, AT_FDCWD, folder, &how, sizeof how);
+    return fd < 0 && errno == ENOSYS ? open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW) : (int)fd; /* before Linux 5.6 */
+}
+
+static RC place_open(struct ctx *ctx, const char *path, struct place *p)
 {
     const char *slash = strrchr(path, '/');
-    int folder = slash == NULL ? 0 : (int)(slash + 1 - path);
-    int n = snprintf(out, PATH_MAX, "%.*s.certwright-%s", folder, path, path + folder);
-    return n > 0 && n < PATH_MAX;
+    p->fd = -1;
+    if (slash == NULL)
+        return ctx_fail(ctx, E_INVALID, "%s is not an absolute path", path);
+    int n = snprintf(p->name, sizeof p->name, "%s", slash + 1);
+    int m = snprintf(p->temp, sizeof p->temp, ".certwright-%s", slash + 1);
+    if (n <= 0 || n >= (int)sizeof p->name || m >= (int)sizeof p->temp)
+        return ctx_fail(ctx, E_INVALID, "the name of %s is too long", path);
+    const char *folder = slash == path ? "/" : arena_str(&ctx->arena, bytes_of(path, (size_t)(slash - path)));
+    p->fd = open_folder(folder);
+    if (p->fd < 0 && errno == ELOOP)
+        return ctx_fail(ctx, E_INVALID, "%s has become a symbolic link, or one of the folders above it has", folder);
+    return p->fd < 0 ? ctx_fail_errno(ctx, "the folder %s", folder) : RC_OK;
 }
 
 static RC write_fd(struct ctx *ctx, int fd, const char *path, struct bytes data)
@@ -107,49 +134,62 @@ static RC write_fd(struct ctx *ctx, int fd, const char *path, struct bytes data)
     return RC_OK;
 }
 
-static RC write_temp(struct ctx *ctx, const char *temp, struct bytes data, struct disk_attr attr)
+static RC write_temp(struct ctx *ctx, const struct place *p, const char *path, struct bytes data, struct disk_attr attr)
 {
     const int how = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
-    FD_CLEANUP int fd = open(temp, how, 0600);
-    if (fd < 0 && errno == EEXIST && unlink(temp) == 0) /* of a life that was killed */
-        fd = open(temp, how, 0600);
+    FD_CLEANUP int fd = openat(p->fd, p->temp, how, 0600);
+    if (fd < 0 && errno == EEXIST && unlinkat(p->fd, p->temp, 0) == 0) /* of a life that was killed */
+        fd = openat(p->fd, p->temp, how, 0600);
     if (fd < 0)
-        return ctx_fail_errno(ctx, "making %s", temp);
+        return ctx_fail_errno(ctx, "making %s beside %s", p->temp, path);
     /* Owner before mode: fchown clears the set-id bits and may take away the right to change the mode. */
     if ((attr.uid != (uid_t)-1 || attr.gid != (gid_t)-1) && fchown(fd, attr.uid, attr.gid) != 0)
-        return ctx_fail_errno(ctx, "giving %s its owner %d:%d", temp, (int)attr.uid, (int)attr.gid);
+        return ctx_fail_errno(ctx, "giving %s its owner %d:%d", path, (int)attr.uid, (int)attr.gid);
     if (fchmod(fd, attr.mode & 07777) != 0)
-        return ctx_fail_errno(ctx, "giving %s its mode", temp);
-    TRY(write_fd(ctx, fd, temp, data));
+        return ctx_fail_errno(ctx, "giving %s its mode", path);
+    TRY(write_fd(ctx, fd, path, data));
     if (fsync(fd) != 0)
-        return ctx_fail_errno(ctx, "writing %s", temp);
+        return ctx_fail_errno(ctx, "writing %s", path);
     return RC_OK;
 }
 
 RC disk_prepare(struct ctx *ctx, const char *path, struct bytes data, struct disk_attr attr)
 {
-    char temp[PATH_MAX];
-    if (!temp_name(temp, path))
-        return ctx_fail(ctx, E_INVALID, "the path %s is too long", path);
-    struct rc rc = write_temp(ctx, temp, data, attr);
+    PLACE_CLEANUP struct place p;
+    TRY(place_open(ctx, path, &p));
+    struct rc rc = write_temp(ctx, &p, path, data, attr);
     if (rc_failed(rc))
-        unlink(temp);
+        unlinkat(p.fd, p.temp, 0);
     return rc;
 }
 
 RC disk_swap(struct ctx *ctx, const char *path)
 {
-    char temp[PATH_MAX];
-    if (!temp_name(temp, path))
-        return ctx_fail(ctx, E_INVALID, "the path %s is too long", path);
-    return rename(temp, path) == 0 ? RC_OK : ctx_fail_errno(ctx, "replacing %s", path);
+    PLACE_CLEANUP struct place p;
+    TRY(place_open(ctx, path, &p));
+    return renameat(p.fd, p.temp, p.fd, p.name) == 0 ? RC_OK : ctx_fail_errno(ctx, "replacing %s", path);
 }
 
-void disk_discard(const char *path)
+/* place_open for removing: where the folder is gone, so is the file (`gone`). */
+static RC place_find(struct ctx *ctx, const char *path, struct place *p, bool *gone)
 {
-    char temp[PATH_MAX];
-    if (temp_name(temp, path))
-        unlink(temp);
+    struct trail_entry *trail = ctx->trail;
+    struct rc rc = place_open(ctx, path, p);
+    *gone = rc.e == E_NOT_FOUND;
+    if (!*gone)
+        return rc;
+    ctx->trail = trail;
+    return RC_OK;
+}
+
+RC disk_discard(struct ctx *ctx, const char *path)
+{
+    PLACE_CLEANUP struct place p;
+    bool gone;
+    TRY(place_find(ctx, path, &p, &gone));
+    if (gone)
+        return RC_OK;
+    return unlinkat(p.fd, p.temp, 0) == 0 || errno == ENOENT ? RC_OK : ctx_fail_errno(ctx, "removing what was to be %s", path);
 }
 
 RC disk_replace(struct ctx *ctx, const char *path, struct bytes data, struct disk_attr attr)
@@ -161,15 +201,25 @@ RC disk_replace(struct ctx *ctx, const char *path, struct bytes data, struct dis
 
 RC disk_remove(struct ctx *ctx, const char *path)
 {
-    if (unlink(path) != 0)
+    PLACE_CLEANUP struct place p;
+    bool gone;
+    TRY(place_find(ctx, path, &p, &gone));
+    if (gone)
+        return RC_OK;
+    if (unlinkat(p.fd, p.name, 0) != 0)
         return errno == ENOENT ? RC_OK : ctx_fail_errno(ctx, "removing %s", path);
     return disk_fsync_parent(ctx, path);
 }
 
 RC disk_mkdir(struct ctx *ctx, const char *path, unsigned mode)
 {
-    if (mkdir(path, mode) != 0)
+    PLACE_CLEANUP struct place p;
+    TRY(place_open(ctx, path, &p));
+    if (mkdirat(p.fd, p.name, mode) != 0)
         return errno == EEXIST ? RC_OK : ctx_fail_errno(ctx, "making the folder %s", path);
+    FD_CLEANUP int made = openat(p.fd, p.name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (made < 0 || fchmod(made, mode) != 0) /* the role's umask is strict */
+        return ctx_fail_errno(ctx, "giving the folder %s its mode", path);
     return disk_fsync_parent(ctx, path);
 }
 

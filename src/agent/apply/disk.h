@@ -1,7 +1,10 @@
 /* The few things that apply does to a disk, each durable when it returns, each safe to do again after kill -9.
  *
  * A file is never written in place (invariant 7): disk_prepare() writes a temporary file of a fixed name beside it (what a killed
- * process leaves is overwritten by the next try), disk_swap() renames it over the destination. */
+ * process leaves is overwritten by the next try), disk_swap() renames it over the destination.
+ *
+ * Paths that are written or removed are absolute and free of symbolic links (disk_resolve): where a folder of one has become a link
+ * meanwhile, the call is refused (E_INVALID). */
 #ifndef AGENT_APPLY_DISK_H
 #define AGENT_APPLY_DISK_H
 
@@ -25,11 +28,11 @@ RC disk_read(struct ctx *ctx, const char *path, size_t max, struct bytes *out, s
 RC disk_read_secret(struct ctx *ctx, const char *path, size_t max, struct secret *out);
 RC disk_prepare(struct ctx *ctx, const char *path, struct bytes data, struct disk_attr attr);
 RC disk_swap(struct ctx *ctx, const char *path); /* durable after disk_fsync_parent() */
-void disk_discard(const char *path); /* removes what disk_prepare() made, where it is still there */
+RC disk_discard(struct ctx *ctx, const char *path); /* removes what disk_prepare() made, where it is still there */
 /* disk_replace is disk_prepare(), disk_swap() and disk_fsync_parent(). */
 RC disk_replace(struct ctx *ctx, const char *path, struct bytes data, struct disk_attr attr);
 RC disk_remove(struct ctx *ctx, const char *path); /* a file; absent is fine */
-RC disk_mkdir(struct ctx *ctx, const char *path, unsigned mode); /* one level; there already is fine */
+RC disk_mkdir(struct ctx *ctx, const char *path, unsigned mode); /* one level, whatever the umask; there already is fine */
 /* disk_append adds one line to a file (made 0600 where absent) and syncs; a torn end left by a kill is cut off first. */
 enum disk_append {
     DISK_APPEND,

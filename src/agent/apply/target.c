@@ -246,7 +246,8 @@ static RC write_new(struct ctx *ctx, const struct stage *s)
     for (size_t i = 0; i < s->n; i++) {
         struct rc rc = disk_prepare(ctx, s->files[i].path, s->files[i].content, s->files[i].attr);
         for (size_t k = 0; rc_failed(rc) && k < i; k++)
-            disk_discard(s->files[k].path);
+            if (rc_failed(disk_discard(ctx, s->files[k].path))) /* the first failure says why */
+                break;
         TRY(rc);
     }
     FAILPOINT("apply.install_prepared");
@@ -291,7 +292,7 @@ static RC restore_one(struct ctx *ctx, const struct stage_file *f, const json_t 
     struct disk_attr attr;
     struct stat st;
     bool absent = false;
-    disk_discard(f->path);
+    TRY(disk_discard(ctx, f->path));
     TRY(json_get_bool(ctx, row, "absent", true, &absent));
     if (absent)
         return disk_remove(ctx, f->path);

@@ -17,12 +17,17 @@ static RC check_names(struct ctx *ctx, const struct cert *leaf, const char *cons
     return RC_OK;
 }
 
+/* Leaf certificates of many CAs have an empty subject. */
+static const char *called(const struct cert *c)
+{
+    return *c->subject.text ? c->subject.text : "the certificate";
+}
+
 static RC check_link(struct ctx *ctx, const struct cert *below, const struct cert *above)
 {
     struct key *key KEY_CLEANUP = NULL;
     if (!bytes_equal(below->issuer.der, above->subject.der))
-        return ctx_fail(ctx, E_BAD_CERTIFICATE, "the CA's chain is broken: %s does not issue %s", above->subject.text,
-                        below->subject.text);
+        return ctx_fail(ctx, E_BAD_CERTIFICATE, "the CA's chain is broken: %s does not issue %s", called(above), called(below));
     if (!above->is_ca)
         return ctx_fail(ctx, E_BAD_CERTIFICATE, "the CA's chain is broken: %s is no CA", above->subject.text);
     struct rc rc = key_from_spki(ctx, above->spki.der, &key);
@@ -32,9 +37,11 @@ static RC check_link(struct ctx *ctx, const struct cert *below, const struct cer
         ctx_forget(ctx);
         return RC_OK;
     }
-    if (rc_failed(rc))
-        return ctx_fail(ctx, E_BAD_CERTIFICATE, "the CA's chain is broken: the signature of %s by %s is wrong", below->subject.text,
-                        above->subject.text);
+    if (rc_failed(rc)) {
+        ctx_forget(ctx);
+        return ctx_fail(ctx, E_BAD_CERTIFICATE, "the CA's chain is broken: the signature of %s by %s is wrong", called(below),
+                        called(above));
+    }
     return RC_OK;
 }
 

@@ -53,8 +53,8 @@ LIMIT 1;
 -- query managed_by_id : one
 -- doc One managed certificate, for the hub's own work (also a removed one).
 -- in id text
--- out id text, team_id text, name text, wish json, wish_hash blob, paused_at i64?, failures i64, refusals i64, version i64, attempts i64, revision i64, removed_at i64?
-SELECT id, team_id, name, wish, wish_hash, paused_at, failures, refusals, version, attempts, revision, removed_at
+-- out id text, team_id text, name text, wish json, wish_hash blob, paused_at i64?, failures i64, refusals i64, version i64, renew_above i64, attempts i64, revision i64, removed_at i64?
+SELECT id, team_id, name, wish, wish_hash, paused_at, failures, refusals, version, renew_above, attempts, revision, removed_at
 FROM managed_certificate WHERE id = $id;
 
 -- query managed_list : many
@@ -82,6 +82,11 @@ UPDATE managed_certificate SET attempts = $attempts WHERE id = $id AND attempts 
 -- doc Which version is the current one.
 -- in id text, version i64, now i64
 UPDATE managed_certificate SET version = $version, revision = revision + 1, updated_at = $now WHERE id = $id;
+
+-- query managed_renew_above : exactly
+-- doc A version above this number is wished.
+-- in id text, renew_above i64
+UPDATE managed_certificate SET renew_above = $renew_above WHERE id = $id;
 
 -- query managed_succeeded : exactly
 -- doc Everything went well: failures are forgotten.
