@@ -16,6 +16,7 @@
 #define RESTORE_MS 2000
 #define DRAIN_MS 5000
 #define STEPS_MS 50
+#define RELAYED_MAX 16 /* as many threads as the relay has */
 
 static void wait_ms(struct agent *a, pthread_cond_t *on, int64_t ms)
 {
@@ -85,7 +86,7 @@ static void finish(struct ctx *ctx, struct running *r, const char *json)
             *at = r->next;
             break;
         }
-    if (a->n_running-- == (size_t)a->cfg->workers)
+    if (!r->relayed && a->n_running-- == (size_t)a->cfg->workers)
         pthread_cond_broadcast(&a->room);
     a->news = true;
     pthread_cond_signal(&a->wake);
@@ -165,11 +166,12 @@ static void queue(struct agent *a, struct running *r, void (*fn)(void *))
 {
     r->next = a->running;
     a->running = r;
-    a->n_running++;
-    if (pool_submit(a->pool, fn, r))
+    r->relayed = jobs_relayed(r->kind);
+    a->n_running += !r->relayed;
+    if (pool_submit(r->relayed ? a->relay_pool : a->pool, fn, r))
         return;
     a->running = r->next; /* the pool is full or stops: the hub leases it again */
-    a->n_running--;
+    a->n_running -= !r->relayed;
     running_free(r);
 }
 
@@ -260,7 +262,7 @@ static void *send_loop(void *arg)
         pthread_mutex_lock(&a->lock);
         while (!a->news && !a->stop && (a->steps_due_ms == 0 || clock_mono_ms() < a->steps_due_ms))
             wait_ms(a, &a->wake, a->steps_due_ms == 0 ? 10000 : a->steps_due_ms - clock_mono_ms());
-        stop = a->stop && a->n_running == 0;
+        stop = a->stop && a->running == NULL;
         bool last_word = a->news || a->steps_due_ms != 0;
         pthread_mutex_unlock(&a->lock);
         if (!last_word)
@@ -393,6 +395,7 @@ static RC prepare(struct ctx *ctx, struct agent *a, struct role_env *env)
     TRY(results_open(ctx, arena_printf(&ctx->arena, "%s/results", a->cfg->state_dir), &a->results));
     a->news = a->results.first != NULL;
     a->missed = 1; /* what the process before us was given */
+    TRY(pool_new(ctx, RELAYED_MAX, 20000, 512, &a->relay_pool));
     return pool_new(ctx, (unsigned)a->cfg->workers, 20000, 512, &a->pool);
 }
 
@@ -407,6 +410,7 @@ static RC run_loops(struct ctx *ctx, struct agent *a, struct role_env *env)
     struct rc rc = relay_serve_agent(ctx, role_server(env), a); /* returns when the role is asked to stop */
     on_stop(a);
     role_on_stop(env, NULL, NULL);
+    pool_drain(a->relay_pool, DRAIN_MS);
     pool_drain(a->pool, DRAIN_MS); /* what is cut short then goes on from its journal */
     /* A long poll ends by itself at the hub's side or with the process. */
     pthread_join(threads[1], NULL);

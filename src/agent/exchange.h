@@ -17,6 +17,7 @@ struct running {
     json_t *job;         /* owned; NULL for what was taken up from the journal */
     char *target;        /* heap; of what was taken up from the journal, else NULL */
     struct story story;
+    bool relayed;        /* done by the relay */
     bool done;           /* its result is kept; freed at the next look */
     struct running *next;
 };
@@ -26,13 +27,14 @@ struct agent {
     const struct clock *clock;
     struct hands hands;
     struct http_client *http;
-    struct pool *pool;
+    struct pool *pool;       /* what is done on this host */
+    struct pool *relay_pool; /* what waits for a CA: one that is silent must not keep a renewal elsewhere waiting */
     const char *boot_id, *platform, *sandbox;
     pthread_mutex_t lock; /* over everything below */
     pthread_cond_t wake;  /* the sender: a result, progress, or the end */
     pthread_cond_t room;  /* the others: a worker is free, or the end */
     struct running *running;
-    size_t n_running;
+    size_t n_running;        /* on this host; those that wait for a CA are not counted */
     struct results results;
     bool news;            /* results to be carried now */
     int64_t steps_due_ms; /* steps to be told by then (clock_mono_ms); 0: none */

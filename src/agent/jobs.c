@@ -87,6 +87,14 @@ static const struct {
     {"order", relay_run},       {"acme_revoke", relay_run},   {"acme_info", relay_run},   {"renewal_info", relay_run},
 };
 
+bool jobs_relayed(const char *kind)
+{
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (strcmp(kinds[i].kind, kind) == 0)
+            return kinds[i].run == relay_run;
+    return false;
+}
+
 const char *const *jobs_kinds(void)
 {
     static const char *const names[] = {"key",      "present", "clean",       "deploy",    "verify",       "discover", "undeploy",

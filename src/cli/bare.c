@@ -29,8 +29,9 @@ RC verb_status(struct cli *cli)
     cli_say(cli, "%s", cli_text(status, "text"));
     for (size_t i = 0; i < json_array_size(problems); i++) {
         const json_t *p = json_array_get(problems, i);
-        cli_say(cli, "  %s: %s%s%s", cli_text(p, "object"), cli_text(p, "text"), *cli_text(p, "command") ? "  →  " : "",
-                cli_text(p, "command"));
+        const bool named = strstr(cli_text(p, "text"), cli_text(p, "object")) != NULL;
+        cli_say(cli, "  %s%s%s%s%s", named ? "" : cli_text(p, "object"), named ? "" : ": ", cli_text(p, "text"),
+                *cli_text(p, "command") ? "  →  " : "", cli_text(p, "command"));
     }
     return RC_OK;
 }
@@ -83,7 +84,9 @@ static void print_options(const struct cli_verb *v)
 RC verb_help(struct cli *cli)
 {
     const char *first = cli->args.n ? cli->args.v[0] : NULL, *second = cli->args.n > 1 ? cli->args.v[1] : NULL;
-    const struct cli_verb *v = first ? (second ? cli_verb_find(first, second) : cli_verb_find("", first)) : NULL;
+    const struct cli_verb *v = first && second ? cli_verb_find(first, second) : NULL;
+    if (first && !v && (!second || !cli_noun_is(first)))
+        v = cli_verb_find("", first); /* "help run hub" is about run */
     if (v) {
         printf("%s\n\n", v->text);
         print_verb(v);

@@ -1,4 +1,5 @@
 /* Requests to the hub. */
+#include <errno.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -8,6 +9,7 @@
 #include "os/file.h"
 
 #define CALL_MS    90000
+#define ANSWER_MS  20000
 #define ANSWER_MAX ((size_t)64 << 20)
 #define TOKEN_MAX  256
 #define TRIES_MAX  5 /* 200 ms doubling: six seconds in all */
@@ -127,7 +129,7 @@ static struct rc call(struct cli *cli, const char *method, const char *path, str
                                 .headers = headers,
                                 .headers_n = n,
                                 .body = in,
-                                .total_ms = CALL_MS,
+                                .total_ms = strstr(path, "wait=") ? CALL_MS : ANSWER_MS, /* a long poll, or not */
                                 .body_max = ANSWER_MAX};
     struct rc rc = RC_OK;
     for (int tries = 0;; tries++) {
@@ -140,10 +142,18 @@ static struct rc call(struct cli *cli, const char *method, const char *path, str
         usleep((useconds_t)(200000 << tries));
     }
     if (rc.e == E_UNREACHABLE || rc.e == E_DNS || rc.e == E_TLS || rc.e == E_IO || rc.e == E_BAD_ANSWER) {
-        /* What went wrong with a socket is said by its path; with TLS or a name the reason matters. */
+        if (rc.e == E_TLS)
+            return ctx_fail(ctx, E_UNREACHABLE, "the hub at %s is not trusted; name its CA with --ca-file FILE (certwright ca export fleet)", cli->where);
+        /* What went wrong with a socket is said by its path; with a name the reason matters. */
         if (rc.e == E_UNREACHABLE)
             ctx_forget(ctx);
+        if (*cli->where == '/' && access(cli->where, W_OK) != 0 && errno == EACCES)
+            return ctx_fail(ctx, E_FORBIDDEN, "%s is not for this user: run it as root or as who set the hub up, or use --url with a token", cli->where);
         return ctx_fail(ctx, E_UNREACHABLE, "the hub at %s is not reachable; is it running? (certwright run hub)", cli->where);
+    }
+    if (rc.e == E_TIMEOUT) {
+        ctx_forget(ctx);
+        return ctx_fail(ctx, E_UNREACHABLE, "the hub at %s is there, but does not answer; its log may say why", cli->where);
     }
     TRY(rc);
     cli->answered = true;

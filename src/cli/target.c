@@ -34,7 +34,7 @@ RC verb_target_show(struct cli *cli)
 }
 
 /* discovering counts the agents that still look. */
-static struct rc discovering(struct cli *cli, size_t *n)
+static struct rc discovering(struct cli *cli, int64_t since_s, size_t *n)
 {
     json_auto_t *jobs = NULL;
     TRY(cli_all(cli, "/api/v1/jobs", 200, &jobs));
@@ -42,7 +42,12 @@ static struct rc discovering(struct cli *cli, size_t *n)
     for (size_t i = 0; i < json_array_size(jobs); i++) {
         const json_t *j = json_array_get(jobs, i);
         const char *state = cli_text(j, "state");
-        *n += str_equal(cli_text(j, "kind"), "discover") && (str_equal(state, "ready") || str_equal(state, "leased"));
+        if (!str_equal(cli_text(j, "kind"), "discover"))
+            continue;
+        *n += str_equal(state, "ready") || str_equal(state, "leased");
+        int64_t made = 0;
+        if (str_equal(state, "failed") && time_parse_rfc3339(bytes_z(cli_text(j, "created_at")), &made) && made >= since_s)
+            return ctx_fail(cli->ctx, E_COMMAND_FAILED, "agent %s could not look: %s", cli_text(j, "agent"), cli_text(json_object_get(j, "last_error"), "text"));
     }
     return RC_OK;
 }
@@ -53,12 +58,13 @@ RC verb_target_discover(struct cli *cli)
     cli_body_begin(cli, &b);
     cli_body_text(&b, "agent", cli_opt(cli, "agent"));
     json_auto_t *asked = NULL;
+    const int64_t since_s = clock_unix_s(cli->ctx->clock) - 1;
     TRY(cli_call(cli, "POST", TARGETS "/discover", cli_body_end(&b), &asked));
     if (cli_has(cli, "no-wait"))
         return cli_print_object(cli, asked, "asked");
     const int64_t until = clock_mono_ms() + DISCOVER_S * 1000;
     for (size_t open = 1; open;) {
-        TRY(discovering(cli, &open));
+        TRY(discovering(cli, since_s, &open));
         if (open && clock_mono_ms() > until)
             return ctx_fail(cli->ctx, E_TIMEOUT, "%zu agents still look; see later: certwright target list", open);
         if (open)

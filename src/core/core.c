@@ -6,6 +6,8 @@
 #include "core/access.h"
 #include "core/issuer.h"
 #include "core/job.h"
+#include "core/watch.h"
+#include "pki/digest.h"
 #include "pki/pem.h"
 #include "store/queries.h"
 #include "wire/messages.h"
@@ -133,6 +135,9 @@ static struct rc cas_make(struct ctx *ctx, struct core *core, struct starting *s
                                                .validity_s = 20 * YEAR_S,
                                                .path_length = 0},
                 &ca));
+    uint8_t fleet[SHA256_LEN];
+    TRY(digest_sha256(ctx, ca.certificate, fleet));
+    TRY(watch_fleet(ctx, core, fleet));
     struct wire_signer_ca_create issuing = {.ca = "issuing",
                                             .key_kind = "ec-p256",
                                             .common_name = arena_printf(&ctx->arena, "%.40s issuing CA", s->name),
@@ -211,6 +216,7 @@ RC core_start(struct ctx *ctx, struct core *core, const struct core_settings *se
     core->team_root = strdup(st.team);
     core->hub_agent = strdup(st.hub);
     ctx->principal = access_hub(ctx, core);
+    TRY(watch_start(ctx, core));
     TRY(cas_make(ctx, core, &st));
     return defaults_make(ctx, core, &st);
 }

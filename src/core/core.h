@@ -26,6 +26,13 @@ struct core {
     void *wake_arg;
     /* Called when our own CA `ca` has revoked: what is published of it is old.  May be NULL; `arg` is wake_arg. */
     void (*revoked)(void *arg, const char *ca);
+    /* What the hub has seen of itself (core/watch.h). */
+    struct {
+        _Atomic int64_t back_s;  /* the clock is behind the latest time known */
+        int64_t back_since_ms, next_ms; /* monotonic; of the one thread that looks */
+        _Atomic int64_t lost;    /* certificates that the signer has issued and does not know of */
+        int64_t foreign;         /* issued by the signer before the database was made */
+    } watch;
 };
 
 /* core_start makes the rows that every installation has (root team, the hub's own row, built-in profiles, the fleet CA and the

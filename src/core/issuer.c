@@ -1,10 +1,11 @@
 #include "core/issuer.h"
 
-#include "base/uri.h"
 #include "base/random.h"
+#include "base/uri.h"
 #include "core/access.h"
 #include "core/audit.h"
 #include "core/job.h"
+#include "pki/cert.h"
 #include "wire/messages.h"
 
 static void put_list(struct json_out *j, const char *key, const struct str_list *l)
@@ -74,6 +75,11 @@ static struct rc settings_check(struct ctx *ctx, const struct issuer_settings *s
         return ctx_fail_field(ctx, "/directory_url", "an ACME issuer needs the https:// URL of its directory");
     if (!s->terms_agreed)
         return ctx_fail_field(ctx, "/terms_agreed", "the CA's terms of service must be agreed to: add --agree once you have read them");
+    if (s->ca_roots_pem) {
+        struct cert_chain roots;
+        if (rc_failed(cert_chain_parse_pem(ctx, bytes_z(s->ca_roots_pem), 100, &roots)) || roots.n == 0)
+            return ctx_fail_field(ctx, "/ca_roots_pem", "not certificates in PEM");
+    }
     if (s->challenge_via && str_equal(s->challenge_via, "webroot") && !s->webroot)
         return ctx_fail_field(ctx, "/challenge/webroot", "challenges by webroot need the folder that is served");
     return RC_OK;

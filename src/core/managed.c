@@ -55,7 +55,9 @@ static struct rc needs_version(struct ctx *ctx, struct txn *txn, const struct q_
     struct q_version_get_row v;
     bool found = false;
     TRY(q_version_get(ctx, txn, m->id, m->version, &v, &found));
-    *needs = !found || v.revoked_at || !bytes_equal(v.wish_hash, m->wish_hash) || v.renew_at <= ctx_now_s(ctx);
+    /* One that begins in the future was made while the clock was wrong. */
+    *needs = !found || v.revoked_at || !bytes_equal(v.wish_hash, m->wish_hash) || v.renew_at <= ctx_now_s(ctx) ||
+             v.not_before > ctx_now_s(ctx) + 3600;
     return *needs ? RC_OK : timer_arm(ctx, txn, "renew", m->id, v.renew_at);
 }
 
@@ -145,7 +147,7 @@ RC managed_renewal_window(struct ctx *ctx, struct core *core, struct txn *txn, c
         return RC_OK;
     int64_t at = start + (int64_t)random_below((uint64_t)(end - start));
     /* Not a window that would never come in time, nor one that is over for each new certificate as soon as it is there. */
-    if (at >= v.not_after)
+    if (at > v.not_after - (v.not_after - v.not_before) / 10)
         return RC_OK;
     const int64_t soonest = v.created_at + (v.not_after - v.not_before) / 20;
     if (at < soonest)

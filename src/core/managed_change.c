@@ -252,7 +252,14 @@ static struct rc retry_it(struct ctx *ctx, struct txn *txn, struct act *a, const
 {
     if (row->paused_at)
         TRY(q_managed_resume(ctx, txn, row->id, ctx_now_s(ctx)));
-    return managed_reconcile(ctx, a->core, txn, row->id, "retry", false);
+    TRY(managed_reconcile(ctx, a->core, txn, row->id, "retry", false));
+    /* Where nothing had failed: what is there is looked at, and put there again where it is not. */
+    struct q_attempt_open_row open;
+    struct q_managed_by_id_row m;
+    bool under_way = false;
+    TRY(q_attempt_open(ctx, txn, row->id, &open, &under_way));
+    TRY(q_managed_by_id(ctx, txn, row->id, &m));
+    return row->failures || under_way || !m.version ? RC_OK : deployments_begin(ctx, a->core, txn, &m, m.version, "retry");
 }
 
 RC managed_retry(struct ctx *ctx, struct core *core, const char *ref)

@@ -36,8 +36,12 @@ static struct rc condition_served(struct ctx *ctx, struct txn *txn, struct manag
             untrusted = arena_printf(&ctx->arena, "%s serves it at %s:%lld, but clients do not trust it: %s", seen[i].target, seen[i].address,
                                      (long long)seen[i].port, seen[i].detail);
         else if (!bad)
-            bad = arena_printf(&ctx->arena, "%s at %s:%lld: %s%s%s", seen[i].target, seen[i].address, (long long)seen[i].port,
-                               fine ? "an earlier version is served" : seen[i].verdict, *seen[i].detail ? ": " : "", seen[i].detail);
+            bad = seen[i].port ? arena_printf(&ctx->arena, "%s at %s:%lld: %s%s%s", seen[i].target, seen[i].address, (long long)seen[i].port,
+                                              fine                                        ? "an earlier version is served"
+                                              : str_equal(seen[i].verdict, "unreachable") ? "nothing answers"
+                                                                                          : seen[i].verdict,
+                                              *seen[i].detail ? ": " : "", seen[i].detail)
+                               : arena_printf(&ctx->arena, "%s: the files of an earlier version are there", seen[i].target);
     }
     if (!targets_n)
         return RC_OK;
@@ -53,6 +57,22 @@ static struct rc condition_served(struct ctx *ctx, struct txn *txn, struct manag
     return RC_OK;
 }
 
+/* Where the attempt stands, who is waited for, and what went wrong so far. */
+static struct rc condition_renewing(struct ctx *ctx, struct txn *txn, struct managed_view *v, const struct q_attempt_open_row *open)
+{
+    struct q_job_of_row job;
+    bool found = false;
+    const char *rest = "";
+    TRY(q_job_of(ctx, txn, open->id, &job, &found));
+    if (found && job.error)
+        rest = arena_printf(&ctx->arena, "; %lld tr%s so far: %s; again at %s", (long long)job.tries, job.tries == 1 ? "y" : "ies", job.error, when(ctx, job.run_at));
+    else if (found && ctx_now_s(ctx) - job.created_at >= 5)
+        rest = arena_printf(&ctx->arena, " since %lld s, waiting for %s%s", (long long)(ctx_now_s(ctx) - job.created_at),
+                            str_equal(job.agent, "hub") ? "the signer" : "agent ", str_equal(job.agent, "hub") ? "" : job.agent);
+    condition_add(v, "renewing", true, arena_printf(&ctx->arena, "attempt %lld (%s) is at: %s%s", (long long)open->number, open->reason, open->state, rest));
+    return RC_OK;
+}
+
 static struct rc conditions(struct ctx *ctx, struct txn *txn, struct managed_view *v)
 {
     TRY(condition_served(ctx, txn, v));
@@ -60,7 +80,7 @@ static struct rc conditions(struct ctx *ctx, struct txn *txn, struct managed_vie
     bool under_way = false;
     TRY(q_attempt_open(ctx, txn, v->id, &open, &under_way));
     if (under_way)
-        condition_add(v, "renewing", true, arena_printf(&ctx->arena, "attempt %lld (%s) is at: %s", (long long)open.number, open.reason, open.state));
+        TRY(condition_renewing(ctx, txn, v, &open));
     struct q_deployment_open_of_managed_row *deploying = NULL;
     size_t n = 0;
     TRY(q_deployment_open_of_managed(ctx, txn, v->id, &deploying, &n));
@@ -70,6 +90,8 @@ static struct rc conditions(struct ctx *ctx, struct txn *txn, struct managed_vie
         condition_add(v, "failing", true, v->error);
     if (v->paused_reason)
         condition_add(v, "paused", true, v->paused_reason);
+    if (v->version && v->not_before > ctx_now_s(ctx) + 60)
+        condition_add(v, "not_yet_valid", true, arena_printf(&ctx->arena, "valid only from %s: is the clock right?", when(ctx, v->not_before)));
     if (v->version && !under_way && v->renew_at + (v->not_after - v->not_before) / 20 < ctx_now_s(ctx))
         condition_add(v, "late", true, arena_printf(&ctx->arena, "should have been renewed at %s", when(ctx, v->renew_at)));
     return RC_OK;
@@ -203,6 +225,8 @@ RC managed_why(struct ctx *ctx, struct core *core, const char *ref, const char *
         cause = arena_printf(&ctx->arena, "; failed %lld time%s: %s", (long long)v.failures, v.failures == 1 ? "" : "s", v.error);
     else if (late)
         cause = arena_printf(&ctx->arena, "; late: %s", late->reason);
+    else if (condition_of(&v, "not_yet_valid"))
+        cause = arena_printf(&ctx->arena, "; %s", condition_of(&v, "not_yet_valid")->reason);
     if (busy)
         next = arena_printf(&ctx->arena, "; now: %s", busy->reason);
     else if (v.paused_reason)

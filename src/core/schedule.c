@@ -1,3 +1,4 @@
+#include "core/watch.h"
 #include "core/schedule.h"
 
 #include "base/log.h"
@@ -117,6 +118,10 @@ RC schedule_tick(struct ctx *ctx, struct core *core, int64_t *next_ms)
         TRY(rc);
     }
     TRY(job_reap(ctx, core));
+    if (clock_mono_ms() >= core->watch.next_ms) {
+        core->watch.next_ms = clock_mono_ms() + WATCH_MS;
+        TRY(watch_tick(ctx, core));
+    }
     *next_ms = f.n == 100 ? 0 : 1000;
     return RC_OK;
 }

@@ -2,12 +2,15 @@
 
 #include "base/str.h"
 #include "core/access.h"
+#include "core/watch.h"
 #include "store/queries.h"
 #include "wire/messages.h"
 
 /* As many of each kind as a person reads; the sentence says where there are more. */
 #define EACH_MAX 50
 #define AGENT_SILENT_S 900
+/* An attempt takes seconds; an issuer that takes a person's time is told by its own words. */
+#define ATTEMPT_LONG_S 900
 /* A signer that does not answer within this is what the status is asked about. */
 #define SIGNER_MS 2000
 
@@ -25,6 +28,28 @@ static void problem_add(struct looking *l, const char *object, const char *text,
         l->out->problems[l->out->n++] = (struct status_problem){object, text, remedy};
 }
 
+static void problem_add_any(void *arg, const char *object, const char *text, const char *remedy)
+{
+    problem_add(arg, object, text, remedy);
+}
+
+/* When what is served ends, where that is near: "; its certificate ends in 40 hours". */
+static struct rc ending(struct ctx *ctx, struct txn *txn, const char *managed, int64_t version, const char **words)
+{
+    struct q_version_get_row v;
+    bool found = false;
+    *words = "";
+    if (version)
+        TRY(q_version_get(ctx, txn, managed, version, &v, &found));
+    const int64_t left = found ? v.not_after - ctx_now_s(ctx) : 0;
+    if (found && left < 0)
+        *words = "; ITS CERTIFICATE HAS EXPIRED";
+    else if (found && left < (v.not_after - v.not_before) / 4)
+        *words = left < 2 * 86400 ? arena_printf(&ctx->arena, "; its certificate ends in %lld hours", (long long)left / 3600)
+                                  : arena_printf(&ctx->arena, "; its certificate ends in %lld days", (long long)left / 86400);
+    return RC_OK;
+}
+
 static struct rc look_certificates(struct ctx *ctx, struct txn *txn, struct looking *l)
 {
     struct q_managed_paused_row *paused = NULL;
@@ -32,16 +57,37 @@ static struct rc look_certificates(struct ctx *ctx, struct txn *txn, struct look
     struct q_observation_bad_row *bad = NULL;
     size_t n = 0;
     TRY(q_managed_paused(ctx, txn, access_scope(ctx), EACH_MAX, &paused, &n));
-    for (size_t i = 0; i < n; i++)
-        problem_add(l, paused[i].name, arena_printf(&ctx->arena, "%s is paused: %s", paused[i].name, paused[i].paused_reason),
+    const char *ends = "";
+    for (size_t i = 0; i < n; i++) {
+        TRY(ending(ctx, txn, paused[i].id, paused[i].version, &ends));
+        problem_add(l, paused[i].name, arena_printf(&ctx->arena, "%s is paused: %s%s", paused[i].name, paused[i].paused_reason, ends),
                     arena_printf(&ctx->arena, "certwright cert resume %s", paused[i].name));
+    }
     TRY(q_managed_failing(ctx, txn, access_scope(ctx), EACH_MAX, &failing, &n));
     for (size_t i = 0; i < n; i++)
-        if (!failing[i].paused_reason)
+        if (!failing[i].paused_reason) {
+            TRY(ending(ctx, txn, failing[i].id, failing[i].version, &ends));
             problem_add(l, failing[i].name,
-                        arena_printf(&ctx->arena, "%s failed %lld time%s: %s", failing[i].name, (long long)failing[i].failures,
-                                     failing[i].failures == 1 ? "" : "s", failing[i].error ? failing[i].error : "?"),
+                        arena_printf(&ctx->arena, "%s failed %lld time%s: %s%s", failing[i].name, (long long)failing[i].failures,
+                                     failing[i].failures == 1 ? "" : "s", failing[i].error ? failing[i].error : "?", ends),
                         arena_printf(&ctx->arena, "certwright cert why %s; when mended: certwright cert retry %s", failing[i].name, failing[i].name));
+        }
+    struct q_attempt_old_row *old = NULL;
+    TRY(q_attempt_old(ctx, txn, ctx_now_s(ctx) - ATTEMPT_LONG_S, access_scope(ctx), EACH_MAX, &old, &n));
+    for (size_t i = 0; i < n; i++) {
+        TRY(ending(ctx, txn, old[i].managed_id, old[i].version, &ends));
+        problem_add(l, old[i].managed,
+                    arena_printf(&ctx->arena, "%s: attempt %lld has been under way for %lld minutes and is at: %s%s", old[i].managed,
+                                 (long long)old[i].number, (long long)(ctx_now_s(ctx) - old[i].created_at) / 60, old[i].state, ends),
+                    arena_printf(&ctx->arena, "certwright cert why %s", old[i].managed));
+    }
+    struct q_job_trouble_row *again = NULL;
+    TRY(q_job_trouble(ctx, txn, access_scope(ctx), EACH_MAX, &again, &n));
+    for (size_t i = 0; i < n; i++)
+        problem_add(l, again[i].managed,
+                    arena_printf(&ctx->arena, "%s: %s did not work yet (%lld tr%s): %s", again[i].managed, again[i].kind, (long long)again[i].tries, again[i].tries == 1 ? "y" : "ies",
+                                 again[i].error ? again[i].error : "?"),
+                    arena_printf(&ctx->arena, "certwright cert why %s", again[i].managed));
     TRY(q_observation_bad(ctx, txn, access_scope(ctx), EACH_MAX, &bad, &n));
     for (size_t i = 0; i < n; i++)
         problem_add(l, bad[i].managed,
@@ -100,6 +146,7 @@ RC core_status(struct ctx *ctx, struct core *core, struct status *out)
     struct looking l = {.core = core, .out = out, .cap = 5 * EACH_MAX + 1000};
     *out = (struct status){.problems = arena_array(&ctx->arena, l.cap, sizeof *out->problems)};
     TRY(store_read(ctx, core->store, look, &l));
+    watch_troubles(ctx, core, &l, problem_add_any);
     const struct wire_signer_health ask = {0};
     struct wire_signer_healthy healthy;
     const int64_t deadline_ms = ctx->deadline_ms;

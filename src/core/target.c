@@ -69,12 +69,42 @@ static struct rc target_add(struct ctx *ctx, struct core *core, struct txn *txn,
     return audit_write(ctx, txn, "target.create", "target", id, team, bytes_z(t->parameters));
 }
 
+/* What the agent has told of its host: an unknown connector or command is better refused now than at the first renewal.  An agent
+ * that has told nothing yet refuses it then. */
+static struct rc check_told(struct ctx *ctx, struct txn *txn, const char *agent, const char *agent_name, const struct target_input *t)
+{
+    struct q_agent_connectors_row row;
+    TRY(q_agent_connectors(ctx, txn, agent, &row));
+    json_auto_t *told = NULL, *parameters = NULL;
+    TRY(json_read(ctx, bytes_z(row.connectors), &told));
+    TRY(json_read(ctx, bytes_z(t->parameters), &parameters));
+    const json_t *list = json_object_get(told, "connectors"), *commands = json_object_get(told, "commands");
+    const char *known = "", *one;
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        one = json_string_value(json_object_get(json_array_get(list, i), "name"));
+        if (str_equal(one, t->connector))
+            known = NULL;
+        if (known && one)
+            known = arena_printf(&ctx->arena, "%s%s%s", known, *known ? ", " : "", one);
+    }
+    if (known && *known)
+        return ctx_fail_field(ctx, "/connector", "agent %s has no connector %s; it has: %s", agent_name, t->connector, known);
+    static const char *const keys[] = {"check", "reload"};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys && json_array_size(list); i++) {
+        one = json_string_value(json_object_get(parameters, keys[i]));
+        if (one && *one && !json_object_get(commands, one))
+            return ctx_fail_field(ctx, "/parameters", "no command of agent %s is named %s: add it to commands in its agent.yaml", agent_name, one);
+    }
+    return RC_OK;
+}
+
 static struct rc create(struct ctx *ctx, struct txn *txn, void *arg)
 {
     struct target_change *c = arg;
     const char *team = c->in->team ? c->in->team : access_scope(ctx), *agent = NULL, *agent_name = NULL;
     TRY(decide(ctx, c->core, txn, "target.create", team));
     TRY(agent_of(ctx, txn, c->in->agent, &agent, &agent_name));
+    TRY(check_told(ctx, txn, agent, agent_name, c->in));
     const char *name = c->in->name ? c->in->name : arena_printf(&ctx->arena, "%s:%s:%.6s", agent_name, c->in->connector, c->id + 20);
     struct rc rc = target_add(ctx, c->core, txn, c->in, c->id, agent, name, team);
     if (rc.e == E_EXISTS) {
@@ -311,6 +341,10 @@ static struct rc resolve_connector(struct ctx *ctx, struct txn *txn, const char 
     }
     if (fit == 1)
         return RC_OK;
+    if (!fit && n > 1)
+        return ctx_fail(ctx, E_NOT_FOUND,
+                        "none of the %zu %s targets answers to %s: give a server that name and look again (certwright target discover), or name the target itself "
+                        "(certwright target list)", n, connector, names->v[0]);
     if (!fit && n == 1)
         return ctx_fail(ctx, E_NOT_FOUND, "the %s target %s does not answer to %s; name it itself to deploy there all the same", connector,
                         rows[0].name, names->v[0]);

@@ -189,6 +189,9 @@ static struct rc held_read(struct ctx *ctx, struct txn *txn, void *arg)
 /* What the kinds of job that speak ACME have in common. */
 struct acme_job {
     const char *account, *attempt, *directory_url;
+    const char *profile, *replaces;
+    struct wire_texts contacts;
+    bool terms_agreed;
     struct bytes certificate; /* to be revoked */
     int64_t reason;
 };
@@ -202,6 +205,16 @@ static struct rc acme_job_of(struct ctx *ctx, const struct q_job_get_row *row, s
     TRY(json_get_str(ctx, payload, "directory_url", false, &out->directory_url));
     TRY(json_get_base64(ctx, payload, "certificate", false, &out->certificate));
     TRY(json_get_int(ctx, payload, "reason", false, &out->reason));
+    TRY(json_get_str(ctx, payload, "profile", false, &out->profile));
+    TRY(json_get_str(ctx, payload, "replaces", false, &out->replaces));
+    TRY(json_get_bool(ctx, payload, "terms_agreed", false, &out->terms_agreed));
+    const json_t *contacts = NULL, *v;
+    size_t i;
+    TRY(json_get_list(ctx, payload, "contacts", false, &contacts));
+    out->contacts.v = arena_array(&ctx->arena, json_array_size(contacts), sizeof *out->contacts.v);
+    json_array_foreach((json_t *)(uintptr_t)contacts, i, v)
+        if (json_is_string(v))
+            out->contacts.v[out->contacts.n++] = arena_strdup(&ctx->arena, json_string_value(v));
     if (!out->account)
         return ctx_fail(ctx, E_FORBIDDEN, "jobs of kind %s sign nothing", row->kind);
     return RC_OK;
@@ -247,21 +260,16 @@ RC api_agent_acme_sign(struct api_call *call, const struct api_agent_acme_sign *
         .nonce = in->nonce,
         .url = in->url,
         .kid = in->kid,
-        .contacts = {(const char **)(uintptr_t)in->contacts.v, in->contacts.n},
-        .terms_agreed = in->terms_agreed,
+        .contacts = job.contacts, /* what the job says is not asked of the agent */
+        .terms_agreed = job.terms_agreed,
         .identifiers = {(const char **)(uintptr_t)in->identifiers.v, in->identifiers.n},
         .csr = in->csr,
-        .certificate = in->certificate,
-        .reason = in->reason,
-        .replaces = in->replaces,
-        .profile = in->profile,
+        .certificate = job.certificate,
+        .reason = job.reason,
+        .replaces = job.replaces ? job.replaces : "",
+        .profile = job.profile ? job.profile : "",
     };
     TRY(operation_of(ctx, h.row.kind, in->operation, &ask.operation));
-    /* What is revoked the job says, not who does it. */
-    if (ask.operation == WIRE_signer_acme_sign_operation_revoke) {
-        ask.certificate = job.certificate;
-        ask.reason = job.reason;
-    }
     struct wire_signer_acme_signed signed_;
     TRY(wire_call_signer_acme_sign(ctx, call->core->signer, &ask, &signed_));
     out->body = signed_.body;

@@ -10,7 +10,7 @@
 #include "hub/status.h"
 
 /* How long the work of one request may take; what waits longer is parked. */
-#define REQUEST_MS 30000
+#define REQUEST_MS 12000
 
 /* --- routes */
 

@@ -148,6 +148,9 @@ static struct rc ready(struct ctx *ctx, struct hub *hub)
     if (atomic_load(&hub->draining))
         return ctx_fail(ctx, E_SHUTTING_DOWN, "shutting down");
     TRY(store_read(ctx, hub->core->store, nothing, NULL));
+    const char *trouble = store_trouble(ctx, hub->core->store);
+    if (trouble)
+        return ctx_fail(ctx, E_DATABASE, "the database cannot be written: %s", trouble);
     const struct wire_signer_health in = {0};
     struct wire_signer_healthy out;
     ctx->deadline_ms = clock_mono_ms() + 2000;

@@ -3,6 +3,7 @@
 #define CURL_DISABLE_TYPECHECK
 #include <curl/curl.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <strings.h>
 #include <unistd.h>
 
@@ -221,6 +222,16 @@ static int before_request(void *arg, char *primary, char *local, int primary_por
     return CURL_PREREQFUNC_ABORT;
 }
 
+static atomic_bool stopped;
+
+void http_client_stop(void) { atomic_store(&stopped, true); }
+
+static int look_up(void *arg, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
+{
+    (void)arg, (void)a, (void)b, (void)c, (void)d;
+    return atomic_load(&stopped); /* called at least every second */
+}
+
 static size_t take_body(char *data, size_t size, size_t n, void *arg)
 {
     struct hop *hop = arg;
@@ -374,6 +385,8 @@ static void set_options(CURL *curl, struct hop *hop, const char *url, struct cur
     curl_easy_setopt(curl, CURLOPT_OPENSOCKETDATA, hop);
     curl_easy_setopt(curl, CURLOPT_PREREQFUNCTION, before_request);
     curl_easy_setopt(curl, CURLOPT_PREREQDATA, hop);
+    curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+    curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, look_up);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_body);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, hop);
     curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, take_header);
@@ -426,6 +439,8 @@ static struct rc explain(struct hop *hop, const char *url, CURLcode code, char *
     struct ctx *ctx = hop->ctx;
     if (hop->bad)
         return ctx_fail(ctx, E_BAD_ANSWER, "%s: %s", url, hop->bad);
+    if (code == CURLE_ABORTED_BY_CALLBACK && !hop->cut)
+        return ctx_fail(ctx, E_SHUTTING_DOWN, "%s: given up, for this process is to end", url);
     if (hop->cut)
         return ctx_fail(ctx, E_UNREACHABLE, "%s: the connection ended before the answer", url);
     if (hop->refused.len && (code == CURLE_COULDNT_CONNECT || code == CURLE_OPERATION_TIMEDOUT))

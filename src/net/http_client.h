@@ -20,6 +20,8 @@ struct http_client_config {
     const char *unix_socket;      /* connect to this path instead of the URL's host */
     unsigned idle_handles;        /* 4: handles kept for reuse */
 };
+/* http_client_stop ends all calls of this process within a second (E_SHUTTING_DOWN): for a role that is to end. */
+void http_client_stop(void);
 /* http_client_load loads libcurl: a role calls it before it enters its sandbox.  Elsewhere http_client_new() does. */
 RC http_client_load(struct ctx *ctx);
 RC http_client_new(struct ctx *ctx, const struct http_client_config *config, struct http_client **out);

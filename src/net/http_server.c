@@ -1,3 +1,4 @@
+#include <sys/resource.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -53,7 +54,9 @@ static bool count_address(struct http_server *s, const struct address *a)
 bool counts_add(struct http_server *s, const struct address *a)
 {
     pthread_mutex_lock(&s->counts.lock);
-    bool ok = s->counts.total < s->config.connections_max && (a->len == 0 || count_address(s, a));
+    /* Local sockets have room that the network cannot take: the administrator must get in while it is flooded. */
+    const unsigned most = s->config.connections_max - (a->len ? s->config.connections_max / 8 : 0);
+    bool ok = s->counts.total < most && (a->len == 0 || count_address(s, a));
     if (ok)
         s->counts.total++;
     else
@@ -342,6 +345,15 @@ static void loop_free(struct http_loop *loop)
 
 /* ---- the server ---- */
 
+/* Descriptors are for more than connections: files, the database, the other roles. */
+static unsigned connections_possible(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > 20000)
+        return 10000;
+    return limit.rlim_cur < 512 ? 128 : (unsigned)limit.rlim_cur / 2;
+}
+
 static void apply_defaults(struct http_server_config *c)
 {
 #define DEFAULT(field, value)                                                                                                      \
@@ -350,7 +362,7 @@ static void apply_defaults(struct http_server_config *c)
     DEFAULT(clock, &clock_system);
     DEFAULT(loops, 1);
     DEFAULT(workers_max, 32);
-    DEFAULT(connections_max, 10000);
+    DEFAULT(connections_max, connections_possible());
     DEFAULT(connections_per_address, 1000);
     DEFAULT(queue_max, 4096);
     DEFAULT(head_max, (size_t)16 << 10);

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -16,6 +17,8 @@
 #include "base/str.h"
 #include "os/control.h"
 #include "os/file.h"
+
+#define DESCRIPTORS_MAX 65536
 
 #define ROLES_MAX           16
 #define BACKOFF_LEAST_MS    100
@@ -454,9 +457,20 @@ static struct rc check_plan(struct ctx *ctx, const struct parent_plan *plan)
     return RC_OK;
 }
 
+/* As many descriptors as are permitted: the usual 1,024 are meant for select(), which nothing here calls. */
+static void descriptors_raise(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    limit.rlim_cur = limit.rlim_max < DESCRIPTORS_MAX ? limit.rlim_max : DESCRIPTORS_MAX;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 struct rc parent_run(struct ctx *ctx, struct parent_plan *plan)
 {
     TRY(check_plan(ctx, plan));
+    descriptors_raise();
     TRY(parent_open(ctx, plan));
     struct parent p = {.ctx = ctx, .plan = plan, .n = plan->n_roles};
     for (size_t i = 0; i < p.n; i++)

@@ -85,7 +85,7 @@ static struct rc open_credential(struct ctx *ctx, struct parent_credential *c)
     int fd FD_CLEANUP = open(c->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
     struct stat st;
     if (fd < 0 || fstat(fd, &st))
-        return ctx_fail_errno(ctx, "cannot open the credential %s", c->path);
+        return ctx_fail_errno(ctx, "cannot open the credential %s; where it is lost: certwright init --recover", c->path);
     if (!S_ISREG(st.st_mode))
         return ctx_fail(ctx, E_INVALID, "the credential %s is not a regular file", c->path);
     if (st.st_mode & 077)

@@ -2,10 +2,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/address.h"
 #include "base/encode.h"
 #include "base/random.h"
 #include "os/file.h"
 #include "pki/digest.h"
+#include "pki/name.h"
 #include "pki/seal.h"
 #include "server/server.h"
 
@@ -192,6 +194,14 @@ static struct rc options(struct cli *cli, struct init *in)
         in->users = "certwright";
     if (in->dir[0] != '/' || in->state[0] != '/' || in->run[0] != '/')
         return ctx_fail(cli->ctx, E_USAGE, "--config-dir, --state and --run-dir are absolute paths");
+    struct address address;
+    if (!address_parse(bytes_z(in->address), &address))
+        return ctx_fail(cli->ctx, E_USAGE, "--address %s is no IP address of this host", in->address);
+    for (size_t i = 0; i < in->names.n; i++) {
+        struct name name;
+        if (rc_failed(name_parse(cli->ctx, bytes_z(in->names.v[i]), &name)))
+            return ctx_fail(cli->ctx, E_USAGE, "--hostname %s is no host name", in->names.v[i]);
+    }
     if (in->https_port < 0 || in->https_port > 65535 || in->status_port < 1 || in->status_port > 65535)
         return ctx_fail(cli->ctx, E_USAGE, "a port is 1 to 65535");
     return RC_OK;

@@ -37,9 +37,11 @@ RC issue_serial(struct ctx *ctx, const struct signer *s, const char *ca, struct 
 RC issue_validity(struct ctx *ctx, int64_t now, int64_t validity_s, const struct cert *issuer, int64_t *not_before,
                   int64_t *not_after)
 {
+    if (issuer != NULL && now < issuer->not_before)
+        return ctx_fail(ctx, E_CONFLICT, "the clock of this host is before the CA's own certificate began: set the clock right");
     int64_t back = validity_s / 10 < BACKDATE_S ? validity_s / 10 : BACKDATE_S;
     *not_before = now - back;
-    if (issuer != NULL && *not_before < issuer->not_before && now >= issuer->not_before)
+    if (issuer != NULL && *not_before < issuer->not_before)
         *not_before = issuer->not_before;
     *not_after = *not_before + validity_s - 1;
     if (issuer != NULL && *not_after > issuer->not_after)

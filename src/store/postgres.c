@@ -91,6 +91,7 @@ struct pool {
     pthread_cond_t free;
     struct conn *idle;
     unsigned made, max;
+    pthread_key_t writing; /* not NULL on a thread that runs a write closure */
 };
 
 /* `q` may be NULL. */
@@ -416,12 +417,16 @@ static bool lost_race(const struct conn *c)
 static struct rc pg_write(struct ctx *ctx, struct store *store, store_fn *fn, void *arg)
 {
     struct pool *p = store->own;
+    if (pthread_getspecific(p->writing))
+        return ctx_fail(ctx, E_BUG, "a write inside of a write");
     for (unsigned try = 0;; try++) {
         struct conn *c;
         TRY(begin_on(ctx, p, "BEGIN ISOLATION LEVEL SERIALIZABLE", &c));
         struct txn txn = {.engine = &sql_postgres, .conn = c};
         bool in_commit = false;
+        pthread_setspecific(p->writing, p);
         struct rc rc = write_once(ctx, c, &txn, fn, arg, &in_commit);
+        pthread_setspecific(p->writing, NULL);
         const bool again = rc_failed(rc) && lost_race(c) && try < RETRIES_MAX && ctx_left_ms(ctx, 1) > 0;
         const bool unknown = rc_failed(rc) && in_commit && PQstatus(c->pg) != CONNECTION_OK;
         conn_give(p, c);
@@ -500,8 +505,10 @@ static struct rc pg_open(struct ctx *ctx, const struct store_config *config, str
 {
     TRY(sql_postgres_load(ctx));
     struct pool *p = calloc(1, sizeof *p);
-    if (!p)
+    if (!p || pthread_key_create(&p->writing, NULL)) {
+        free(p);
         return ctx_fail(ctx, E_NO_MEMORY, "no memory for the database");
+    }
     store->own = p;
     p->conninfo = strdup(config->conninfo);
     p->max = config->connections ? config->connections : 16;
@@ -530,6 +537,7 @@ static void pg_close(struct store *store)
         p->idle = c->next;
         conn_close(c);
     }
+    pthread_key_delete(p->writing);
     pthread_cond_destroy(&p->free);
     pthread_mutex_destroy(&p->lock);
     free((char *)(uintptr_t)p->conninfo);

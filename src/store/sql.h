@@ -129,6 +129,8 @@ struct store {
     enum store_engine kind;
     void *own; /* the engine's */
     _Atomic int64_t writes, commits, retries;
+    pthread_mutex_t trouble_lock;
+    char trouble[256]; /* why the last write failed, where it was not its own fault; "" when it did not */
 };
 
 #endif

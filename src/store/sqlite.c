@@ -45,6 +45,7 @@ struct lite {
     pthread_t thread;
     bool thread_runs, stopping;
     struct write_job *first, **last;
+    unsigned alone; /* of the writer's thread: so many of the next closures get a transaction each */
 };
 
 /* `q` may be NULL. */
@@ -75,16 +76,26 @@ static enum err err_of(sqlite3 *db, int code, const struct sql_query *q)
     }
 }
 
+static struct rc fail_query(struct ctx *ctx, sqlite3 *db, int code, const char *what, const struct sql_query *q)
+{
+    const char *file = db ? sqlite3_db_filename(db, "main") : NULL; /* no memory: no db */
+    if ((code & 0xff) == SQLITE_FULL)
+        return ctx_fail(ctx, E_DISK_FULL, "%s: the disk of %s is full", what, file ? file : "the database");
+    if ((code & 0xff) == SQLITE_CORRUPT || (code & 0xff) == SQLITE_NOTADB)
+        return ctx_fail(ctx, E_DATABASE, "%s: %s is damaged (%s): restore it from a backup", what, file ? file : "the database",
+                        sqlite3_errmsg(db));
+    return ctx_fail(ctx, err_of(db, code, q), "%s: %s", what, sqlite3_errmsg(db));
+}
+
 static struct rc fail(struct ctx *ctx, sqlite3 *db, int code, const char *what)
 {
-    return ctx_fail(ctx, err_of(db, code, NULL), "%s: %s", what, sqlite3_errmsg(db));
+    return fail_query(ctx, db, code, what, NULL);
 }
 
 /* A query failed: whatever its closure says, what it wrote goes. */
 static struct rc refuse(struct ctx *ctx, struct txn *txn, const struct sql_query *q, int code)
 {
-    sqlite3 *db = ((struct conn *)txn->conn)->db;
-    struct rc rc = ctx_fail(ctx, err_of(db, code, q), "%s: %s", q->name, sqlite3_errmsg(db));
+    struct rc rc = fail_query(ctx, ((struct conn *)txn->conn)->db, code, q->name, q);
     if (rc_ok(txn->refused))
         txn->refused = rc;
     return rc;
@@ -197,6 +208,9 @@ static void column(sqlite3_stmt *s, int i, struct sql_value *v)
     case SQLITE_BLOB:
         *v = (struct sql_value){.type = SQL_BLOB, .b = {sqlite3_column_blob(s, i), (size_t)sqlite3_column_bytes(s, i)}};
         break;
+    case SQLITE_FLOAT: /* as of avg(): to be cast in the query */
+        *v = (struct sql_value){.type = SQL_OTHER};
+        break;
     default:
         *v = (struct sql_value){0};
     }
@@ -299,9 +313,10 @@ static bool job_run(struct conn *c, struct write_job *job)
     if (rc_failed(job->rc))
         return false;
     job->rc = sql_closure(job->ctx, &job->txn, job->fn, job->arg);
-    if (rc_failed(job->rc))
-        frame_step(c, UNDO_JOB);
-    /* A full disk or an I/O error ends the whole transaction: nothing is left to release. */
+    /* A full disk or an I/O error ends the whole transaction: nothing is left to undo or to release.  What could not be undone must
+     * not be committed with the others. */
+    if (rc_failed(job->rc) && frame_step(c, UNDO_JOB) != SQLITE_OK)
+        return false;
     return !sqlite3_get_autocommit(c->db) && frame_step(c, RELEASE) == SQLITE_OK;
 }
 
@@ -336,8 +351,19 @@ static bool in_commit(const struct write_job *j)
     return !j->again && rc_ok(j->rc);
 }
 
+/* The commit had no room: as likely for one large closure as for all.  Each is to run in a transaction of its own. */
+static void batch_part(struct lite *l, struct write_job *batch)
+{
+    for (struct write_job *j = batch; j; j = j->next)
+        if (in_commit(j)) {
+            j->again = true;
+            l->alone++;
+        }
+}
+
 static void batch_run(struct store *store, struct conn *c, struct write_job *batch)
 {
+    struct lite *l = store->own;
     struct ctx ctx; /* for what concerns no single one of them */
     ctx_init(&ctx, batch->ctx->clock);
     struct rc rc = frame(&ctx, c, BEGIN_WRITE);
@@ -352,6 +378,8 @@ static void batch_run(struct store *store, struct conn *c, struct write_job *bat
         frame_step(c, ROLLBACK);
     else
         store->commits++;
+    if (rc.e == E_DISK_FULL && batch->next)
+        batch_part(l, batch);
     for (struct write_job *j = batch; j; j = j->next)
         if (in_commit(j)) {
             if (rc_failed(rc))
@@ -366,7 +394,9 @@ static struct write_job *batch_take(struct lite *l)
 {
     struct write_job *batch = l->first, *last = batch;
     batch->again = false;
-    for (unsigned n = 1; n < BATCH_MAX && last->next; n++) {
+    const unsigned max = l->alone ? 1 : BATCH_MAX;
+    l->alone -= l->alone > 0;
+    for (unsigned n = 1; n < max && last->next; n++) {
         last = last->next;
         last->again = false;
     }

@@ -11,6 +11,7 @@ RC store_open(struct ctx *ctx, const struct store_config *config, struct store *
     if (!store)
         return ctx_fail(ctx, E_NO_MEMORY, "no memory for the database");
     store->kind = config->engine;
+    pthread_mutex_init(&store->trouble_lock, NULL);
     store->engine = config->engine == STORE_POSTGRES ? &sql_postgres : &sql_sqlite;
     struct rc rc = store->engine->open(ctx, config, store);
     if (rc_failed(rc)) {
@@ -26,6 +27,7 @@ void store_close(struct store *store)
     if (!store)
         return;
     store->engine->close(store);
+    pthread_mutex_destroy(&store->trouble_lock);
     free(store);
 }
 
@@ -39,9 +41,33 @@ RC store_read(struct ctx *ctx, struct store *store, store_fn *fn, void *arg)
     return store->engine->read(ctx, store, fn, arg);
 }
 
+static void trouble_note(struct store *store, const char *text)
+{
+    size_t n = strlen(text);
+    if (n >= sizeof store->trouble) /* not in the middle of a character: it goes out as JSON */
+        for (n = sizeof store->trouble - 1; n && (text[n] & 0xc0) == 0x80;)
+            n--;
+    pthread_mutex_lock(&store->trouble_lock);
+    memcpy(store->trouble, text, n);
+    store->trouble[n] = 0;
+    pthread_mutex_unlock(&store->trouble_lock);
+}
+
 RC store_write(struct ctx *ctx, struct store *store, store_fn *fn, void *arg)
 {
-    return store->engine->write(ctx, store, fn, arg);
+    struct rc rc = store->engine->write(ctx, store, fn, arg);
+    const bool trouble = (err_info(rc.e)->category == CAT_RESOURCE && rc.e != E_BUSY) || rc.e == E_UNREACHABLE;
+    if (rc_ok(rc) || trouble)
+        trouble_note(store, trouble ? ctx_why(ctx) : "");
+    return rc;
+}
+
+const char *store_trouble(struct ctx *ctx, struct store *store)
+{
+    pthread_mutex_lock(&store->trouble_lock);
+    const char *text = *store->trouble ? arena_strdup(&ctx->arena, store->trouble) : NULL;
+    pthread_mutex_unlock(&store->trouble_lock);
+    return text;
 }
 
 RC store_prepare_all(struct ctx *ctx, struct store *store)

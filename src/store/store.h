@@ -43,12 +43,16 @@ typedef struct rc store_fn(struct ctx *ctx, struct txn *txn, void *arg);
 RC store_read(struct ctx *ctx, struct store *store, store_fn *fn, void *arg);
 /* store_write runs `fn` in a transaction and returns when it is durable, or with fn's failure and nothing changed.  E_DATABASE with
  * "outcome unknown" where the connection was lost in the commit: ids made by the caller make a second try harmless.  Not from
- * inside a closure: SQLite's one writer would wait for itself (E_BUG). */
+ * inside a write's closure, which would wait for itself: refused on either engine (E_BUG). */
 RC store_write(struct ctx *ctx, struct store *store, store_fn *fn, void *arg);
 
 /* txn_on_commit has `fn` called once the transaction is durable, on the thread that called store_write(), in the order of the
  * calls. Not called after a failure, nor by store_read(). */
 RC txn_on_commit(struct ctx *ctx, struct txn *txn, void (*fn)(void *arg), void *arg);
+
+/* store_trouble says why the last write failed for want of resources (a full disk, no database); NULL when it did not.  A write
+ * that failed of its own fault changes nothing here. */
+const char *store_trouble(struct ctx *ctx, struct store *store);
 
 /* store_prepare_all prepares every query there is and compares the names of its columns, and on PostgreSQL their types, with what
  * was declared: for tests. */

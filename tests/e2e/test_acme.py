@@ -176,6 +176,8 @@ def test_a_ca_that_is_down_is_told_and_asked_again(make_hub, own_pebble):
     issuer(hub, pebble, "--via", "listener")
     hub.ok("cert", "add", WWW, "--issuer", "pebble", "--no-wait")
     told(hub, rf"127.0.0.1:{pebble.port}.*Couldn't connect")
+    assert re.search(r"is at: order; \d+ tr.* so far: .*Couldn't connect.*; again at ", hub.why())
+    assert re.search(rf"{WWW}: order did not work yet .*Couldn't connect", hub.ok("status").out)
     pebble.start()
     hub.move_clock(300)
     wait.until(lambda: hub.show("cert", WWW).get("current_version"), "it was asked again by itself", 30)
@@ -255,3 +257,16 @@ def test_a_move_from_acme_to_the_own_ca_issues_anew(site, nginx, pebble):
     site.ok("cert", "edit", WWW, "--issuer", "ca")
     assert current(site)["issuer"] == "ca"
     nginx.shows(current(site)["fingerprint"])
+
+
+def test_roots_are_certificates_and_nothing_else(hub, pebble, tmp_path):
+    """They may be installed as a file, as root: what else stands in them must not get there."""
+    (tmp_path / "evil").write_text("access_log /tmp/evil;\n")
+    refused = hub.cw("issuer", "add", "pebble", "--acme", pebble.directory, "--agree", "--roots", tmp_path / "evil", "--grant", "127.0.0.0/8")
+    assert refused.code == 2 and "certificates in PEM" in refused.err
+    (tmp_path / "mixed").write_text("access_log /tmp/evil;\n" + pebble.all_roots.read_text())
+    issuer(hub, pebble, "--via", "listener", roots=tmp_path / "mixed")
+    hub.ok("target", "add", "out", "--connector", "files", "--set", f"fullchain={hub.files}/x.pem", "--set", f"root={hub.files}/root.pem")
+    add(hub, WWW, to="out")
+    text = (hub.files / "root.pem").read_text()
+    assert text.startswith("-----BEGIN CERTIFICATE-----") and "access_log" not in text

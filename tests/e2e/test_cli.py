@@ -109,7 +109,7 @@ def test_another_user_gets_nothing_on_the_admin_socket(hub):
         import subprocess
         done = subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", hubs.PROGRAM, "status", "--socket", str(hub.admin)],
                               capture_output=True, text=True, timeout=20, check=False)
-        assert done.returncode == 7, done
+        assert done.returncode == 3 and "not for this user" in done.stderr, done
     assert hub.admin.stat().st_mode & 0o077 == 0
 
 

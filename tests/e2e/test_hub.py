@@ -1,6 +1,7 @@
 """The hub as an installation: start, stop, restart, sign-in, its own certificate, an external root."""
 import os
 import re
+import shutil
 import signal
 import subprocess
 
@@ -253,3 +254,35 @@ def test_an_answer_that_is_no_ca_is_refused(make_hub, tmp_path):
     hub.ok("ca", "export", "issuing", "--what", "csr", "--out", tmp_path / "ca.csr")
     done = hub.cw("ca", "import", "issuing", "--chain", sign_ca(tmp_path, tmp_path / "ca.csr", ca="FALSE"))
     assert done.code != 0 and hub.show("ca", "issuing")["state"] == "waiting", done
+
+
+def test_a_hub_whose_signer_has_lost_its_cas_does_not_make_others(make_hub):
+    """New CAs under the old names would break every client with the next renewals."""
+    hub = make_hub()
+    hub.ok("target", "add", "out", "--connector", "files", "--set", f"fullchain={hub.files}/x.pem")
+    hub.ok("cert", "add", "www.example.org", "--to", "out")
+    kept = hub.state.parent / "kept"
+    hub.stop()
+    shutil.move(hub.state / "signer", kept)
+    (hub.state / "signer").mkdir(mode=0o700)
+    hub.start(ready=False)
+    assert wait.until(lambda: hub.child.poll(), "it does not start", 15) == 1
+    assert "the signer has no CA, but this installation had its own" in hub.text() and "backup" in hub.text()
+    shutil.rmtree(hub.state / "signer")
+    shutil.move(kept, hub.state / "signer")
+    hub.start()
+    assert "All is well" in hub.ok("status").out
+    hub.ok("cert", "renew", "www.example.org")
+
+
+def test_a_database_that_knows_nothing_of_what_was_issued_is_noticed(make_hub):
+    hub = make_hub()
+    if hub.conninfo:
+        return # of another engine, whose copies are its own
+    hub.ok("target", "add", "out", "--connector", "files", "--set", f"fullchain={hub.files}/x.pem")
+    hub.ok("cert", "add", "www.example.org", "--to", "out")
+    hub.stop()
+    for path in (hub.state / "hub").glob("certwright.db*"):
+        path.unlink()
+    hub.start()
+    assert "issued 1 certificates before this database was made" in hub.ok("status").out

@@ -155,7 +155,7 @@ def test_rollback_serves_the_version_before(site, nginx):
 def test_rollback_without_a_version_before_says_so(site):
     site.ok("cert", "add", WWW, "--to", "nginx")
     done = site.cw("cert", "rollback", WWW)
-    assert done.code == 4 and "no version" in done.err
+    assert done.code == 4 and "only version 1" in done.err
 
 
 def crl_of(hub):

@@ -11,6 +11,7 @@
 #include "pki/pem.h"
 
 #define CHAIN_LONG 10
+#define ROOTS_MAX  100
 
 /* The pieces that contents are made of. */
 struct pieces {
@@ -19,11 +20,23 @@ struct pieces {
 
 static void json_free(json_t **j) { json_decref(*j); }
 
+/* Written anew, not as it came: a file of root's holds certificates and nothing else. */
+static RC put_roots(struct ctx *ctx, const char *pem, struct buf *out)
+{
+    struct cert_chain roots = {0};
+    buf_init_arena(out, &ctx->arena, CERT_MAX * 2 * ROOTS_MAX);
+    if (*pem != '\0')
+        TRY(cert_chain_parse_pem(ctx, bytes_z(pem), ROOTS_MAX, &roots));
+    for (size_t i = 0; i < roots.n; i++)
+        pem_put(out, PEM_CERTIFICATE, roots.v[i].der);
+    return RC_OK;
+}
+
 static RC make_pieces(struct ctx *ctx, const struct agent_config *cfg, const struct stage_wish *wish, struct pieces *out,
                       struct bytes *fingerprint)
 {
     struct cert_chain given, chain;
-    struct buf leaf, rest, key_pem;
+    struct buf leaf, rest, key_pem, roots;
     KEY_CLEANUP struct key *key = NULL;
     TRY(cert_chain_parse_pem(ctx, bytes_z(wish->chain_pem), CHAIN_LONG, &given));
     struct rc rc = chain_order(ctx, &given, &chain, NULL);
@@ -40,10 +53,12 @@ static RC make_pieces(struct ctx *ctx, const struct agent_config *cfg, const str
     for (size_t i = 1; i < chain.n; i++)
         pem_put(&rest, PEM_CERTIFICATE, chain.v[i].der);
     TRY(key_to_pem(ctx, key, &key_pem));
+    TRY(put_roots(ctx, wish->roots_pem, &roots));
     TRY(buf_status(&leaf));
     TRY(buf_status(&rest));
     TRY(buf_status(&key_pem));
-    *out = (struct pieces){buf_bytes(&leaf), buf_bytes(&rest), buf_bytes(&key_pem), bytes_z(wish->roots_pem)};
+    TRY(buf_status(&roots));
+    *out = (struct pieces){buf_bytes(&leaf), buf_bytes(&rest), buf_bytes(&key_pem), buf_bytes(&roots)};
     *fingerprint = arena_bytes(&ctx->arena, bytes_of(chain.v[0].fingerprint, SHA256_LEN));
     return RC_OK;
 }

@@ -200,6 +200,13 @@ RC relay_confine(struct ctx *ctx, struct role_env *env, struct sandbox *sb)
     return RC_OK;
 }
 
+/* An order goes on where it was: a CA that does not answer must not hold up the end. */
+static void give_up(void *arg)
+{
+    (void)arg;
+    http_client_stop();
+}
+
 RC relay_enter(struct ctx *ctx, struct role_env *env)
 {
     struct agent_config cfg;
@@ -208,5 +215,8 @@ RC relay_enter(struct ctx *ctx, struct role_env *env)
         return ctx_fail(ctx, E_BUG, "the plan gives the relay no way to the agent");
     TRY(agent_config_parse(ctx, "agent.yaml", role_config(env), &cfg));
     role_ready(env, role_sandbox_state(env));
-    return relay_serve(ctx, role_server(env), &cfg, &agent, role_sandbox_state(env), RELAY_THREADS);
+    role_on_stop(env, give_up, NULL);
+    struct rc rc = relay_serve(ctx, role_server(env), &cfg, &agent, role_sandbox_state(env), RELAY_THREADS);
+    role_on_stop(env, NULL, NULL);
+    return rc;
 }

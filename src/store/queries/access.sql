@@ -2,8 +2,18 @@
 
 -- query installation_get : maybe
 -- doc The one row that says which installation this is.
--- out name text, epoch i64, created_at i64
-SELECT name, epoch, created_at FROM installation WHERE one = 1;
+-- out name text, epoch i64, seen_at i64, issued i64, fleet_sha256 blob?, created_at i64
+SELECT name, epoch, seen_at, issued, fleet_sha256, created_at FROM installation WHERE one = 1;
+
+-- query installation_watch : exactly
+-- doc The latest time the hub knew, and how much the signer had issued.
+-- in seen_at i64, issued i64
+UPDATE installation SET seen_at = $seen_at, issued = $issued WHERE one = 1;
+
+-- query installation_fleet : exactly
+-- doc The fleet CA of this installation, once.
+-- in fleet_sha256 blob
+UPDATE installation SET fleet_sha256 = $fleet_sha256 WHERE one = 1 AND fleet_sha256 IS NULL;
 
 -- query installation_add : none
 -- doc First start: the installation's row; does nothing where it is there.

@@ -83,6 +83,23 @@ SELECT id, state FROM job WHERE ref = $ref AND kind = $kind AND state IN ('ready
 -- out run_at i64
 SELECT run_at FROM job WHERE agent_id = $agent_id AND state = 'ready' AND run_at > $now ORDER BY run_at LIMIT 1;
 
+-- query job_trouble : many
+-- doc Jobs of attempts within a team that did not work yet and are tried again.
+-- in scope text, limit i64
+-- out managed text, kind text, tries i64, run_at i64, error text?
+SELECT m.name AS managed, j.kind, j.tries, j.run_at, j.error FROM job j
+JOIN attempt a ON a.id = j.ref JOIN managed_certificate m ON m.id = a.managed_id
+WHERE j.finished_at IS NULL AND j.error IS NOT NULL
+  AND EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = m.team_id AND w.ancestor_id = $scope)
+ORDER BY j.created_at LIMIT $limit;
+
+-- query job_of : maybe
+-- doc The open job of an object that is first to be done, with the words of its last try.
+-- in ref text
+-- out kind text, state text, agent text, agent_seen_at i64, run_at i64, tries i64, error text?, created_at i64
+SELECT j.kind, j.state, a.name AS agent, a.seen_at AS agent_seen_at, j.run_at, j.tries, j.error, j.created_at
+FROM job j JOIN agent a ON a.id = j.agent_id WHERE j.ref = $ref AND j.finished_at IS NULL ORDER BY j.id LIMIT 1;
+
 -- query job_list : many
 -- doc Jobs of the agents within a team, newest first.
 -- in scope text, before text, limit i64

@@ -126,8 +126,8 @@ ORDER BY m.failed_at DESC LIMIT $limit;
 -- query managed_paused : many
 -- doc Managed certificates that are paused.
 -- in scope text, limit i64
--- out id text, name text, paused_reason text?
-SELECT id, name, paused_reason FROM managed_certificate m
+-- out id text, name text, paused_reason text?, version i64
+SELECT id, name, paused_reason, version FROM managed_certificate m
 WHERE m.paused_at IS NOT NULL AND m.removed_at IS NULL
   AND EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = m.team_id AND w.ancestor_id = $scope)
 ORDER BY m.paused_at DESC LIMIT $limit;
@@ -196,6 +196,16 @@ FROM attempt WHERE id = $id;
 -- in managed_id text
 -- out id text, number i64, state text, reason text, wish_hash blob, created_at i64
 SELECT id, number, state, reason, wish_hash, created_at FROM attempt WHERE managed_id = $managed_id AND finished_at IS NULL;
+
+-- query attempt_old : many
+-- doc Attempts within a team that have been under way since before a time.
+-- in before i64, scope text, limit i64
+-- out managed_id text, managed text, number i64, state text, created_at i64, version i64, failures i64
+SELECT m.id AS managed_id, m.name AS managed, a.number, a.state, a.created_at, m.version, m.failures
+FROM attempt a JOIN managed_certificate m ON m.id = a.managed_id
+WHERE a.finished_at IS NULL AND a.created_at < $before
+  AND EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = m.team_id AND w.ancestor_id = $scope)
+ORDER BY a.created_at LIMIT $limit;
 
 -- query attempt_state : exactly
 -- doc One transition: only from the state it was in.
