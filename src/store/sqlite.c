@@ -80,9 +80,9 @@ static struct rc fail_query(struct ctx *ctx, sqlite3 *db, int code, const char *
 {
     const char *file = db ? sqlite3_db_filename(db, "main") : NULL; /* no memory: no db */
     if ((code & 0xff) == SQLITE_FULL)
-        return ctx_fail(ctx, E_DISK_FULL, "%s: the disk of %s is full", what, file ? file : "the database");
+        return ctx_fail(ctx, E_DISK_FULL, "the disk of %s is full (%s)", file ? file : "the database", what);
     if ((code & 0xff) == SQLITE_CORRUPT || (code & 0xff) == SQLITE_NOTADB)
-        return ctx_fail(ctx, E_DATABASE, "%s: %s is damaged (%s): restore it from a backup", what, file ? file : "the database",
+        return ctx_fail(ctx, E_DATABASE, "%s is damaged (%s: %s): restore it from a backup", file ? file : "the database", what,
                         sqlite3_errmsg(db));
     return ctx_fail(ctx, err_of(db, code, q), "%s: %s", what, sqlite3_errmsg(db));
 }

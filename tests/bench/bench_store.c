@@ -1,6 +1,6 @@
-/* Committed writes a second of the store, at 1, 16 and 64 clients: each writes a job and its audit row in one closure, as the hub does
- * when something is due.  Beside it, of the same run and folder: how often a second one thread can append a page to a file and have it
- * on disk.  More clients than that are served because several share a commit.  One line an engine and number of clients:
+/* Committed writes a second of the store, at 1, 16 and 64 clients: each writes a job and its audit row in one closure, as the hub
+ * does when something is due.  Beside it, of the same run and folder: how often a second one thread can append a page to a file
+ * and have it on disk.  More writes than that are served because several share a commit.  One line an engine and number of clients:
  *
  *     store engine=sqlite clients=16 writes_per_s=… commits_per_s=… retries=… fsyncs_per_s=… */
 #include <fcntl.h>

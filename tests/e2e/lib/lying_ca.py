@@ -73,7 +73,9 @@ class Trap:
 
 
 class LyingCa:
-    """`lie` names what it does wrong from now on: a key of LIES below, or None."""
+    """`lie` names what it does wrong from now on, None for nothing: "endless", "redirect", "page" or "down" and a resource ("dir",
+    "new", "finalize", "cert"), "slow" for all of them, or one of the words that stand below where each is told.  While `hold` is
+    cleared it answers no finalizing.  Of what it was asked, `asked` has the resources, `issued` the number of certificates."""
 
     def __init__(self, folder):
         self.root, self.other, self.namesake = pki.Root("Lying root"), pki.Root("Somebody else"), pki.Root("Lying root")
@@ -102,7 +104,7 @@ class LyingCa:
         with self.lock:
             self.asked.append(what)
         if self.lie == "slow":
-            time.sleep(0.2)
+            time.sleep(0.1)
         if self.lie == f"endless {what}":
             self._endless(h)
         elif self.lie == f"redirect {what}":
@@ -176,7 +178,8 @@ class LyingCa:
         self._send(h, 200, self._order_text(number))
 
     def _authz(self, h, number, payload):
-        self._send(h, 200, {"status": "valid", "identifier": {"type": "dns", "value": self.orders[number]["names"][0]}, "challenges": []})
+        name = self.orders[number]["names"][0]
+        self._send(h, 200, {"status": "valid", "identifier": {"type": "dns", "value": name}, "challenges": []})
 
     def _finalize(self, h, number, payload):
         self.hold.wait(60)
