@@ -11,7 +11,7 @@
 #define LIST_MAX 1000
 
 static const char *const top_keys[] = {"name",     "hub",    "state",  "connectors_dir", "connectors", "paths", "users",
-                                       "groups",   "networks", "commands", "http01",       "workers",    NULL};
+                                       "groups",   "networks", "commands", "http01",       "workers",    "prove_s", NULL};
 
 /* What is true where the file is silent. */
 static struct agent_config defaults(const char *file)
@@ -24,6 +24,7 @@ static struct agent_config defaults(const char *file)
         .http01_address = "0.0.0.0",
         .http01_port = 80,
         .workers = 8,
+        .prove_s = 15,
     };
 }
 
@@ -187,6 +188,7 @@ static RC read_all(struct ctx *ctx, const struct yaml *y, struct agent_config *c
     TRY(read_list(ctx, y, y->root, "users", &c->users));
     TRY(read_list(ctx, y, y->root, "groups", &c->groups));
     TRY(read_int(ctx, y, y->root, "workers", 1, 64, &c->workers));
+    TRY(read_int(ctx, y, y->root, "prove_s", 1, 300, &c->prove_s));
     TRY(read_paths(ctx, y, c));
     TRY(read_sections(ctx, y, c));
     return read_commands(ctx, y, c);

@@ -14,7 +14,8 @@
  *       nginx-check: [/usr/sbin/nginx, -t]
  *       nginx-reload: {run: [/usr/sbin/nginx, -s, reload], user: root, timeout_s: 30}
  *     http01: {port: 80, address: "0.0.0.0"}
- *     workers: 8 */
+ *     workers: 8
+ *     prove_s: 15 */
 #ifndef AGENT_AGENT_CONFIG_H
 #define AGENT_AGENT_CONFIG_H
 
@@ -43,7 +44,8 @@ struct agent_config {
     size_t n_commands;
     const char *http01_address;
     int http01_port;
-    int workers; /* 1..64: jobs done at a time; an ACME order holds one while its CA thinks */
+    int workers; /* 1..64: jobs done at a time, besides those that wait for a CA */
+    int prove_s; /* 1..300: how long a service may take until it shows its new certificate */
 };
 
 /* agent_config_parse reads `text`; `file` is what messages call it.  Strings live in ctx->arena. */

@@ -236,7 +236,7 @@ static RC do_prove(struct ctx *ctx, struct deployment *d)
     FAILPOINT("agent.prove_before");
     if (d->n_ends == 0)
         return prove_files(ctx, d);
-    TRY(hands_prove(ctx, d->h, d->ends, d->n_ends, d->fingerprint, d->roots_pem, DEPLOY_PROVE_MS, d->served, &all));
+    TRY(hands_prove(ctx, d->h, d->ends, d->n_ends, d->fingerprint, d->roots_pem, d->h->cfg->prove_s * 1000LL, d->served, &all));
     d->n_served = d->n_ends;
     for (size_t i = 0; i < d->n_served; i++) {
         bool shown = d->served[i].verdict == VERDICT_SERVED || d->served[i].verdict == VERDICT_UNTRUSTED;
@@ -302,7 +302,7 @@ static RC do_undo_prove(struct ctx *ctx, struct deployment *d)
     ctx->trail = NULL;
     d->n_served = 0;
     if (d->n_ends > 0 && d->previous.n > 0) {
-        struct rc rc = hands_prove(ctx, d->h, d->ends, d->n_ends, d->previous, d->roots_pem, d->broken_before ? 0 : DEPLOY_PROVE_MS,
+        struct rc rc = hands_prove(ctx, d->h, d->ends, d->n_ends, d->previous, d->roots_pem, d->broken_before ? 0 : d->h->cfg->prove_s * 1000LL,
                                    d->served, &all);
         d->n_served = rc_ok(rc) ? d->n_ends : 0;
         for (size_t i = 0; i < d->n_served; i++) {

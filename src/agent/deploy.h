@@ -10,7 +10,6 @@
 #include "agent/hands.h"
 
 #define DEPLOY_ENDPOINTS_MAX 64
-#define DEPLOY_PROVE_MS 15000
 
 /* Which lease it is done under; travels in the journal's plan, so that the result finds its job. */
 struct lease {

@@ -41,9 +41,9 @@ bool failpoint_hit(const char *name, enum err *e)
         return false;
     log_event(LOG_WARN_, "failpoint", "name", name, "action", armed.action, NULL);
     if (str_equal(armed.action, "kill"))
-        kill(getpid(), SIGKILL);
+        raise(SIGKILL);
     else if (str_equal(armed.action, "stop"))
-        kill(getpid(), SIGSTOP);
+        raise(SIGSTOP);
     else if (str_equal(armed.action, "sleep"))
         nanosleep(&(struct timespec){armed.argument / 1000, armed.argument % 1000 * 1000000}, NULL);
     *e = str_equal(armed.action, "disk_full") ? E_DISK_FULL : E_IO;

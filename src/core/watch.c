@@ -98,8 +98,9 @@ RC watch_tick(struct ctx *ctx, struct core *core)
     }
     core->watch.back_s = back > BACK_S ? back : 0;
     if (core->watch.back_s && clock_mono_ms() - core->watch.back_since_ms < (int64_t)BELIEVE_S * 1000)
-        return RC_OK;
-    core->watch.back_s = core->watch.back_since_ms = 0;
+        w.now = w.row.seen_at;
+    else
+        core->watch.back_s = core->watch.back_since_ms = 0;
     return store_write(ctx, core->store, mark, &w);
 }
 
@@ -108,7 +109,8 @@ void watch_troubles(struct ctx *ctx, struct core *core, void *arg, void (*add)(v
     const char *unwritten = store_trouble(ctx, core->store);
     if (unwritten)
         add(arg, "database", arena_printf(&ctx->arena, "the hub cannot write: %s; nothing is begun or noted until it can", unwritten),
-            "make room where hub.yaml's database is");
+            store_engine_of(core->store) == STORE_SQLITE ? "make room where hub.yaml's database is, or restore it where it is damaged"
+                                                         : "look at the PostgreSQL server of hub.yaml");
     if (core->watch.back_s) {
         struct buf span;
         buf_init_arena(&span, &ctx->arena, 64);

@@ -86,7 +86,7 @@ class Hub:
             "name": "host1", "hub": str(self.agent_socket), "state": str(self.state / "agent"), "connectors_dir": str(ROOT / "connectors"),
             "connectors": ["files", "webroot", "listener"], "paths": [str(self.files)], "users": ["root"], "groups": ["root"],
             "networks": {"probe": ["127.0.0.0/8"], "relay": ["127.0.0.0/8"]}, "commands": {},
-            "http01": {"address": "127.0.0.1", "port": self.http_port}}
+            "http01": {"address": "127.0.0.1", "port": self.http_port}, "prove_s": 4}
         if os.geteuid() != 0:
             import grp
             import pwd
