@@ -302,8 +302,8 @@ static RC do_undo_prove(struct ctx *ctx, struct deployment *d)
     ctx->trail = NULL;
     d->n_served = 0;
     if (d->n_ends > 0 && d->previous.n > 0) {
-        struct rc rc = hands_prove(ctx, d->h, d->ends, d->n_ends, d->previous, d->roots_pem, d->broken_before ? 0 : d->h->cfg->prove_s * 1000LL,
-                                   d->served, &all);
+        struct rc rc = hands_prove(ctx, d->h, d->ends, d->n_ends, d->previous, d->roots_pem,
+                                   d->broken_before ? 0 : d->h->cfg->prove_s * 1000LL, d->served, &all);
         d->n_served = rc_ok(rc) ? d->n_ends : 0;
         for (size_t i = 0; i < d->n_served; i++) {
             const char *seen = describe(ctx, &d->served[i]);

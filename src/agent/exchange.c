@@ -158,8 +158,14 @@ RC exchange_post(struct ctx *ctx, struct http_client *http, const char *path, st
     static const struct http_header json_type = {"Content-Type", "application/json"};
     struct http_answer reply;
     /* Once: an answer that is lost must be noticed, it may carry leases. */
-    struct http_call call = {.method = "POST", .url = arena_printf(&ctx->arena, HUB "%s", path), .headers = &json_type, .headers_n = 1,
-                             .body = body, .once = true, .total_ms = 90000, .body_max = (size_t)32 << 20};
+    struct http_call call = {.method = "POST",
+                             .url = arena_printf(&ctx->arena, HUB "%s", path),
+                             .headers = &json_type,
+                             .headers_n = 1,
+                             .body = body,
+                             .once = true,
+                             .total_ms = 90000,
+                             .body_max = (size_t)32 << 20};
     TRY(http_client_call(ctx, http, &call, &reply));
     *answer = reply.body;
     if (reply.status == 200)

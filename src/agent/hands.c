@@ -165,7 +165,8 @@ static RC look(struct ctx *ctx, struct hands *h, struct bytes fingerprint, const
 
 static bool shown(const struct served *s) { return s->verdict == VERDICT_SERVED || s->verdict == VERDICT_UNTRUSTED; }
 
-/* After a reload the workers of before still take connections for a moment: one sighting of the new certificate proves nothing yet. */
+/* After a reload the workers of before still take connections for a moment: one sighting of the new certificate proves nothing yet.
+ */
 #define SIGHTINGS 5
 #define SIGHTING_GAP_MS 30
 

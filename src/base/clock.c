@@ -133,8 +133,8 @@ bool time_parse_rfc3339(struct bytes t, int64_t *unix_s)
     if (!take_char(&t, 'Z') && !take_char(&t, 'z')) {
         const bool minus = t.n && t.p[0] == '-';
         int h, m;
-        if (!(take_char(&t, '+') || take_char(&t, '-')) || !take_digits(&t, 2, &h) || !take_char(&t, ':') || !take_digits(&t, 2, &m) ||
-            h > 23 || m > 59)
+        if (!(take_char(&t, '+') || take_char(&t, '-')) || !take_digits(&t, 2, &h) || !take_char(&t, ':') ||
+            !take_digits(&t, 2, &m) || h > 23 || m > 59)
             return false;
         offset = (minus ? -1 : 1) * (h * 3600 + m * 60);
     }
@@ -216,8 +216,8 @@ void time_put_http(struct buf *b, int64_t unix_s)
     int64_t day = (unix_s - (c.hour * 3600 + c.minute * 60 + c.second)) / 86400 % 7;
     if (day < 0)
         day += 7;
-    buf_printf(b, "%.3s, %02d %.3s %04lld %02d:%02d:%02d GMT", days + 3 * day, c.day, months + 3 * (c.month - 1), (long long)c.year, c.hour,
-               c.minute, c.second);
+    buf_printf(b, "%.3s, %02d %.3s %04lld %02d:%02d:%02d GMT", days + 3 * day, c.day, months + 3 * (c.month - 1), (long long)c.year,
+               c.hour, c.minute, c.second);
 }
 
 void time_put_span_ms(struct buf *b, int64_t ms)

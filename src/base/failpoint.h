@@ -4,8 +4,8 @@
 
 #include "base/ctx.h"
 
-/* failpoint_set arms one point, "name=action": kill (SIGKILL), stop (SIGSTOP), sleep:MS, error, disk_full; an optional "@N" after the
- * name fires at its Nth passing.  NULL or "" arms none.  Once, before threads. */
+/* failpoint_set arms one point, "name=action": kill (SIGKILL), stop (SIGSTOP), sleep:MS, error, disk_full; an optional "@N" after
+ * the name fires at its Nth passing.  NULL or "" arms none.  Once, before threads. */
 void failpoint_set(const char *text);
 
 #ifdef CERTWRIGHT_FAILPOINTS

@@ -4,7 +4,8 @@
 #include <strings.h>
 
 static const struct err_info infos[E_COUNT] = {
-#define ERROR(name, word, category, retryable, http, acme, exit, text) [E_##name] = {word, category, retryable, http, acme, exit, text},
+#define ERROR(name, word, category, retryable, http, acme, exit, text)                                                             \
+    [E_##name] = {word, category, retryable, http, acme, exit, text},
 #include "base/errors.def"
 #undef ERROR
 };

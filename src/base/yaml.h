@@ -1,5 +1,6 @@
 /* Configuration files: YAML (libyaml) into the same tree as JSON, with the line of each value for messages.
- * A closed subset: no anchors, aliases or tags; a scalar is a string, an integer, true, false or null; duplicate keys are refused. */
+ * A closed subset: no anchors, aliases or tags; a scalar is a string, an integer, true, false or null; duplicate keys are refused.
+ */
 #ifndef BASE_YAML_H
 #define BASE_YAML_H
 
@@ -15,11 +16,12 @@ struct yaml {
 RC yaml_read(struct ctx *ctx, const char *name, struct bytes text, struct yaml *out);
 /* libyaml exports a yaml_free of its own, which must not find this one in its place: hence the other name for the linker. */
 void yaml_free(struct yaml *y) __asm__("base_yaml_free");
-/* yaml_line returns the line (from 1) of `value`, that of its key for a member of a map; 0 where it cannot tell (all `true` of a file
- * are one value, and so are `false` and `null`); yaml_fail then names the file alone. */
+/* yaml_line returns the line (from 1) of `value`, that of its key for a member of a map; 0 where it cannot tell (all `true` of a
+ * file are one value, and so are `false` and `null`); yaml_fail then names the file alone. */
 int yaml_line(const struct yaml *y, const json_t *value);
 /* yaml_fail is ctx_fail(E_INVALID) with "name:line: " in front. */
-RC yaml_fail(struct ctx *ctx, const struct yaml *y, const json_t *value, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+RC yaml_fail(struct ctx *ctx, const struct yaml *y, const json_t *value, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
 /* yaml_only refuses members of `obj` that are not in `keys` (NULL-terminated). */
 RC yaml_only(struct ctx *ctx, const struct yaml *y, const json_t *obj, const char *const *keys);
 

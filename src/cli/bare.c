@@ -59,7 +59,7 @@ static void print_verb(const struct cli_verb *v)
 
 static void print_option(const struct cli_option *o)
 {
-    const int used = printf("  --%s%s%s", o->name, *o->value ? " " : "", o->value);
+    const int used = printf("  %s--%s%s%s", str_equal(o->name, "output") ? "-o, " : "", o->name, *o->value ? " " : "", o->value);
     printf("%*s %s\n", used < 30 ? 30 - used : 1, "", o->text);
 }
 

@@ -143,12 +143,16 @@ static struct rc call(struct cli *cli, const char *method, const char *path, str
     }
     if (rc.e == E_UNREACHABLE || rc.e == E_DNS || rc.e == E_TLS || rc.e == E_IO || rc.e == E_BAD_ANSWER) {
         if (rc.e == E_TLS)
-            return ctx_fail(ctx, E_UNREACHABLE, "the hub at %s is not trusted; name its CA with --ca-file FILE (certwright ca export fleet)", cli->where);
+            return ctx_fail(ctx, E_UNREACHABLE,
+                            "the hub at %s is not trusted; name its CA with --ca-file FILE (certwright ca export fleet)",
+                            cli->where);
         /* What went wrong with a socket is said by its path; with a name the reason matters. */
         if (rc.e == E_UNREACHABLE)
             ctx_forget(ctx);
         if (*cli->where == '/' && access(cli->where, W_OK) != 0 && errno == EACCES)
-            return ctx_fail(ctx, E_FORBIDDEN, "%s is not for this user: run it as root or as who set the hub up, or use --url with a token", cli->where);
+            return ctx_fail(ctx, E_FORBIDDEN,
+                            "%s is not for this user: run it as root or as who set the hub up, or use --url with a token",
+                            cli->where);
         return ctx_fail(ctx, E_UNREACHABLE, "the hub at %s is not reachable; is it running? (certwright run hub)", cli->where);
     }
     if (rc.e == E_TIMEOUT) {

@@ -91,8 +91,10 @@ static struct rc outcome(struct cli *cli, const struct cli_follow *f, const json
     /* Whatever else goes wrong, what was served is still served; but not where it was not seen again. */
     const enum err code = err_by_name(cli_text(events, "code"));
     const int exit = err_info(code)->exit;
-    return ctx_fail(cli->ctx, exit == 3 || exit == 5 || exit == 6 || code == E_NOT_PROVED || code == E_ROLLBACK_FAILED ? code : E_ISSUER_FAILED, "%s: %s; see: certwright cert why %s", f->name,
-                    *cli_text(events, "text") ? cli_text(events, "text") : "it did not work", f->name);
+    return ctx_fail(
+        cli->ctx, exit == 3 || exit == 5 || exit == 6 || code == E_NOT_PROVED || code == E_ROLLBACK_FAILED ? code : E_ISSUER_FAILED,
+        "%s: %s; see: certwright cert why %s", f->name, *cli_text(events, "text") ? cli_text(events, "text") : "it did not work",
+        f->name);
 }
 
 RC cli_follow(struct cli *cli, struct cli_follow *f)

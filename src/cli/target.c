@@ -47,7 +47,8 @@ static struct rc discovering(struct cli *cli, int64_t since_s, size_t *n)
         *n += str_equal(state, "ready") || str_equal(state, "leased");
         int64_t made = 0;
         if (str_equal(state, "failed") && time_parse_rfc3339(bytes_z(cli_text(j, "created_at")), &made) && made >= since_s)
-            return ctx_fail(cli->ctx, E_COMMAND_FAILED, "agent %s could not look: %s", cli_text(j, "agent"), cli_text(json_object_get(j, "last_error"), "text"));
+            return ctx_fail(cli->ctx, E_COMMAND_FAILED, "agent %s could not look: %s", cli_text(j, "agent"),
+                            cli_text(json_object_get(j, "last_error"), "text"));
     }
     return RC_OK;
 }
@@ -69,6 +70,13 @@ RC verb_target_discover(struct cli *cli)
             return ctx_fail(cli->ctx, E_TIMEOUT, "%zu agents still look; see later: certwright target list", open);
         if (open)
             usleep(200 * 1000);
+    }
+    json_auto_t *found = NULL;
+    TRY(cli_all(cli, TARGETS, 1, &found));
+    if (!json_array_size(found) && cli->output == CLI_TABLE) {
+        cli_say(cli, "Nothing is found: nginx is looked for server blocks with listen … ssl and ssl_certificate.  Other services "
+                     "are named by hand: certwright target add");
+        return RC_OK;
     }
     return list(cli);
 }

@@ -14,12 +14,15 @@ static const struct principal *principal_new(struct ctx *ctx, struct principal p
 const struct principal *access_owner(struct ctx *ctx, const struct core *core, int64_t uid)
 {
     const char *name = arena_printf(&ctx->arena, "uid:%lld", (long long)uid);
-    return principal_new(ctx, (struct principal){.kind = PRINCIPAL_OWNER, .id = name, .name = name, .team = core->team_root, .role = "administrator"});
+    return principal_new(
+        ctx,
+        (struct principal){.kind = PRINCIPAL_OWNER, .id = name, .name = name, .team = core->team_root, .role = "administrator"});
 }
 
 const struct principal *access_hub(struct ctx *ctx, const struct core *core)
 {
-    return principal_new(ctx, (struct principal){.kind = PRINCIPAL_HUB, .id = "hub", .name = "hub", .team = core->team_root, .role = "hub"});
+    return principal_new(
+        ctx, (struct principal){.kind = PRINCIPAL_HUB, .id = "hub", .name = "hub", .team = core->team_root, .role = "hub"});
 }
 
 const struct principal *access_agent(struct ctx *ctx, const struct core *core, const char *agent_id, const char *name)
@@ -68,7 +71,8 @@ RC access_token(struct ctx *ctx, struct core *core, struct bytes token, const st
     struct token_lookup l = {.core = core, .hash = bytes_of(digest, sizeof digest)};
     TRY(store_read(ctx, core->store, token_lookup, &l));
     if (!l.found)
-        return ctx_fail(ctx, E_UNAUTHENTICATED, "the token is unknown, revoked or expired; make one with: certwright token add NAME");
+        return ctx_fail(ctx, E_UNAUTHENTICATED,
+                        "the token is unknown, revoked or expired; make one with: certwright token add NAME");
     /* When it was last used is kept to the hour, so that using a token does not cost a write each time. */
     if (!l.row.used_at || *l.row.used_at < ctx_now_s(ctx) - 3600)
         TRY(store_write(ctx, core->store, token_note_use, &l));

@@ -6,7 +6,8 @@
 
 enum principal_kind { PRINCIPAL_NONE, PRINCIPAL_OWNER, PRINCIPAL_TOKEN, PRINCIPAL_AGENT, PRINCIPAL_HUB };
 
-/* An Idempotency-Key: what changes is noted under it in the same transaction (audit_write), so that no crash makes it happen twice. */
+/* An Idempotency-Key: what changes is noted under it in the same transaction (audit_write), so that no crash makes it happen twice.
+ */
 struct once {
     const char *key;
     struct bytes request_hash; /* of method, target and body */

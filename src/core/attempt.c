@@ -135,7 +135,8 @@ RC attempt_begin(struct ctx *ctx, struct core *core, struct txn *txn, const stru
     TRY(payload_key(ctx, m->id, id, &w, reuse, &payload));
     TRY(timer_clear(ctx, txn, "retry", m->id));
     TRY(job_add(ctx, core, txn, "key", agent, lane_of(ctx, "attempt", id), id, payload, 0));
-    TRY(step_write(ctx, txn, m->id, id, NULL, "attempt", "attempt %lld begins (%s) with issuer %s", (long long)number, reason, issuer->name));
+    TRY(step_write(ctx, txn, m->id, id, NULL, "attempt", "attempt %lld begins (%s) with issuer %s", (long long)number, reason,
+                   issuer->name));
     core_wake_after_commit(ctx, core, txn, "managed:", m->id);
     return RC_OK;
 }
@@ -201,7 +202,8 @@ RC attempt_key_made(struct ctx *ctx, struct core *core, struct txn *txn, const s
     const bool acme = str_equal(issuer.kind, "acme");
     TRY(q_attempt_key(ctx, txn, a->id, csr, spki_sha256));
     TRY(attempt_move(ctx, txn, a->id, a->state, acme ? KEY_FOR_ACME : KEY_FOR_CA));
-    return job_add(ctx, core, txn, acme ? "pin" : "sign", core->hub_agent, lane_of(ctx, "attempt", a->id), a->id, BYTES_LIT("{}"), 0);
+    return job_add(ctx, core, txn, acme ? "pin" : "sign", core->hub_agent, lane_of(ctx, "attempt", a->id), a->id, BYTES_LIT("{}"),
+                   0);
 }
 
 RC attempt_order_payload(struct ctx *ctx, struct txn *txn, const char *attempt, bool finish, struct bytes *out)
@@ -237,13 +239,15 @@ RC attempt_pinned(struct ctx *ctx, struct core *core, struct txn *txn, const str
     return order_job(ctx, core, txn, a, false);
 }
 
-RC attempt_ordered(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_attempt_by_id_row *a, const char *account_url,
-                   const char *order_url, const char *finalize_url, const struct order_challenge *challenges, size_t n)
+RC attempt_ordered(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_attempt_by_id_row *a,
+                   const char *account_url, const char *order_url, const char *finalize_url,
+                   const struct order_challenge *challenges, size_t n)
 {
     if (account_url)
         TRY(issuer_account_keep(ctx, txn, a->issuer_id, account_url));
     TRY(q_attempt_order(ctx, txn, a->id, order_url, finalize_url, NULL));
-    TRY(step_write(ctx, txn, a->managed_id, a->id, NULL, "ordered", "order %s: %zu challenge%s to answer", order_url, n, n == 1 ? "" : "s"));
+    TRY(step_write(ctx, txn, a->managed_id, a->id, NULL, "ordered", "order %s: %zu challenge%s to answer", order_url, n,
+                   n == 1 ? "" : "s"));
     if (!n) {
         TRY(attempt_move(ctx, txn, a->id, a->state, READY));
         return order_job(ctx, core, txn, a, true);
@@ -288,7 +292,8 @@ RC attempt_presented(struct ctx *ctx, struct core *core, struct txn *txn, const 
     for (size_t i = 0; i < n; i++)
         if (str_equal(c[i].state, "presenting"))
             return RC_OK;
-    TRY(step_write(ctx, txn, a->managed_id, a->id, NULL, "presented", "%zu challenge answer%s in place", n, n == 1 ? " is" : "s are"));
+    TRY(step_write(ctx, txn, a->managed_id, a->id, NULL, "presented", "%zu challenge answer%s in place", n,
+                   n == 1 ? " is" : "s are"));
     TRY(attempt_move(ctx, txn, a->id, a->state, PRESENTED));
     return order_job(ctx, core, txn, a, true);
 }
@@ -352,7 +357,8 @@ static struct rc version_make(struct ctx *ctx, struct txn *txn, const struct q_a
     return timer_arm(ctx, txn, "renew", a->managed_id, in.renew_at);
 }
 
-RC attempt_issued(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_attempt_by_id_row *a, const struct issued_chain *chain)
+RC attempt_issued(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_attempt_by_id_row *a,
+                  const struct issued_chain *chain)
 {
     struct wish w;
     TRY(wish_decode(ctx, a->wish, &w));
@@ -364,8 +370,8 @@ RC attempt_issued(struct ctx *ctx, struct core *core, struct txn *txn, const str
         TRY(timer_arm(ctx, txn, "ari", a->managed_id, ctx_now_s(ctx) + 3600));
     TRY(challenges_clean(ctx, core, txn, a->id));
     const char *print = hex_str(&ctx->arena, chain->fingerprint);
-    TRY(step_write(ctx, txn, a->managed_id, a->id, NULL, "issued", "version %lld issued by %s, SHA-256 %.16s", (long long)number, chain->issuer,
-                   print));
+    TRY(step_write(ctx, txn, a->managed_id, a->id, NULL, "issued", "version %lld issued by %s, SHA-256 %.16s", (long long)number,
+                   chain->issuer, print));
     struct buf detail;
     buf_init_arena(&detail, &ctx->arena, 4096);
     struct json_out j;
@@ -387,8 +393,8 @@ RC attempt_issued(struct ctx *ctx, struct core *core, struct txn *txn, const str
     return RC_OK;
 }
 
-RC attempt_failed(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_attempt_by_id_row *a, enum err e, const char *why,
-                  int64_t retry_after_s)
+RC attempt_failed(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_attempt_by_id_row *a, enum err e,
+                  const char *why, int64_t retry_after_s)
 {
     TRY(attempt_move(ctx, txn, a->id, a->state, FAILED));
     TRY(q_attempt_error(ctx, txn, a->id, err_info(e)->name, why));
@@ -425,12 +431,13 @@ static struct rc names_check(struct ctx *ctx, const struct wish *w, const struct
             return ctx_fail(ctx, E_BAD_CERTIFICATE, "the issuer's certificate lacks the name %s", asked.v[i].text);
     for (size_t i = 0; i < got->n; i++)
         if (!name_list_has(&asked, &got->v[i]))
-            return ctx_fail(ctx, E_BAD_CERTIFICATE, "the issuer's certificate holds the name %s, which nobody asked for", got->v[i].text);
+            return ctx_fail(ctx, E_BAD_CERTIFICATE, "the issuer's certificate holds the name %s, which nobody asked for",
+                            got->v[i].text);
     return RC_OK;
 }
 
-RC issued_chain_check(struct ctx *ctx, const struct q_attempt_by_id_row *a, const struct wish *w, struct bytes leaf, const char *chain_pem,
-                      struct issued_chain *out)
+RC issued_chain_check(struct ctx *ctx, const struct q_attempt_by_id_row *a, const struct wish *w, struct bytes leaf,
+                      const char *chain_pem, struct issued_chain *out)
 {
     struct cert c;
     TRY(cert_parse(ctx, arena_bytes(&ctx->arena, leaf), &c));

@@ -30,9 +30,10 @@ RC attempt_begin(struct ctx *ctx, struct core *core, struct txn *txn, const stru
 /* attempt_cancel ends the open attempt of a managed certificate, where there is one. */
 RC attempt_cancel(struct ctx *ctx, struct core *core, struct txn *txn, const char *managed, const char *why);
 
-/* issued_chain_check reads a leaf and the PEM above it and checks that they are what the attempt asked for: key, names, validity. */
-RC issued_chain_check(struct ctx *ctx, const struct q_attempt_by_id_row *a, const struct wish *w, struct bytes leaf, const char *chain_pem,
-                      struct issued_chain *out);
+/* issued_chain_check reads a leaf and the PEM above it and checks that they are what the attempt asked for: key, names, validity.
+ */
+RC issued_chain_check(struct ctx *ctx, const struct q_attempt_by_id_row *a, const struct wish *w, struct bytes leaf,
+                      const char *chain_pem, struct issued_chain *out);
 
 /* Results, each in the transaction that ended its job. */
 RC attempt_key_made(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_attempt_by_id_row *a, struct bytes csr,
@@ -42,14 +43,16 @@ RC attempt_pinned(struct ctx *ctx, struct core *core, struct txn *txn, const str
 struct order_challenge {
     const char *url, *authorization_url, *identifier, *token, *key_authorization;
 };
-RC attempt_ordered(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_attempt_by_id_row *a, const char *account_url,
-                   const char *order_url, const char *finalize_url, const struct order_challenge *challenges, size_t n);
+RC attempt_ordered(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_attempt_by_id_row *a,
+                   const char *account_url, const char *order_url, const char *finalize_url,
+                   const struct order_challenge *challenges, size_t n);
 RC attempt_presented(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_attempt_by_id_row *a, const char *url);
 RC attempt_cleaned(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_attempt_by_id_row *a, const char *url);
-RC attempt_issued(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_attempt_by_id_row *a, const struct issued_chain *chain);
+RC attempt_issued(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_attempt_by_id_row *a,
+                  const struct issued_chain *chain);
 /* attempt_failed ends it with the other side's words, and sets when the next one is due (or pauses). */
-RC attempt_failed(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_attempt_by_id_row *a, enum err e, const char *why,
-                  int64_t retry_after_s);
+RC attempt_failed(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_attempt_by_id_row *a, enum err e,
+                  const char *why, int64_t retry_after_s);
 
 /* attempt_order_payload builds what the order job of an attempt carries, as things stand now. */
 RC attempt_order_payload(struct ctx *ctx, struct txn *txn, const char *attempt, bool finish, struct bytes *out);

@@ -4,7 +4,8 @@
 #include "core/access.h"
 #include "store/queries.h"
 
-/* What the request of an Idempotency-Key changes is its object; a second request with the key, at the same time, changes another. */
+/* What the request of an Idempotency-Key changes is its object; a second request with the key, at the same time, changes another.
+ */
 static struct rc claim(struct ctx *ctx, struct txn *txn, const char *object_id)
 {
     const struct principal *p = ctx->principal;
@@ -14,7 +15,8 @@ static struct rc claim(struct ctx *ctx, struct txn *txn, const char *object_id)
     if (found && row.status == 0 && str_equal(row.body, object_id))
         return RC_OK;
     if (found)
-        return ctx_fail(ctx, E_CONFLICT, "a request with this Idempotency-Key was carried out meanwhile; send it again for its answer");
+        return ctx_fail(ctx, E_CONFLICT,
+                        "a request with this Idempotency-Key was carried out meanwhile; send it again for its answer");
     const struct q_idempotency_claim_in in = {.principal = p->name,
                                               .key = p->once->key,
                                               .request_hash = p->once->request_hash,
@@ -23,8 +25,8 @@ static struct rc claim(struct ctx *ctx, struct txn *txn, const char *object_id)
     return q_idempotency_claim(ctx, txn, &in);
 }
 
-RC audit_write(struct ctx *ctx, struct txn *txn, const char *action, const char *object_kind, const char *object_id, const char *team,
-               struct bytes detail)
+RC audit_write(struct ctx *ctx, struct txn *txn, const char *action, const char *object_kind, const char *object_id,
+               const char *team, struct bytes detail)
 {
     const struct q_audit_add_in in = {
         .at = ctx_now_s(ctx),

@@ -4,9 +4,10 @@
 
 #include "core/core.h"
 
-/* audit_write adds an entry for ctx->principal.  `detail` is JSON made by the builder (before and after, never a secret), empty for {}. */
-RC audit_write(struct ctx *ctx, struct txn *txn, const char *action, const char *object_kind, const char *object_id, const char *team,
-               struct bytes detail);
+/* audit_write adds an entry for ctx->principal.  `detail` is JSON made by the builder (before and after, never a secret), empty for
+ * {}. */
+RC audit_write(struct ctx *ctx, struct txn *txn, const char *action, const char *object_kind, const char *object_id,
+               const char *team, struct bytes detail);
 
 /* step_write adds one step to the story of a managed certificate; attempt and deployment may be NULL. */
 RC step_write(struct ctx *ctx, struct txn *txn, const char *managed, const char *attempt, const char *deployment, const char *name,

@@ -44,7 +44,8 @@ struct starting {
     const char *root_pem;
 };
 
-static struct rc agent_row(struct ctx *ctx, struct txn *txn, const char *team, const char *name, const char *identity, const char **id)
+static struct rc agent_row(struct ctx *ctx, struct txn *txn, const char *team, const char *name, const char *identity,
+                           const char **id)
 {
     struct q_agent_by_identity_row have;
     bool found = false;

@@ -87,7 +87,8 @@ RC deployment_begin(struct ctx *ctx, struct core *core, struct txn *txn, const s
     TRY(q_deployment_add(ctx, txn, &in));
     TRY(timer_clear(ctx, txn, "redeploy", target));
     struct bytes payload;
-    TRY(payload_deploy(ctx, id, &t, v.attempt_id, &v, chain.pem, roots, &w, any ? placed.fingerprint : (struct bytes){0}, &payload));
+    TRY(payload_deploy(ctx, id, &t, v.attempt_id, &v, chain.pem, roots, &w, any ? placed.fingerprint : (struct bytes){0},
+                       &payload));
     TRY(job_add(ctx, core, txn, "deploy", t.agent_id, arena_printf(&ctx->arena, "target:%s", target), id, payload, 0));
     return step_write(ctx, txn, m->id, NULL, id, "deploy", "version %lld on its way to %s", (long long)version, t.name);
 }
@@ -290,7 +291,8 @@ RC target_verified(struct ctx *ctx, struct core *core, struct txn *txn, const ch
     if (!other || !any)
         return RC_OK;
     /* Somebody else changed it, or the service took an old file back: what should be there is put there again. */
-    TRY(step_write(ctx, txn, placed.managed_id, NULL, NULL, "drifted", "another certificate is served than the one placed; deploying again"));
+    TRY(step_write(ctx, txn, placed.managed_id, NULL, NULL, "drifted",
+                   "another certificate is served than the one placed; deploying again"));
     TRY(q_placement_drop(ctx, txn, target));
     return managed_reconcile(ctx, core, txn, placed.managed_id, "drift", false);
 }

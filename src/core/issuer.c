@@ -74,7 +74,8 @@ static struct rc settings_check(struct ctx *ctx, const struct issuer_settings *s
     if (!s->directory_url || !bytes_starts_with(bytes_z(s->directory_url), BYTES_LIT("https://")))
         return ctx_fail_field(ctx, "/directory_url", "an ACME issuer needs the https:// URL of its directory");
     if (!s->terms_agreed)
-        return ctx_fail_field(ctx, "/terms_agreed", "the CA's terms of service must be agreed to: add --agree once you have read them");
+        return ctx_fail_field(ctx, "/terms_agreed",
+                              "the CA's terms of service must be agreed to: add --agree once you have read them");
     if (s->ca_roots_pem) {
         struct cert_chain roots;
         if (rc_failed(cert_chain_parse_pem(ctx, bytes_z(s->ca_roots_pem), 100, &roots)) || roots.n == 0)
@@ -119,7 +120,8 @@ static struct rc issuer_add(struct ctx *ctx, struct txn *txn, void *arg)
     return audit_write(ctx, txn, "issuer.create", "issuer", c->id, c->team, encoded(ctx, c->s));
 }
 
-RC issuer_create(struct ctx *ctx, struct core *core, const char *name, const char *team, const struct issuer_settings *s, const char **id)
+RC issuer_create(struct ctx *ctx, struct core *core, const char *name, const char *team, const struct issuer_settings *s,
+                 const char **id)
 {
     TRY(settings_check(ctx, s));
     struct issuer_change c = {.core = core,
@@ -147,8 +149,8 @@ static struct rc issuer_set(struct ctx *ctx, struct txn *txn, void *arg)
     TRY(decide(ctx, c->core, txn, "issuer.update", row.team_id));
     if (!str_equal(row.kind, c->s->kind))
         return ctx_fail_field(ctx, "/kind", "the kind of an issuer cannot change; make another");
-    struct rc rc = q_issuer_update(ctx, txn, row.id, arena_str(&ctx->arena, encoded(ctx, c->s)), c->revision ? c->revision : row.revision,
-                                   ctx_now_s(ctx));
+    struct rc rc = q_issuer_update(ctx, txn, row.id, arena_str(&ctx->arena, encoded(ctx, c->s)),
+                                   c->revision ? c->revision : row.revision, ctx_now_s(ctx));
     TRY(rc);
     return audit_write(ctx, txn, "issuer.update", "issuer", row.id, row.team_id, encoded(ctx, c->s));
 }
@@ -297,8 +299,9 @@ static struct rc via_target(struct ctx *ctx, struct txn *txn, const char *manage
     size_t n = 0;
     TRY(q_managed_targets(ctx, txn, managed, &targets, &n));
     if (!n)
-        return ctx_fail(ctx, E_CONFLICT, "challenges are to be answered by the target, and there is none; name one with --to, or set the "
-                                         "issuer's challenge to listener or webroot");
+        return ctx_fail(ctx, E_CONFLICT,
+                        "challenges are to be answered by the target, and there is none; name one with --to, or set the "
+                        "issuer's challenge to listener or webroot");
     struct q_target_by_id_row t;
     TRY(q_target_by_id(ctx, txn, targets[0].target_id, &t));
     json_put_str(j, "connector", t.connector);
@@ -307,8 +310,8 @@ static struct rc via_target(struct ctx *ctx, struct txn *txn, const char *manage
     return RC_OK;
 }
 
-RC issuer_challenge_via(struct ctx *ctx, struct txn *txn, const struct issuer_settings *s, const char *managed, const char *attempt_agent,
-                        const char *identifier, const char **agent, const char **via)
+RC issuer_challenge_via(struct ctx *ctx, struct txn *txn, const struct issuer_settings *s, const char *managed,
+                        const char *attempt_agent, const char *identifier, const char **agent, const char **via)
 {
     (void)identifier;
     struct buf b;
@@ -363,7 +366,8 @@ RC issuer_thumbprint(struct ctx *ctx, struct core *core, const char *issuer, con
     struct thumbprint t = {.issuer = issuer};
     TRY(store_read(ctx, core->store, thumbprint_read, &t));
     /* Making the account key again gives the one that is there. */
-    const struct wire_signer_acme_account ask = {.account = issuer, .directory_url = t.settings.directory_url, .key_kind = "ec-p256"};
+    const struct wire_signer_acme_account ask = {
+        .account = issuer, .directory_url = t.settings.directory_url, .key_kind = "ec-p256"};
     struct wire_signer_acme_key key;
     TRY(wire_call_signer_acme_account(ctx, core->signer, &ask, &key));
     *out = key.thumbprint;

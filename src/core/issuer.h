@@ -11,7 +11,8 @@ struct issuer_settings {
     const char *kind;            /* "ca": our own, in the signer; "acme" */
     const char *ca;              /* the signer's name of it */
     const char *directory_url;
-    const char *ca_roots_pem;    /* roots that the ACME server's own certificate and the issued chain are trusted by, besides the system's */
+    const char
+        *ca_roots_pem; /* roots that the ACME server's own certificate and the issued chain are trusted by, besides the system's */
     struct str_list contacts;    /* "mailto:…" */
     bool terms_agreed;
     const char *acme_profile;
@@ -28,7 +29,8 @@ struct issuer_view {
     struct issuer_settings settings;
     int64_t failures, retry_at, revision, created_at, updated_at;
 };
-RC issuer_create(struct ctx *ctx, struct core *core, const char *name, const char *team, const struct issuer_settings *s, const char **id);
+RC issuer_create(struct ctx *ctx, struct core *core, const char *name, const char *team, const struct issuer_settings *s,
+                 const char **id);
 RC issuer_update(struct ctx *ctx, struct core *core, const char *ref, int64_t revision, const struct issuer_settings *s);
 RC issuer_remove(struct ctx *ctx, struct core *core, const char *ref);
 RC issuer_show(struct ctx *ctx, struct core *core, const char *ref, struct issuer_view *out);
@@ -40,8 +42,8 @@ RC issuer_account_keep(struct ctx *ctx, struct txn *txn, const char *issuer, con
 RC issuer_for_job(struct ctx *ctx, struct txn *txn, const char *id, struct issuer_settings *settings, struct payload_issuer *out);
 RC issuer_agent(struct ctx *ctx, struct txn *txn, const struct issuer_settings *s, const char **agent);
 /* Who answers a challenge for `identifier`, and how (JSON: connector and parameters). */
-RC issuer_challenge_via(struct ctx *ctx, struct txn *txn, const struct issuer_settings *s, const char *managed, const char *attempt_agent,
-                        const char *identifier, const char **agent, const char **via);
+RC issuer_challenge_via(struct ctx *ctx, struct txn *txn, const struct issuer_settings *s, const char *managed,
+                        const char *attempt_agent, const char *identifier, const char **agent, const char **via);
 /* The roots that chains of an issuer are verified with, PEM; "" where the system's do. */
 RC issuer_roots(struct ctx *ctx, struct core *core, struct txn *txn, const char *issuer, const char **pem);
 
@@ -49,7 +51,8 @@ RC issuer_roots(struct ctx *ctx, struct core *core, struct txn *txn, const char 
 RC issuer_revoke_job(struct ctx *ctx, struct core *core, struct txn *txn, const char *issuer, const char *managed, struct bytes der,
                      struct bytes serial, int64_t reason);
 
-/* issuer_thumbprint asks the signer for the thumbprint of the account key of an ACME issuer (RFC 7638).  Not inside a transaction. */
+/* issuer_thumbprint asks the signer for the thumbprint of the account key of an ACME issuer (RFC 7638).  Not inside a transaction.
+ */
 RC issuer_thumbprint(struct ctx *ctx, struct core *core, const char *issuer, const char **out);
 
 /* Profiles: what certificates are for, and how long they live when our own CA issues them. */
@@ -66,7 +69,8 @@ struct profile_view {
     struct profile_settings settings;
     int64_t revision, created_at, updated_at;
 };
-RC profile_create(struct ctx *ctx, struct core *core, const char *name, const char *team, const struct profile_settings *s, const char **id);
+RC profile_create(struct ctx *ctx, struct core *core, const char *name, const char *team, const struct profile_settings *s,
+                  const char **id);
 RC profile_update(struct ctx *ctx, struct core *core, const char *ref, int64_t revision, const struct profile_settings *s);
 RC profile_remove(struct ctx *ctx, struct core *core, const char *ref);
 RC profile_show(struct ctx *ctx, struct core *core, const char *ref, struct profile_view *out);

@@ -7,8 +7,8 @@
 #include "core/result.h"
 #include "store/queries.h"
 
-RC job_add(struct ctx *ctx, struct core *core, struct txn *txn, const char *kind, const char *agent, const char *lane, const char *ref,
-           struct bytes payload, int64_t run_at)
+RC job_add(struct ctx *ctx, struct core *core, struct txn *txn, const char *kind, const char *agent, const char *lane,
+           const char *ref, struct bytes payload, int64_t run_at)
 {
     const int64_t now = ctx_now_s(ctx);
     const struct q_job_add_in in = {.id = id_new(&ctx->arena, clock_unix_ms(ctx->clock)),

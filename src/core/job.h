@@ -12,8 +12,8 @@
 #define JOB_TRIES_MAX 8
 
 /* job_add makes a job ready for `agent` at `run_at` (0: now) and wakes the agent after the commit.  `payload` is JSON. */
-RC job_add(struct ctx *ctx, struct core *core, struct txn *txn, const char *kind, const char *agent, const char *lane, const char *ref,
-           struct bytes payload, int64_t run_at);
+RC job_add(struct ctx *ctx, struct core *core, struct txn *txn, const char *kind, const char *agent, const char *lane,
+           const char *ref, struct bytes payload, int64_t run_at);
 
 /* What an agent may lease, or leased. */
 struct leased_job {

@@ -101,7 +101,8 @@ RC managed_note_failure(struct ctx *ctx, struct core *core, struct txn *txn, con
     if (refusals < MANAGED_REFUSALS_MAX)
         return timer_arm(ctx, txn, "retry", id, now + retry_delay_s(m.failures + 1, retry_after_s));
     TRY(step_write(ctx, txn, id, NULL, NULL, "paused", "paused after %lld refusals; the last: %s", (long long)refusals, why));
-    return q_managed_pause(ctx, txn, id, arena_printf(&ctx->arena, "refused %lld times; the last: %s", (long long)refusals, why), now);
+    return q_managed_pause(ctx, txn, id, arena_printf(&ctx->arena, "refused %lld times; the last: %s", (long long)refusals, why),
+                           now);
 }
 
 RC managed_note_success(struct ctx *ctx, struct core *core, struct txn *txn, const char *id)
@@ -126,7 +127,8 @@ RC managed_note_success(struct ctx *ctx, struct core *core, struct txn *txn, con
     }
     if (m.failures)
         TRY(q_managed_succeeded(ctx, txn, id));
-    return step_write(ctx, txn, id, NULL, NULL, "done", targets_n ? "version %lld is served everywhere" : "version %lld is ready", (long long)m.version);
+    return step_write(ctx, txn, id, NULL, NULL, "done", targets_n ? "version %lld is served everywhere" : "version %lld is ready",
+                      (long long)m.version);
 }
 
 RC managed_renewal_window(struct ctx *ctx, struct core *core, struct txn *txn, const char *id, int64_t start, int64_t end,
@@ -135,7 +137,8 @@ RC managed_renewal_window(struct ctx *ctx, struct core *core, struct txn *txn, c
     struct q_managed_by_id_row m;
     TRY(q_managed_by_id(ctx, txn, id, &m));
     const int64_t now = ctx_now_s(ctx);
-    /* Six hours unless the CA says otherwise; never more often than every minute nor more seldom than daily (RFC 9773 section 4.3). */
+    /* Six hours unless the CA says otherwise; never more often than every minute nor more seldom than daily (RFC 9773 section 4.3).
+     */
     const int64_t again = retry_after_s < 60 ? 6 * 3600 : retry_after_s > 86400 ? 86400 : retry_after_s;
     if (m.removed_at || !m.version || end <= start)
         return RC_OK;

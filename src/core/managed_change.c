@@ -39,7 +39,8 @@ RC wish_resolve(struct ctx *ctx, struct core *core, struct txn *txn, struct wish
     if (!w->key_kind)
         w->key_kind = ps.key_kinds.n ? ps.key_kinds.v[0] : "ec-p256";
     if (key_kind_by_name(w->key_kind) == KEY_OTHER)
-        return ctx_fail_field(ctx, "/key_kind", "%s is no kind of key; ec-p256, ec-p384, rsa-2048, rsa-3072 and rsa-4096 are", w->key_kind);
+        return ctx_fail_field(ctx, "/key_kind", "%s is no kind of key; ec-p256, ec-p384, rsa-2048, rsa-3072 and rsa-4096 are",
+                              w->key_kind);
     if (ps.key_kinds.n && !str_list_has(&ps.key_kinds, w->key_kind))
         return ctx_fail(ctx, E_POLICY, "profile %s does not allow %s keys", p.name, w->key_kind);
     if (!w->common_name && ps.common_name && strlen(w->names.v[0]) <= 64)
@@ -51,8 +52,8 @@ RC wish_resolve(struct ctx *ctx, struct core *core, struct txn *txn, struct wish
         struct q_issuer_get_row row;
         TRY(q_issuer_get(ctx, txn, w->issuers.v[i], access_scope(ctx), &row, &found));
         if (!found)
-            return ctx_fail_field(ctx, arena_printf(&ctx->arena, "/issuers/%zu", i), "no issuer is named %s; certwright issuer list shows them",
-                                  w->issuers.v[i]);
+            return ctx_fail_field(ctx, arena_printf(&ctx->arena, "/issuers/%zu", i),
+                                  "no issuer is named %s; certwright issuer list shows them", w->issuers.v[i]);
         str_list_add(&ctx->arena, issuer_ids, row.id);
         str_list_add(&ctx->arena, &issuer_names, row.name);
     }
@@ -82,13 +83,15 @@ RC targets_free(struct ctx *ctx, struct txn *txn, const char *managed, const str
         TRY(q_target_managed_by(ctx, txn, ids->v[i], 10, &by, &n));
         for (size_t k = 0; k < n; k++)
             if (!str_equal(by[k].id, managed))
-                return ctx_fail(ctx, E_IN_USE, "the target serves %s already; take it away there first, or add the name to that certificate",
+                return ctx_fail(ctx, E_IN_USE,
+                                "the target serves %s already; take it away there first, or add the name to that certificate",
                                 by[k].name);
     }
     return RC_OK;
 }
 
-static struct rc lists_keep(struct ctx *ctx, struct txn *txn, const char *id, const struct str_list *issuers, const struct str_list *targets)
+static struct rc lists_keep(struct ctx *ctx, struct txn *txn, const char *id, const struct str_list *issuers,
+                            const struct str_list *targets)
 {
     TRY(q_managed_issuers_clear(ctx, txn, id));
     for (size_t i = 0; i < issuers->n; i++)
@@ -239,7 +242,8 @@ RC managed_remove(struct ctx *ctx, struct core *core, const char *ref)
 static struct rc renew_it(struct ctx *ctx, struct txn *txn, struct act *a, const struct q_managed_get_row *row)
 {
     if (row->paused_at)
-        return ctx_fail(ctx, E_PAUSED, "%s is paused (%s); resume it with: certwright cert resume %s", row->name, row->paused_reason, row->name);
+        return ctx_fail(ctx, E_PAUSED, "%s is paused (%s); resume it with: certwright cert resume %s", row->name,
+                        row->paused_reason, row->name);
     return managed_reconcile(ctx, a->core, txn, row->id, "request", true);
 }
 
@@ -306,13 +310,15 @@ static struct rc rollback_it(struct ctx *ctx, struct txn *txn, struct act *a, co
     if (to > 0)
         TRY(q_version_get(ctx, txn, row->id, to, &v, &found));
     if (!found)
-        return row->version <= 1 ? ctx_fail(ctx, E_NOT_FOUND, "%s has %s to go back to", row->name, row->version ? "only version 1: there is nothing" : "no version yet")
+        return row->version <= 1 ? ctx_fail(ctx, E_NOT_FOUND, "%s has %s to go back to", row->name,
+                                            row->version ? "only version 1: there is nothing" : "no version yet")
                                  : ctx_fail(ctx, E_NOT_FOUND, "%s has no version %lld to go back to", row->name, (long long)to);
     const int64_t now = ctx_now_s(ctx);
     if (v.revoked_at)
         return ctx_fail(ctx, E_CONFLICT, "version %lld of %s is revoked", (long long)to, row->name);
     if (row->version - to >= VERSIONS_WITH_KEY)
-        return ctx_fail(ctx, E_CONFLICT, "the key of version %lld is no longer kept; the last %d versions can be gone back to", (long long)to, VERSIONS_WITH_KEY);
+        return ctx_fail(ctx, E_CONFLICT, "the key of version %lld is no longer kept; the last %d versions can be gone back to",
+                        (long long)to, VERSIONS_WITH_KEY);
     if (v.not_after <= now)
         return ctx_fail(ctx, E_CONFLICT, "version %lld of %s has expired", (long long)to, row->name);
     TRY(attempt_cancel(ctx, a->core, txn, row->id, "rolled back by hand"));
@@ -325,13 +331,15 @@ static struct rc rollback_it(struct ctx *ctx, struct txn *txn, struct act *a, co
     TRY(deployments_begin(ctx, a->core, txn, &m, to, "rollback"));
     /* A renewal that is due at once, or a wish that the old version does not meet, would undo what was just asked for. */
     if (v.renew_at <= now || !bytes_equal(v.wish_hash, row->wish_hash))
-        TRY(q_managed_pause(ctx, txn, row->id, arena_printf(&ctx->arena, "rolled back to version %lld by hand", (long long)to), now));
+        TRY(q_managed_pause(ctx, txn, row->id, arena_printf(&ctx->arena, "rolled back to version %lld by hand", (long long)to),
+                            now));
     return RC_OK;
 }
 
 RC managed_rollback(struct ctx *ctx, struct core *core, const char *ref, int64_t version)
 {
-    return act_do(ctx, core, (struct act){.ref = ref, .action = "managed-certificate.rollback", .number = version, .act = rollback_it});
+    return act_do(ctx, core,
+                  (struct act){.ref = ref, .action = "managed-certificate.rollback", .number = version, .act = rollback_it});
 }
 
 /* Revocation: the row says so at once; the CA is told by a job that is tried until it has. */
@@ -347,7 +355,8 @@ static struct rc revoke_it(struct ctx *ctx, struct txn *txn, struct act *a, cons
         return RC_OK;
     TRY(q_version_revoked(ctx, txn, row->id, number, a->code, ctx_now_s(ctx)));
     TRY(issuer_revoke_job(ctx, a->core, txn, v.issuer_id, row->id, v.der, v.serial, a->code));
-    TRY(step_write(ctx, txn, row->id, NULL, NULL, "revoked", "version %lld is revoked (reason %lld)", (long long)number, (long long)a->code));
+    TRY(step_write(ctx, txn, row->id, NULL, NULL, "revoked", "version %lld is revoked (reason %lld)", (long long)number,
+                   (long long)a->code));
     return number == row->version && !row->paused_at ? managed_reconcile(ctx, a->core, txn, row->id, "revoked", true) : RC_OK;
 }
 
@@ -355,5 +364,6 @@ RC managed_revoke(struct ctx *ctx, struct core *core, const char *ref, int64_t v
 {
     if (reason < 0 || reason > 10 || reason == 7 || reason == 8)
         return ctx_fail_field(ctx, "/reason", "reasons of revocation are 0 to 6, 9 and 10 (RFC 5280 section 5.3.1)");
-    return act_do(ctx, core, (struct act){.ref = ref, .action = "certificate.revoke", .number = version, .code = reason, .act = revoke_it});
+    return act_do(ctx, core,
+                  (struct act){.ref = ref, .action = "certificate.revoke", .number = version, .code = reason, .act = revoke_it});
 }

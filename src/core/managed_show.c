@@ -33,15 +33,16 @@ static struct rc condition_served(struct ctx *ctx, struct txn *txn, struct manag
         if (fine && ours)
             good++;
         else if (str_equal(seen[i].verdict, "untrusted") && !untrusted)
-            untrusted = arena_printf(&ctx->arena, "%s serves it at %s:%lld, but clients do not trust it: %s", seen[i].target, seen[i].address,
-                                     (long long)seen[i].port, seen[i].detail);
+            untrusted = arena_printf(&ctx->arena, "%s serves it at %s:%lld, but clients do not trust it: %s", seen[i].target,
+                                     seen[i].address, (long long)seen[i].port, seen[i].detail);
         else if (!bad)
-            bad = seen[i].port ? arena_printf(&ctx->arena, "%s at %s:%lld: %s%s%s", seen[i].target, seen[i].address, (long long)seen[i].port,
-                                              fine                                        ? "an earlier version is served"
-                                              : str_equal(seen[i].verdict, "unreachable") ? "nothing answers"
-                                                                                          : seen[i].verdict,
-                                              *seen[i].detail ? ": " : "", seen[i].detail)
-                               : arena_printf(&ctx->arena, "%s: the files of an earlier version are there", seen[i].target);
+            bad = seen[i].port
+                      ? arena_printf(&ctx->arena, "%s at %s:%lld: %s%s%s", seen[i].target, seen[i].address, (long long)seen[i].port,
+                                     fine                                        ? "an earlier version is served"
+                                     : str_equal(seen[i].verdict, "unreachable") ? "nothing answers"
+                                                                                 : seen[i].verdict,
+                                     *seen[i].detail ? ": " : "", seen[i].detail)
+                      : arena_printf(&ctx->arena, "%s: the files of an earlier version are there", seen[i].target);
     }
     if (!targets_n)
         return RC_OK;
@@ -49,11 +50,12 @@ static struct rc condition_served(struct ctx *ctx, struct txn *txn, struct manag
         condition_add(v, "untrusted", true, untrusted);
     const bool all = n > 0 && good == n;
     condition_add(v, "served", all,
-                  bad   ? bad
-                  : all ? arena_printf(&ctx->arena, "version %lld is served at %zu of %zu endpoints", (long long)v->version, good, n)
+                  bad ? bad
+                  : all
+                      ? arena_printf(&ctx->arena, "version %lld is served at %zu of %zu endpoints", (long long)v->version, good, n)
                   : untrusted ? untrusted
-                  : n   ? "not proved everywhere"
-                        : "not installed yet");
+                  : n         ? "not proved everywhere"
+                              : "not installed yet");
     return RC_OK;
 }
 
@@ -65,11 +67,14 @@ static struct rc condition_renewing(struct ctx *ctx, struct txn *txn, struct man
     const char *rest = "";
     TRY(q_job_of(ctx, txn, open->id, &job, &found));
     if (found && job.error)
-        rest = arena_printf(&ctx->arena, "; %lld tr%s so far: %s; again at %s", (long long)job.tries, job.tries == 1 ? "y" : "ies", job.error, when(ctx, job.run_at));
+        rest = arena_printf(&ctx->arena, "; %lld tr%s so far: %s; again at %s", (long long)job.tries, job.tries == 1 ? "y" : "ies",
+                            job.error, when(ctx, job.run_at));
     else if (found && ctx_now_s(ctx) - job.created_at >= 5)
         rest = arena_printf(&ctx->arena, " since %lld s, waiting for %s%s", (long long)(ctx_now_s(ctx) - job.created_at),
                             str_equal(job.agent, "hub") ? "the signer" : "agent ", str_equal(job.agent, "hub") ? "" : job.agent);
-    condition_add(v, "renewing", true, arena_printf(&ctx->arena, "attempt %lld (%s) is at: %s%s", (long long)open->number, open->reason, open->state, rest));
+    condition_add(
+        v, "renewing", true,
+        arena_printf(&ctx->arena, "attempt %lld (%s) is at: %s%s", (long long)open->number, open->reason, open->state, rest));
     return RC_OK;
 }
 
@@ -85,13 +90,16 @@ static struct rc conditions(struct ctx *ctx, struct txn *txn, struct managed_vie
     size_t n = 0;
     TRY(q_deployment_open_of_managed(ctx, txn, v->id, &deploying, &n));
     if (n)
-        condition_add(v, "deploying", true, arena_printf(&ctx->arena, "version %lld is on its way to %s", (long long)deploying[0].version, deploying[0].target));
+        condition_add(
+            v, "deploying", true,
+            arena_printf(&ctx->arena, "version %lld is on its way to %s", (long long)deploying[0].version, deploying[0].target));
     if (v->failures)
         condition_add(v, "failing", true, v->error);
     if (v->paused_reason)
         condition_add(v, "paused", true, v->paused_reason);
     if (v->version && v->not_before > ctx_now_s(ctx) + 60)
-        condition_add(v, "not_yet_valid", true, arena_printf(&ctx->arena, "valid only from %s: is the clock right?", when(ctx, v->not_before)));
+        condition_add(v, "not_yet_valid", true,
+                      arena_printf(&ctx->arena, "valid only from %s: is the clock right?", when(ctx, v->not_before)));
     if (v->version && !under_way && v->renew_at + (v->not_after - v->not_before) / 20 < ctx_now_s(ctx))
         condition_add(v, "late", true, arena_printf(&ctx->arena, "should have been renewed at %s", when(ctx, v->renew_at)));
     return RC_OK;
@@ -211,13 +219,16 @@ RC managed_why(struct ctx *ctx, struct core *core, const char *ref, const char *
 {
     struct managed_view v;
     TRY(managed_show(ctx, core, ref, &v));
-    const struct condition *served = condition_of(&v, "served"), *busy = condition_of(&v, "renewing"), *late = condition_of(&v, "late");
+    const struct condition *served = condition_of(&v, "served"), *busy = condition_of(&v, "renewing"),
+                           *late = condition_of(&v, "late");
     if (!busy)
         busy = condition_of(&v, "deploying");
-    const char *now = !v.version         ? "has no certificate yet"
-                      : served && served->status ? arena_printf(&ctx->arena, "is served (version %lld, until %s)", (long long)v.version, when(ctx, v.not_after))
-                      : served           ? arena_printf(&ctx->arena, "is not served as it should be (%s)", served->reason)
-                                         : arena_printf(&ctx->arena, "is issued (version %lld, until %s) and deployed nowhere", (long long)v.version, when(ctx, v.not_after));
+    const char *now = !v.version                 ? "has no certificate yet"
+                      : served && served->status ? arena_printf(&ctx->arena, "is served (version %lld, until %s)",
+                                                                (long long)v.version, when(ctx, v.not_after))
+                      : served                   ? arena_printf(&ctx->arena, "is not served as it should be (%s)", served->reason)
+                               : arena_printf(&ctx->arena, "is issued (version %lld, until %s) and deployed nowhere",
+                                              (long long)v.version, when(ctx, v.not_after));
     const char *cause = "", *next = "";
     if (v.paused_reason)
         cause = arena_printf(&ctx->arena, "; paused: %s", v.paused_reason);

@@ -60,7 +60,8 @@ static struct rc do_pin(struct ctx *ctx, struct core *core, const struct issuer_
     TRY(wish_decode(ctx, r->attempt.wish, &w));
     struct name_list names = {0};
     TRY(name_list_parse(ctx, w.names.v, w.names.n, &names));
-    struct wire_signer_acme_pin ask = {.attempt = r->attempt.id, .account = r->attempt.issuer_id, .csr_spki_hash = r->attempt.spki_sha256};
+    struct wire_signer_acme_pin ask = {
+        .attempt = r->attempt.id, .account = r->attempt.issuer_id, .csr_spki_hash = r->attempt.spki_sha256};
     ask.identifiers.v = arena_array(&ctx->arena, names.n, sizeof *ask.identifiers.v);
     for (size_t i = 0; i < names.n; i++)
         ask.identifiers.v[ask.identifiers.n++] = name_prefixed(&ctx->arena, &names.v[i]);

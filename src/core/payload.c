@@ -63,8 +63,8 @@ static bool is_ip(const char *name)
     return n == strlen(name);
 }
 
-RC payload_order(struct ctx *ctx, const struct q_attempt_by_id_row *a, const struct wish *w, const struct payload_issuer *i, bool finish,
-                 const struct q_challenge_list_row *challenges, size_t n, struct bytes *out)
+RC payload_order(struct ctx *ctx, const struct q_attempt_by_id_row *a, const struct wish *w, const struct payload_issuer *i,
+                 bool finish, const struct q_challenge_list_row *challenges, size_t n, struct bytes *out)
 {
     struct payload p;
     payload_open(ctx, &p);

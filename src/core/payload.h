@@ -14,8 +14,8 @@ struct payload_issuer {
 
 RC payload_key(struct ctx *ctx, const char *managed, const char *attempt, const struct wish *w, const char *reuse_attempt,
                struct bytes *out); /* reuse_attempt: NULL for a new key */
-RC payload_order(struct ctx *ctx, const struct q_attempt_by_id_row *a, const struct wish *w, const struct payload_issuer *i, bool finish,
-                 const struct q_challenge_list_row *challenges, size_t n, struct bytes *out);
+RC payload_order(struct ctx *ctx, const struct q_attempt_by_id_row *a, const struct wish *w, const struct payload_issuer *i,
+                 bool finish, const struct q_challenge_list_row *challenges, size_t n, struct bytes *out);
 RC payload_challenge(struct ctx *ctx, const char *attempt, const struct q_challenge_list_row *c, struct bytes *out);
 RC payload_deploy(struct ctx *ctx, const char *deployment, const struct q_target_by_id_row *t, const char *attempt,
                   const struct q_version_get_row *v, const char *chain_pem, const char *roots_pem, const struct wish *w,

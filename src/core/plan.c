@@ -52,7 +52,8 @@ static struct rc plan_target(struct ctx *ctx, struct txn *txn, struct planning *
         if (str_equal(text(json_array_get(list, i), "name"), t->connector))
             connector = json_array_get(list, i);
     if (!connector)
-        plan_add(ctx, p, "target", arena_printf(&ctx->arena, "%s: its agent has not told what connector %s does there", t->name, t->connector));
+        plan_add(ctx, p, "target",
+                 arena_printf(&ctx->arena, "%s: its agent has not told what connector %s does there", t->name, t->connector));
     plan_command(ctx, p, parameters, commands, text(connector, "check"));
     const json_t *files = json_object_get(connector, "files");
     for (size_t i = 0; i < json_array_size(files); i++) {
@@ -67,11 +68,13 @@ static struct rc plan_target(struct ctx *ctx, struct txn *txn, struct planning *
     TRY(json_read(ctx, bytes_z(t->endpoints), &ends));
     for (size_t i = 0; i < json_array_size(ends); i++) {
         const json_t *e = json_array_get(ends, i);
-        plan_add(ctx, p, "prove", arena_printf(&ctx->arena, "a handshake with %s port %lld for %s; else what was there is put back",
-                                               text(e, "address"), (long long)json_integer_value(json_object_get(e, "port")), text(e, "name")));
+        plan_add(ctx, p, "prove",
+                 arena_printf(&ctx->arena, "a handshake with %s port %lld for %s; else what was there is put back",
+                              text(e, "address"), (long long)json_integer_value(json_object_get(e, "port")), text(e, "name")));
     }
     if (!json_array_size(ends))
-        plan_add(ctx, p, "prove", arena_printf(&ctx->arena, "%s: the files are read back; else what was there is put back", t->name));
+        plan_add(ctx, p, "prove",
+                 arena_printf(&ctx->arena, "%s: the files are read back; else what was there is put back", t->name));
     return RC_OK;
 }
 
@@ -85,7 +88,8 @@ static struct rc plan(struct ctx *ctx, struct txn *txn, void *arg)
     TRY(wish_resolve(ctx, p->core, txn, &w, &issuers, &targets));
     TRY(targets_free(ctx, txn, "", &targets));
     plan_add(ctx, p, "key",
-             arena_printf(&ctx->arena, "make an %s key where it will be served%s", w.key_kind, w.reuse_key ? ", or use the one there" : ""));
+             arena_printf(&ctx->arena, "make an %s key where it will be served%s", w.key_kind,
+                          w.reuse_key ? ", or use the one there" : ""));
     struct buf names;
     buf_init_arena(&names, &ctx->arena, 1 << 16);
     for (size_t i = 0; i < w.names.n; i++)

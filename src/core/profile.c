@@ -87,7 +87,8 @@ static struct rc profile_make(struct ctx *ctx, struct txn *txn, void *arg)
     return audit_write(ctx, txn, "profile.create", "profile", c->id, c->team, bytes_z(text));
 }
 
-RC profile_create(struct ctx *ctx, struct core *core, const char *name, const char *team, const struct profile_settings *s, const char **id)
+RC profile_create(struct ctx *ctx, struct core *core, const char *name, const char *team, const struct profile_settings *s,
+                  const char **id)
 {
     TRY(settings_check(ctx, s));
     struct profile_change c = {.core = core,

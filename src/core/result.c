@@ -181,8 +181,8 @@ static struct rc apply_present(struct ctx *ctx, struct core *core, struct txn *t
 static struct rc apply_clean(struct ctx *ctx, struct core *core, struct txn *txn, const struct checked_result *r)
 {
     if (!r->ok)
-        return step_write(ctx, txn, r->attempt.managed_id, r->attempt.id, NULL, "leftover", "a challenge answer could not be taken away: %s",
-                          r->why);
+        return step_write(ctx, txn, r->attempt.managed_id, r->attempt.id, NULL, "leftover",
+                          "a challenge answer could not be taken away: %s", r->why);
     return attempt_cleaned(ctx, core, txn, &r->attempt, r->challenge_url);
 }
 
@@ -279,7 +279,8 @@ static struct rc check_nothing(struct ctx *ctx, struct core *core, struct checke
     return RC_OK;
 }
 
-/* Every kind of job: whether it is an attempt's, how often and after what wait it is tried again where the failure may pass, what its end means. */
+/* Every kind of job: whether it is an attempt's, how often and after what wait it is tried again where the failure may pass, what
+ * its end means. */
 static const struct job_kind {
     const char *kind;
     bool of_attempt;
@@ -362,7 +363,8 @@ RC results_check(struct ctx *ctx, struct core *core, const struct api_job_result
     return RC_OK;
 }
 
-static struct rc job_again(struct ctx *ctx, struct txn *txn, const char *id, int64_t fence, int64_t run_at, enum err e, const char *why)
+static struct rc job_again(struct ctx *ctx, struct txn *txn, const char *id, int64_t fence, int64_t run_at, enum err e,
+                           const char *why)
 {
     const struct q_job_again_in in = {.id = id, .fence = fence, .run_at = run_at, .error_code = err_info(e)->name, .error = why};
     return q_job_again(ctx, txn, &in);
@@ -395,7 +397,8 @@ RC result_apply(struct ctx *ctx, struct core *core, struct txn *txn, const char 
         TRY(rc);
         core_wake_after_commit(ctx, core, txn, "agent:", r->job.agent_id); /* its wait is now shorter */
         if (kind->of_attempt)
-            TRY(step_write(ctx, txn, r->attempt.managed_id, r->attempt.id, NULL, "again", "%s; again in %lld s", r->why, (long long)wait));
+            TRY(step_write(ctx, txn, r->attempt.managed_id, r->attempt.id, NULL, "again", "%s; again in %lld s", r->why,
+                           (long long)wait));
         return RC_OK;
     }
     const struct q_job_finish_in in = {.id = r->id,
@@ -450,7 +453,8 @@ RC result_lease_lost(struct ctx *ctx, struct core *core, struct txn *txn, const 
             core_wake_after_commit(ctx, core, txn, "agent:", row.agent_id);
         return RC_OK;
     }
-    struct checked_result r = {.id = job, .fence = fence, .e = E_TIMEOUT, .why = "the agent did not answer in time, again and again"};
+    struct checked_result r = {
+        .id = job, .fence = fence, .e = E_TIMEOUT, .why = "the agent did not answer in time, again and again"};
     struct lookup l = {job, &r};
     TRY(lookup_job(ctx, txn, &l));
     r.job.tries = JOB_TRIES_MAX;

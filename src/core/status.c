@@ -60,7 +60,8 @@ static struct rc look_certificates(struct ctx *ctx, struct txn *txn, struct look
     const char *ends = "";
     for (size_t i = 0; i < n; i++) {
         TRY(ending(ctx, txn, paused[i].id, paused[i].version, &ends));
-        problem_add(l, paused[i].name, arena_printf(&ctx->arena, "%s is paused: %s%s", paused[i].name, paused[i].paused_reason, ends),
+        problem_add(l, paused[i].name,
+                    arena_printf(&ctx->arena, "%s is paused: %s%s", paused[i].name, paused[i].paused_reason, ends),
                     arena_printf(&ctx->arena, "certwright cert resume %s", paused[i].name));
     }
     TRY(q_managed_failing(ctx, txn, access_scope(ctx), EACH_MAX, &failing, &n));
@@ -70,29 +71,32 @@ static struct rc look_certificates(struct ctx *ctx, struct txn *txn, struct look
             problem_add(l, failing[i].name,
                         arena_printf(&ctx->arena, "%s failed %lld time%s: %s%s", failing[i].name, (long long)failing[i].failures,
                                      failing[i].failures == 1 ? "" : "s", failing[i].error ? failing[i].error : "?", ends),
-                        arena_printf(&ctx->arena, "certwright cert why %s; when mended: certwright cert retry %s", failing[i].name, failing[i].name));
+                        arena_printf(&ctx->arena, "certwright cert why %s; when mended: certwright cert retry %s", failing[i].name,
+                                     failing[i].name));
         }
     struct q_attempt_old_row *old = NULL;
     TRY(q_attempt_old(ctx, txn, ctx_now_s(ctx) - ATTEMPT_LONG_S, access_scope(ctx), EACH_MAX, &old, &n));
     for (size_t i = 0; i < n; i++) {
         TRY(ending(ctx, txn, old[i].managed_id, old[i].version, &ends));
         problem_add(l, old[i].managed,
-                    arena_printf(&ctx->arena, "%s: attempt %lld has been under way for %lld minutes and is at: %s%s", old[i].managed,
-                                 (long long)old[i].number, (long long)(ctx_now_s(ctx) - old[i].created_at) / 60, old[i].state, ends),
+                    arena_printf(&ctx->arena, "%s: attempt %lld has been under way for %lld minutes and is at: %s%s",
+                                 old[i].managed, (long long)old[i].number, (long long)(ctx_now_s(ctx) - old[i].created_at) / 60,
+                                 old[i].state, ends),
                     arena_printf(&ctx->arena, "certwright cert why %s", old[i].managed));
     }
     struct q_job_trouble_row *again = NULL;
     TRY(q_job_trouble(ctx, txn, access_scope(ctx), EACH_MAX, &again, &n));
     for (size_t i = 0; i < n; i++)
         problem_add(l, again[i].managed,
-                    arena_printf(&ctx->arena, "%s: %s did not work yet (%lld tr%s): %s", again[i].managed, again[i].kind, (long long)again[i].tries, again[i].tries == 1 ? "y" : "ies",
+                    arena_printf(&ctx->arena, "%s: %s did not work yet (%lld tr%s): %s", again[i].managed, again[i].kind,
+                                 (long long)again[i].tries, again[i].tries == 1 ? "y" : "ies",
                                  again[i].error ? again[i].error : "?"),
                     arena_printf(&ctx->arena, "certwright cert why %s", again[i].managed));
     TRY(q_observation_bad(ctx, txn, access_scope(ctx), EACH_MAX, &bad, &n));
     for (size_t i = 0; i < n; i++)
         problem_add(l, bad[i].managed,
-                    arena_printf(&ctx->arena, "%s: %s at %s:%lld (%s) is %s%s%s", bad[i].managed, bad[i].target, bad[i].address, (long long)bad[i].port,
-                                 bad[i].name, bad[i].verdict, *bad[i].detail ? ": " : "", bad[i].detail),
+                    arena_printf(&ctx->arena, "%s: %s at %s:%lld (%s) is %s%s%s", bad[i].managed, bad[i].target, bad[i].address,
+                                 (long long)bad[i].port, bad[i].name, bad[i].verdict, *bad[i].detail ? ": " : "", bad[i].detail),
                     arena_printf(&ctx->arena, "certwright cert show %s", bad[i].managed));
     return RC_OK;
 }
@@ -112,7 +116,9 @@ static struct rc look_around(struct ctx *ctx, struct txn *txn, struct looking *l
     TRY(q_agent_list(ctx, txn, access_scope(ctx), "", 1000, &agents, &l->agents));
     for (size_t i = 0; i < l->agents; i++)
         if (str_equal(agents[i].state, "active") && agents[i].seen_at < ctx_now_s(ctx) - AGENT_SILENT_S)
-            problem_add(l, agents[i].name, arena_printf(&ctx->arena, "agent %s has been silent for %lld minutes", agents[i].name, (long long)(ctx_now_s(ctx) - agents[i].seen_at) / 60),
+            problem_add(l, agents[i].name,
+                        arena_printf(&ctx->arena, "agent %s has been silent for %lld minutes", agents[i].name,
+                                     (long long)(ctx_now_s(ctx) - agents[i].seen_at) / 60),
                         arena_printf(&ctx->arena, "look at the agent's log on %s", agents[i].name));
     TRY(q_managed_count(ctx, txn, access_scope(ctx), 10001, &count));
     l->managed = count.n;
@@ -155,17 +161,19 @@ RC core_status(struct ctx *ctx, struct core *core, struct status *out)
     if (rc_failed(rc)) {
         const char *why = arena_strdup(&ctx->arena, ctx_why(ctx));
         ctx_forget(ctx);
-        problem_add(&l, "signer", arena_printf(&ctx->arena, "the signer does not answer: %s", why), "look at the hub's log; nothing is issued meanwhile");
+        problem_add(&l, "signer", arena_printf(&ctx->arena, "the signer does not answer: %s", why),
+                    "look at the hub's log; nothing is issued meanwhile");
     } else {
         TRY(look_own_ca(ctx, &l));
     }
     ctx->deadline_ms = deadline_ms;
     const char *many = l.managed > 10000 ? "more than 10,000" : arena_printf(&ctx->arena, "%lld", (long long)l.managed);
     if (out->n)
-        out->text = arena_printf(&ctx->arena, "%zu thing%s need%s attention; %s managed certificate%s, %zu agent%s.", out->n, out->n == 1 ? "" : "s",
-                                 out->n == 1 ? "s" : "", many, l.managed == 1 ? "" : "s", l.agents, l.agents == 1 ? "" : "s");
-    else
-        out->text = arena_printf(&ctx->arena, "All is well: %s managed certificate%s, %zu agent%s.", many, l.managed == 1 ? "" : "s", l.agents,
+        out->text = arena_printf(&ctx->arena, "%zu thing%s need%s attention; %s managed certificate%s, %zu agent%s.", out->n,
+                                 out->n == 1 ? "" : "s", out->n == 1 ? "s" : "", many, l.managed == 1 ? "" : "s", l.agents,
                                  l.agents == 1 ? "" : "s");
+    else
+        out->text = arena_printf(&ctx->arena, "All is well: %s managed certificate%s, %zu agent%s.", many,
+                                 l.managed == 1 ? "" : "s", l.agents, l.agents == 1 ? "" : "s");
     return RC_OK;
 }

@@ -36,7 +36,8 @@ static struct rc agent_of(struct ctx *ctx, struct txn *txn, const char *ref, con
         *id = row.id;
         *name = row.name;
     }
-    return found ? RC_OK : ctx_fail(ctx, E_NOT_FOUND, "no agent is named %s; certwright agent list shows them", ref ? ref : "at all");
+    return found ? RC_OK
+                 : ctx_fail(ctx, E_NOT_FOUND, "no agent is named %s; certwright agent list shows them", ref ? ref : "at all");
 }
 
 struct target_change {
@@ -71,7 +72,8 @@ static struct rc target_add(struct ctx *ctx, struct core *core, struct txn *txn,
 
 /* What the agent has told of its host: an unknown connector or command is better refused now than at the first renewal.  An agent
  * that has told nothing yet refuses it then. */
-static struct rc check_told(struct ctx *ctx, struct txn *txn, const char *agent, const char *agent_name, const struct target_input *t)
+static struct rc check_told(struct ctx *ctx, struct txn *txn, const char *agent, const char *agent_name,
+                            const struct target_input *t)
 {
     struct q_agent_connectors_row row;
     TRY(q_agent_connectors(ctx, txn, agent, &row));
@@ -93,7 +95,8 @@ static struct rc check_told(struct ctx *ctx, struct txn *txn, const char *agent,
     for (size_t i = 0; i < sizeof keys / sizeof *keys && json_array_size(list); i++) {
         one = json_string_value(json_object_get(parameters, keys[i]));
         if (one && *one && !json_object_get(commands, one))
-            return ctx_fail_field(ctx, "/parameters", "no command of agent %s is named %s: add it to commands in its agent.yaml", agent_name, one);
+            return ctx_fail_field(ctx, "/parameters", "no command of agent %s is named %s: add it to commands in its agent.yaml",
+                                  agent_name, one);
     }
     return RC_OK;
 }
@@ -105,11 +108,13 @@ static struct rc create(struct ctx *ctx, struct txn *txn, void *arg)
     TRY(decide(ctx, c->core, txn, "target.create", team));
     TRY(agent_of(ctx, txn, c->in->agent, &agent, &agent_name));
     TRY(check_told(ctx, txn, agent, agent_name, c->in));
-    const char *name = c->in->name ? c->in->name : arena_printf(&ctx->arena, "%s:%s:%.6s", agent_name, c->in->connector, c->id + 20);
+    const char *name =
+        c->in->name ? c->in->name : arena_printf(&ctx->arena, "%s:%s:%.6s", agent_name, c->in->connector, c->id + 20);
     struct rc rc = target_add(ctx, c->core, txn, c->in, c->id, agent, name, team);
     if (rc.e == E_EXISTS) {
         ctx_forget(ctx);
-        return ctx_fail(ctx, E_EXISTS, "a target of that name or at that place is there already; certwright target list shows them");
+        return ctx_fail(ctx, E_EXISTS,
+                        "a target of that name or at that place is there already; certwright target list shows them");
     }
     return rc;
 }
@@ -179,7 +184,8 @@ static struct rc drop(struct ctx *ctx, struct txn *txn, void *arg)
     json_put_raw(&j, "parameters", bytes_z(row.parameters));
     json_close(&j);
     TRY(buf_status(&b));
-    TRY(job_add(ctx, c->core, txn, "undeploy", row.agent_id, arena_printf(&ctx->arena, "target:%s", row.id), row.id, buf_bytes(&b), 0));
+    TRY(job_add(ctx, c->core, txn, "undeploy", row.agent_id, arena_printf(&ctx->arena, "target:%s", row.id), row.id, buf_bytes(&b),
+                0));
     TRY(q_placement_drop(ctx, txn, row.id));
     TRY(q_observation_clear(ctx, txn, row.id));
     TRY(timer_clear(ctx, txn, "verify", row.id));
@@ -255,8 +261,8 @@ static struct rc discover(struct ctx *ctx, struct txn *txn, void *arg)
         TRY(q_job_open_ref(ctx, txn, agents[i].id, "discover", &open, &running));
         c->n++;
         if (!running)
-            TRY(job_add(ctx, c->core, txn, "discover", agents[i].id, arena_printf(&ctx->arena, "discover:%s", agents[i].id), agents[i].id,
-                        BYTES_LIT("{}"), 0));
+            TRY(job_add(ctx, c->core, txn, "discover", agents[i].id, arena_printf(&ctx->arena, "discover:%s", agents[i].id),
+                        agents[i].id, BYTES_LIT("{}"), 0));
     }
     return c->n || !c->ref ? RC_OK : ctx_fail(ctx, E_NOT_FOUND, "no agent is named %s", c->ref);
 }
@@ -320,15 +326,17 @@ static bool answers_to(struct ctx *ctx, const char *served, const char *name)
     return yes;
 }
 
-static struct rc resolve_connector(struct ctx *ctx, struct txn *txn, const char *connector, const struct str_list *names, const char **id,
-                                   const char **name)
+static struct rc resolve_connector(struct ctx *ctx, struct txn *txn, const char *connector, const struct str_list *names,
+                                   const char **id, const char **name)
 {
     struct q_target_named_like_row *rows = NULL;
     size_t n = 0, fit = 0;
     TRY(q_target_named_like(ctx, txn, connector, access_scope(ctx), 1000, &rows, &n));
     if (!n)
-        return ctx_fail(ctx, E_NOT_FOUND, "no target is named %s, and none of that connector is known; look for some with: certwright target discover",
-                        connector);
+        return ctx_fail(
+            ctx, E_NOT_FOUND,
+            "no target is named %s, and none of that connector is known; look for some with: certwright target discover",
+            connector);
     for (size_t i = 0; i < n; i++) {
         bool any = false;
         for (size_t k = 0; k < names->n; k++)
@@ -343,17 +351,19 @@ static struct rc resolve_connector(struct ctx *ctx, struct txn *txn, const char 
         return RC_OK;
     if (!fit && n > 1)
         return ctx_fail(ctx, E_NOT_FOUND,
-                        "none of the %zu %s targets answers to %s: give a server that name and look again (certwright target discover), or name the target itself "
-                        "(certwright target list)", n, connector, names->v[0]);
+                        "none of the %zu %s targets answers to %s: give a server that name and look again (certwright target "
+                        "discover), or name the target itself "
+                        "(certwright target list)",
+                        n, connector, names->v[0]);
     if (!fit && n == 1)
-        return ctx_fail(ctx, E_NOT_FOUND, "the %s target %s does not answer to %s; name it itself to deploy there all the same", connector,
-                        rows[0].name, names->v[0]);
-    return ctx_fail(ctx, fit ? E_CONFLICT : E_NOT_FOUND, "%zu %s targets answer to %s; name one of them (certwright target list)", fit, connector,
-                    names->v[0]);
+        return ctx_fail(ctx, E_NOT_FOUND, "the %s target %s does not answer to %s; name it itself to deploy there all the same",
+                        connector, rows[0].name, names->v[0]);
+    return ctx_fail(ctx, fit ? E_CONFLICT : E_NOT_FOUND, "%zu %s targets answer to %s; name one of them (certwright target list)",
+                    fit, connector, names->v[0]);
 }
 
-RC target_resolve(struct ctx *ctx, struct core *core, struct txn *txn, const char *ref, const struct str_list *names, const char **id,
-                  const char **name)
+RC target_resolve(struct ctx *ctx, struct core *core, struct txn *txn, const char *ref, const struct str_list *names,
+                  const char **id, const char **name)
 {
     (void)core;
     struct q_target_get_row row;

@@ -31,7 +31,7 @@ RC target_discover(struct ctx *ctx, struct core *core, const char *agent, size_t
 /* target_found takes what an agent found: new ones are offered, known ones brought up to date; nothing is deployed by it. */
 RC target_found(struct ctx *ctx, struct core *core, struct txn *txn, const char *agent, const struct target_input *found, size_t n);
 /* target_resolve finds the target that `ref` means for a certificate for `names`: an id, a name, or a connector. */
-RC target_resolve(struct ctx *ctx, struct core *core, struct txn *txn, const char *ref, const struct str_list *names, const char **id,
-                  const char **name);
+RC target_resolve(struct ctx *ctx, struct core *core, struct txn *txn, const char *ref, const struct str_list *names,
+                  const char **id, const char **name);
 
 #endif

@@ -104,24 +104,33 @@ RC watch_tick(struct ctx *ctx, struct core *core)
     return store_write(ctx, core->store, mark, &w);
 }
 
-void watch_troubles(struct ctx *ctx, struct core *core, void *arg, void (*add)(void *arg, const char *object, const char *text, const char *remedy))
+void watch_troubles(struct ctx *ctx, struct core *core, void *arg,
+                    void (*add)(void *arg, const char *object, const char *text, const char *remedy))
 {
     const char *unwritten = store_trouble(ctx, core->store);
     if (unwritten)
-        add(arg, "database", arena_printf(&ctx->arena, "the hub cannot write: %s; nothing is begun or noted until it can", unwritten),
-            store_engine_of(core->store) == STORE_SQLITE ? "make room where hub.yaml's database is, or restore it where it is damaged"
-                                                         : "look at the PostgreSQL server of hub.yaml");
+        add(arg, "database",
+            arena_printf(&ctx->arena, "the hub cannot write: %s; nothing is begun or noted until it can", unwritten),
+            store_engine_of(core->store) == STORE_SQLITE
+                ? "make room where hub.yaml's database is, or restore it where it is damaged"
+                : "look at the PostgreSQL server of hub.yaml");
     if (core->watch.back_s) {
         struct buf span;
         buf_init_arena(&span, &ctx->arena, 64);
         time_put_span_ms(&span, core->watch.back_s * 1000);
-        add(arg, "clock", arena_printf(&ctx->arena, "the clock of this host went back by %s: certificates made before may not be valid yet", buf_z(&span)),
+        add(arg, "clock",
+            arena_printf(&ctx->arena, "the clock of this host went back by %s: certificates made before may not be valid yet",
+                         buf_z(&span)),
             "set the clock right (timedatectl); where it is right now, wait an hour");
     }
     if (core->watch.lost)
-        add(arg, "signer", arena_printf(&ctx->arena, "the signer knows of %lld certificates less than it has issued: its folder is an old copy", (long long)core->watch.lost),
+        add(arg, "signer",
+            arena_printf(&ctx->arena, "the signer knows of %lld certificates less than it has issued: its folder is an old copy",
+                         (long long)core->watch.lost),
             "restore the newest copy of the signer's folder");
     if (core->watch.foreign)
-        add(arg, "database", arena_printf(&ctx->arena, "the signer has issued %lld certificates before this database was made: is it the right one?", (long long)core->watch.foreign),
+        add(arg, "database",
+            arena_printf(&ctx->arena, "the signer has issued %lld certificates before this database was made: is it the right one?",
+                         (long long)core->watch.foreign),
             "restore the hub's database from its backup");
 }

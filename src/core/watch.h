@@ -14,6 +14,7 @@ RC watch_fleet(struct ctx *ctx, struct core *core, const uint8_t sha256[32]);
 /* watch_tick looks, every minute: keeps the time and how much the signer has issued, or notes in core->watch what is wrong. */
 RC watch_tick(struct ctx *ctx, struct core *core);
 /* watch_troubles calls `add` for what is wrong now. */
-void watch_troubles(struct ctx *ctx, struct core *core, void *arg, void (*add)(void *arg, const char *object, const char *text, const char *remedy));
+void watch_troubles(struct ctx *ctx, struct core *core, void *arg,
+                    void (*add)(void *arg, const char *object, const char *text, const char *remedy));
 
 #endif

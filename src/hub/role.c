@@ -299,7 +299,8 @@ RC hub_run(struct ctx *ctx, struct role_env *env)
     struct hub_tls_settings tls = {.certificate_file = s.certificate_file, .key_file = s.key_file};
     TRY(names_split(ctx, &s.names, &tls));
     struct core core = {0};
-    struct hub hub = {.core = &core, .admin_uids = &s.admin_uid, .admin_uids_n = 1, .sandbox = role_sandbox_state(env), .tls = &tls};
+    struct hub hub = {
+        .core = &core, .admin_uids = &s.admin_uid, .admin_uids_n = 1, .sandbox = role_sandbox_state(env), .tls = &tls};
     struct worker worker = {.hub = &hub, .env = env};
     struct waker waker = {.hub = &hub, .own = &worker};
     pthread_mutex_init(&hub.published_lock, NULL);

@@ -66,7 +66,8 @@ static struct rc redeem(struct ctx *ctx, struct txn *txn, void *arg)
     const int64_t now = ctx_now_s(ctx);
     TRY(q_token_by_hash(ctx, txn, l->hash, now, &row, &found));
     if (!found || !str_equal(row.role, LINK_ROLE))
-        return ctx_fail(ctx, E_UNAUTHENTICATED, "the link was used, or is older than a day; as root on the hub's host: certwright token add NAME");
+        return ctx_fail(ctx, E_UNAUTHENTICATED,
+                        "the link was used, or is older than a day; as root on the hub's host: certwright token add NAME");
     TRY(q_token_revoke(ctx, txn, row.id, now));
     const char *id = id_new(&ctx->arena, clock_unix_ms(ctx->clock));
     const struct q_token_add_in in = {.id = id,
@@ -84,7 +85,8 @@ static void page(struct http_response *resp, const char *body_before, const char
 {
     resp->status = 200;
     http_response_header(resp, "Content-Type", "text/html; charset=utf-8");
-    http_response_header(resp, "Content-Security-Policy", "default-src 'none'; style-src 'none'; form-action 'self'; frame-ancestors 'none'");
+    http_response_header(resp, "Content-Security-Policy",
+                         "default-src 'none'; style-src 'none'; form-action 'self'; frame-ancestors 'none'");
     http_response_header(resp, "Cache-Control", "no-store");
     http_response_header(resp, "Referrer-Policy", "no-referrer");
     buf_put_z(&resp->body, "<!doctype html><html lang=\"en\"><title>Certwright</title><h1>Certwright</h1>");
@@ -115,7 +117,9 @@ RC sign_in_handle(struct ctx *ctx, struct hub *hub, const struct http_request *r
     const char *code = NULL;
     if (str_equal(req->method, "GET")) {
         TRY(code_of(ctx, req->query, &code));
-        page(resp, "<p>Sign in once as administrator.<form method=\"post\" action=\"/sign-in\"><input type=\"hidden\" name=\"code\" value=\"",
+        page(resp,
+             "<p>Sign in once as administrator.<form method=\"post\" action=\"/sign-in\"><input type=\"hidden\" name=\"code\" "
+             "value=\"",
              code, "\"><button>Sign in</button></form>");
         return buf_status(&resp->body);
     }

@@ -1,4 +1,5 @@
-/* The one-time link of `certwright init`: whoever opens it first, within a day of the first start, gets an administrator's token. */
+/* The one-time link of `certwright init`: whoever opens it first, within a day of the first start, gets an administrator's token.
+ */
 #ifndef HUB_SIGN_IN_H
 #define HUB_SIGN_IN_H
 

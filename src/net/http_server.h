@@ -41,7 +41,7 @@ struct http_server_config {
     struct tls_server_ctx *tls;       /* needed with a TLS listener; the server takes its own reference */
     unsigned loops;                   /* 1 */
     unsigned workers_max;             /* 32 */
-    unsigned connections_max;         /* 10,000 over all listeners, or what descriptors there are; an eighth for Unix sockets alone */
+    unsigned connections_max; /* 10,000 over all listeners, or what descriptors there are; an eighth for Unix sockets alone */
     unsigned connections_per_address; /* 1,000; an IPv6 /64 counts as one; Unix sockets are not counted */
     unsigned queue_max;               /* 4,096 requests that wait for a worker, then 503 */
     size_t head_max;                  /* 16 KiB */

@@ -159,8 +159,10 @@ struct rc unseal(struct ctx *ctx, const struct secret *kek, const struct seal_ad
     if (!split(sealed, &id, &wrapped, &box))
         return ctx_fail(ctx, E_PARSE, "the secret of %s %s is not a sealed secret", ad->class_, ad->object);
     if (!bytes_equal_z(id, ad->key_id))
-        return ctx_fail(ctx, E_CRYPTO, "the secret of %s %s was sealed with key %s; this is %s: put the kek of this installation back, or make it anew from the recovery key with: certwright init --recover", ad->class_, ad->object,
-                        str_is_name(id) ? arena_str(&ctx->arena, id) : "?", ad->key_id);
+        return ctx_fail(ctx, E_CRYPTO,
+                        "the secret of %s %s was sealed with key %s; this is %s: put the kek of this installation back, or make it "
+                        "anew from the recovery key with: certwright init --recover",
+                        ad->class_, ad->object, str_is_name(id) ? arena_str(&ctx->arena, id) : "?", ad->key_id);
     TRY(associated_data(ctx, ad, "key", &key_ad));
     TRY(associated_data(ctx, ad, "data", &data_ad));
     TRY(secret_new(ctx, &data_key, SEAL_KEK_LEN));

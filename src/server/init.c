@@ -45,7 +45,8 @@ static void put_words(struct buf *b, const char *key, const struct str_list *l)
 static struct rc write_new(struct ctx *ctx, const char *path, struct bytes text, mode_t mode)
 {
     if (!access(path, F_OK))
-        return ctx_fail(ctx, E_EXISTS, "%s is there already; an installation is set up once (name another folder with --config-dir)", path);
+        return ctx_fail(ctx, E_EXISTS,
+                        "%s is there already; an installation is set up once (name another folder with --config-dir)", path);
     return file_write_atomic_path(ctx, path, text, (uid_t)-1, (gid_t)-1, mode);
 }
 
@@ -88,7 +89,8 @@ static struct rc agent_yaml(struct ctx *ctx, const struct init *in, const char *
 {
     struct buf b;
     buf_init_arena(&b, &ctx->arena, 1 << 18);
-    buf_put_z(&b, "# What certwright may do on this host.  The hub names a connector and its parameters; paths and commands are decided here.\n");
+    buf_put_z(&b, "# What certwright may do on this host.  The hub names a connector and its parameters; paths and commands are "
+                  "decided here.\n");
     put_scalar(&b, "hub", arena_printf(&ctx->arena, "%s/agent.sock", in->run));
     put_scalar(&b, "state", arena_printf(&ctx->arena, "%s/agent", in->state));
     put_scalar(&b, "connectors_dir", connectors);
@@ -160,7 +162,8 @@ static struct rc link_make(struct ctx *ctx, struct init *in)
     TRY(digest_sha256(ctx, bytes_z(in->link_code), hash));
     TRY(file_mkdirs(ctx, arena_printf(&ctx->arena, "%s/hub", in->state), 0700));
     const char *text = hex_str(&ctx->arena, bytes_of(hash, sizeof hash));
-    return file_write_atomic_path(ctx, arena_printf(&ctx->arena, "%s/hub/sign-in", in->state), bytes_z(text), (uid_t)-1, (gid_t)-1, 0600);
+    return file_write_atomic_path(ctx, arena_printf(&ctx->arena, "%s/hub/sign-in", in->state), bytes_z(text), (uid_t)-1, (gid_t)-1,
+                                  0600);
 }
 
 static const char *or(const char *given, const char *else_)
@@ -228,8 +231,8 @@ RC server_init(struct cli *cli)
            "Start:    certwright run hub%s%s%s   (or: systemctl enable --now certwright-hub)\n"
            "Sign in:  https://%s:%lld/sign-in?code=%s   (once, within a day of the first start)\n",
            in.dir, (int)text.n, (const char *)text.p, in.dir, str_equal(in.dir, "/etc/certwright") ? "" : " --config ",
-           str_equal(in.dir, "/etc/certwright") ? "" : in.dir, str_equal(in.dir, "/etc/certwright") ? "" : "/hub.yaml", in.names.v[0],
-           (long long)in.https_port, in.link_code);
+           str_equal(in.dir, "/etc/certwright") ? "" : in.dir, str_equal(in.dir, "/etc/certwright") ? "" : "/hub.yaml",
+           in.names.v[0], (long long)in.https_port, in.link_code);
     if (in.external_root)
         printf("Then:     certwright ca export issuing --what csr --out FILE   gives the request for your root CA;\n"
                "          certwright ca import issuing --chain FILE   takes its answer.\n");

@@ -150,7 +150,8 @@ static const char *kek_path(struct ctx *ctx, const struct hub_config *c)
     return c->kek ? c->kek : folder ? arena_printf(&ctx->arena, "%s/kek", folder) : NULL;
 }
 
-static struct rc agent_add(struct ctx *ctx, const char *path, const struct agent_plan_users *users, struct plan *p, struct agent_config *cfg)
+static struct rc agent_add(struct ctx *ctx, const char *path, const struct agent_plan_users *users, struct plan *p,
+                           struct agent_config *cfg)
 {
     struct bytes text;
     TRY(agent_file_trusted(ctx, path, 1 << 20, &text));

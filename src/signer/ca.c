@@ -95,7 +95,8 @@ static RC check_parent(struct ctx *ctx, struct signer *s, struct making *m)
     /* A second one would have ceilings of its own, and so get around what an officer set for the first. */
     for (const struct ca *c = s->cas; c != NULL; c = c->next)
         if (strcmp(c->f.parent, in->parent) == 0 && strcmp(c->f.name, in->ca) != 0)
-            return ctx_fail(ctx, E_CEILING, "%s stands below %s already; the hub has no second CA made there", c->f.name, in->parent);
+            return ctx_fail(ctx, E_CEILING, "%s stands below %s already; the hub has no second CA made there", c->f.name,
+                            in->parent);
     int limit = m->parent->cert.path_length;
     if (limit == 0)
         return ctx_fail(ctx, E_CEILING, "the path length of %s permits no CA below it", in->parent);

@@ -70,8 +70,10 @@ static bool dns_permitted(const struct str_list *suffixes, const char *name)
     return suffixes->n == 0;
 }
 
-static bool ip_permitted(const struct str_list *networks, struct bytes ip)
+/* Who limits names means that these alone are certified: addresses then need networks of their own. */
+static bool ip_permitted(const struct ceilings *c, struct bytes ip)
 {
+    const struct str_list *networks = &c->permitted_ip;
     struct address a = {.len = (uint8_t)ip.n};
     memcpy(a.ip, ip.p, ip.n);
     for (size_t i = 0; i < networks->n; i++) {
@@ -79,7 +81,7 @@ static bool ip_permitted(const struct str_list *networks, struct bytes ip)
         if (cidr_parse(bytes_z(networks->v[i]), &net) && cidr_has(&net, &a))
             return true;
     }
-    return networks->n == 0;
+    return networks->n == 0 && c->permitted_dns.n == 0;
 }
 
 RC ceilings_check_names(struct ctx *ctx, const struct ca *ca, const struct name_list *names)
@@ -87,7 +89,7 @@ RC ceilings_check_names(struct ctx *ctx, const struct ca *ca, const struct name_
     for (size_t i = 0; i < names->n; i++) {
         const struct name *name = &names->v[i];
         bool permitted = name->kind == NAME_DNS ? dns_permitted(&ca->ceilings.permitted_dns, name->text)
-                                                : ip_permitted(&ca->ceilings.permitted_ip, name->ip);
+                                                : ip_permitted(&ca->ceilings, name->ip);
         if (!permitted)
             return ctx_fail(ctx, E_CEILING, "the CA %s is not permitted to issue for %s: a CA officer can change its ceilings",
                             ca->f.name, name->text);

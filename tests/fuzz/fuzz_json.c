@@ -15,7 +15,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     json_put_bytes_str(&j, NULL, bytes_of(data, size));
     json_error_t error;
     json_auto_t *text = json_loadb((const char *)b.p, b.n, JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
-    if (!text || (str_is_utf8(bytes_of(data, size)) && !bytes_equal(bytes_of(data, size), bytes_of(json_string_value(text), json_string_length(text)))))
+    if (!text || (str_is_utf8(bytes_of(data, size)) &&
+                  !bytes_equal(bytes_of(data, size), bytes_of(json_string_value(text), json_string_length(text)))))
         abort();
 
     json_auto_t *v = NULL, *back = NULL;

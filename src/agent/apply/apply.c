@@ -1,10 +1,13 @@
 #include "agent/apply/apply.h"
 
+#include <unistd.h>
+
 #include "agent/apply/challenge.h"
 #include "agent/apply/disk.h"
 #include "agent/apply/keystore.h"
 #include "agent/apply/target.h"
 #include "base/failpoint.h"
+#include "base/log.h"
 #include "wire/messages.h"
 
 #define APPLY_THREADS 4 /* an RSA key takes seconds; other targets need not wait for it */
@@ -177,8 +180,11 @@ RC apply_confine(struct ctx *ctx, struct role_env *env, struct sandbox *sb)
     TRY(agent_config_parse(ctx, "agent.yaml", role_config(env), &cfg));
     sandbox_allow(sb, cfg.state_dir, SANDBOX_READ | SANDBOX_WRITE);
     sandbox_allow(sb, cfg.connectors_dir, SANDBOX_READ);
-    for (size_t i = 0; i < cfg.paths.n; i++)
+    for (size_t i = 0; i < cfg.paths.n; i++) {
+        if (access(cfg.paths.v[i], F_OK) != 0)
+            log_event(LOG_WARN_, "path_missing", "path", cfg.paths.v[i], "remedy", "make the folder, then restart the agent", NULL);
         sandbox_allow(sb, cfg.paths.v[i], SANDBOX_READ | SANDBOX_WRITE | SANDBOX_OPTIONAL);
+    }
     sb->may |= SANDBOX_CHOWN;
     return RC_OK;
 }

@@ -140,6 +140,10 @@ static RC write_temp(struct ctx *ctx, const struct place *p, const char *path, s
     FD_CLEANUP int fd = openat(p->fd, p->temp, how, 0600);
     if (fd < 0 && errno == EEXIST && unlinkat(p->fd, p->temp, 0) == 0) /* of a life that was killed */
         fd = openat(p->fd, p->temp, how, 0600);
+    if (fd < 0 && errno == EACCES) /* the sandbox holds to the folders that were there */
+        return ctx_fail(ctx, E_NOT_GRANTED,
+                        "%s may not be written; was its folder made or mounted after the agent started? Then restart the agent",
+                        path);
     if (fd < 0)
         return ctx_fail_errno(ctx, "making %s beside %s", p->temp, path);
     /* Owner before mode: fchown clears the set-id bits and may take away the right to change the mode. */

@@ -48,7 +48,10 @@ static RC refuse_old_fence(struct ctx *ctx, const struct open_target *t, const c
 {
     if (fence >= t->journal.last.fence)
         return RC_OK;
-    return ctx_fail(ctx, E_FENCED, "target %s has been worked on under a newer lease", target);
+    return ctx_fail(ctx, E_FENCED,
+                    "target %s has been worked on under a newer lease; where the hub's database is an old copy, try again: it has "
+                    "learnt it now",
+                    target);
 }
 
 /* Opens the target for the next step of a deployment that has been staged. */
@@ -57,15 +60,16 @@ static RC target_continue(struct ctx *ctx, const struct agent_config *cfg, const
     TRY(target_open(ctx, cfg, ref->target, t));
     TRY(refuse_old_fence(ctx, t, ref->target, ref->fence));
     if (!str_equal(t->journal.last.deployment, ref->deployment))
-        return ctx_fail(ctx, E_CONFLICT, "target %s is at deployment %s, not %s", ref->target, t->journal.last.deployment, ref->deployment);
+        return ctx_fail(ctx, E_CONFLICT, "target %s is at deployment %s, not %s", ref->target, t->journal.last.deployment,
+                        ref->deployment);
     t->journal.last.fence = ref->fence;
     return RC_OK;
 }
 
 static RC wrong_step(struct ctx *ctx, const struct open_target *t, const char *wish)
 {
-    return ctx_fail(ctx, E_CONFLICT, "deployment %s is %s: it cannot be %s", t->journal.last.deployment, target_step_name(t->journal.last.step),
-                    wish);
+    return ctx_fail(ctx, E_CONFLICT, "deployment %s is %s: it cannot be %s", t->journal.last.deployment,
+                    target_step_name(t->journal.last.step), wish);
 }
 
 /* The next step, with nothing new to be kept. */
@@ -177,7 +181,8 @@ static RC stage_again(struct ctx *ctx, struct open_target *t, const struct stage
                       struct stage_result *out)
 {
     if (!str_equal(t->journal.last.deployment, wish->deployment))
-        return ctx_fail(ctx, E_CONFLICT, "deployment %s of target %s is not finished yet", t->journal.last.deployment, wish->target);
+        return ctx_fail(ctx, E_CONFLICT, "deployment %s of target %s is not finished yet", t->journal.last.deployment,
+                        wish->target);
     t->journal.last.fence = wish->fence;
     TRY(advance(ctx, t, t->journal.last.step)); /* the fence */
     tell(ctx, s, &t->journal.last, out);
@@ -382,7 +387,8 @@ RC target_compare(struct ctx *ctx, const struct agent_config *cfg, const struct 
     *detail = "";
     TRY(target_open(ctx, cfg, ref->target, &t));
     if (!str_equal(t.journal.last.deployment, ref->deployment))
-        return ctx_fail(ctx, E_CONFLICT, "target %s is at deployment %s, not %s", ref->target, t.journal.last.deployment, ref->deployment);
+        return ctx_fail(ctx, E_CONFLICT, "target %s is at deployment %s, not %s", ref->target, t.journal.last.deployment,
+                        ref->deployment);
     TRY(get_stage(ctx, cfg, &t, &s));
     for (size_t i = 0; i < s.n && *equal; i++) {
         struct bytes now;

@@ -1,4 +1,5 @@
-/* Installing files at a target, step by step; each step can be done again after kill -9, and each refuses lower fences (E_FENCED).  What a target's journal holds says journal.h. */
+/* Installing files at a target, step by step; each step can be done again after kill -9, and each refuses lower fences (E_FENCED).
+ * What a target's journal holds says journal.h. */
 #ifndef AGENT_APPLY_TARGET_H
 #define AGENT_APPLY_TARGET_H
 

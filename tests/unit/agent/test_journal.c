@@ -142,7 +142,8 @@ static void a_line_half_overwritten_does_not_count(void **state)
 static void a_journal_that_makes_no_sense_is_refused_with_its_name(void **state)
 {
     struct place *p = *state;
-    assert_true(rc_ok(file_write_atomic_path(&p->ctx, p->path, BYTES_LIT("{\"step\":\"flown\"}\n"), FILE_KEEP_UID, FILE_KEEP_GID, 0600)));
+    assert_true(
+        rc_ok(file_write_atomic_path(&p->ctx, p->path, BYTES_LIT("{\"step\":\"flown\"}\n"), FILE_KEEP_UID, FILE_KEEP_GID, 0600)));
     assert_true(rc_failed(journal_read(&p->ctx, p->path, &p->j)));
     assert_true(rc_ok(file_write_atomic_path(&p->ctx, p->path, BYTES_LIT("nonsense\n"), FILE_KEEP_UID, FILE_KEEP_GID, 0600)));
     assert_true(rc_failed(journal_read(&p->ctx, p->path, &p->j)));

@@ -38,7 +38,8 @@ static void errno_becomes_the_fitting_error_with_its_words(void **state)
     static const struct {
         int no;
         enum err e;
-    } rows[] = {{ENOSPC, E_DISK_FULL}, {ENOENT, E_NOT_FOUND}, {EEXIST, E_EXISTS}, {EACCES, E_FORBIDDEN}, {ENOMEM, E_NO_MEMORY}, {ECONNREFUSED, E_UNREACHABLE}, {EIO, E_IO}};
+    } rows[] = {{ENOSPC, E_DISK_FULL}, {ENOENT, E_NOT_FOUND},         {EEXIST, E_EXISTS}, {EACCES, E_FORBIDDEN},
+                {ENOMEM, E_NO_MEMORY}, {ECONNREFUSED, E_UNREACHABLE}, {EIO, E_IO}};
     struct ctx CTX_CLEANUP ctx;
     setup_ctx(&ctx);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {

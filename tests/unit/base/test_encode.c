@@ -7,7 +7,13 @@ static void base64_gives_the_vectors_of_rfc_4648(void **state)
 {
     (void)state;
     struct arena ARENA_CLEANUP a = {0};
-    static const char *const rows[][2] = {{"", ""}, {"f", "Zg=="}, {"fo", "Zm8="}, {"foo", "Zm9v"}, {"foob", "Zm9vYg=="}, {"fooba", "Zm9vYmE="}, {"foobar", "Zm9vYmFy"}};
+    static const char *const rows[][2] = {{"", ""},
+                                          {"f", "Zg=="},
+                                          {"fo", "Zm8="},
+                                          {"foo", "Zm9v"},
+                                          {"foob", "Zm9vYg=="},
+                                          {"fooba", "Zm9vYmE="},
+                                          {"foobar", "Zm9vYmFy"}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct bytes back;
         assert_string_equal(base64_str(&a, bytes_z(rows[i][0])), rows[i][1]);
@@ -23,7 +29,8 @@ static void readers_refuse_what_is_not_canonical(void **state)
     (void)state;
     struct arena ARENA_CLEANUP a = {0};
     struct bytes out;
-    static const char *const bad[] = {"Zg", "Zg=", "Zg===", "Zh==", "Zm9=", "Z", "Zg==Zg==", "Zm 8=", "Zm8=\n", "=", "====", "Zm8*", "-_-_"};
+    static const char *const bad[] = {
+        "Zg", "Zg=", "Zg===", "Zh==", "Zm9=", "Z", "Zg==Zg==", "Zm 8=", "Zm8=\n", "=", "====", "Zm8*", "-_-_"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         assert_false(get_base64(&a, bytes_z(bad[i]), &out));
     static const char *const bad_url[] = {"Zg==", "Zh", "Z", "+/+/", "Zg ", "Zm9"};

@@ -5,8 +5,21 @@
 static void what_is_not_strict_json_is_refused(void **state)
 {
     (void)state;
-    static const char *const bad[] = {"", "{", "{} x", "{\"a\":1,\"a\":2}", "[1,]", "'a'", "{a:1}", "\"\\u0000\"", "\"\xff\"", "01", "nul",
-                                      "99999999999999999999", "\"\xed\xa0\x80\"", "{\"a\\u0000\":1}", "[1]]"};
+    static const char *const bad[] = {"",
+                                      "{",
+                                      "{} x",
+                                      "{\"a\":1,\"a\":2}",
+                                      "[1,]",
+                                      "'a'",
+                                      "{a:1}",
+                                      "\"\\u0000\"",
+                                      "\"\xff\"",
+                                      "01",
+                                      "nul",
+                                      "99999999999999999999",
+                                      "\"\xed\xa0\x80\"",
+                                      "{\"a\\u0000\":1}",
+                                      "[1]]"};
     struct ctx CTX_CLEANUP ctx;
     ctx_init(&ctx, &clock_system);
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -49,7 +62,8 @@ static void members_are_read_with_their_types_and_null_counts_as_absent(void **s
     struct ctx CTX_CLEANUP ctx;
     ctx_init(&ctx, &clock_system);
     json_auto_t *v = NULL;
-    assert_ok(json_read(&ctx, BYTES_LIT("{\"s\":\"x\",\"i\":-5,\"b\":true,\"n\":null,\"d\":\"AQI=\",\"l\":[1],\"o\":{\"k\":1}}"), &v));
+    assert_ok(
+        json_read(&ctx, BYTES_LIT("{\"s\":\"x\",\"i\":-5,\"b\":true,\"n\":null,\"d\":\"AQI=\",\"l\":[1],\"o\":{\"k\":1}}"), &v));
     const char *s = NULL;
     int64_t i = 7;
     bool b = false;
@@ -103,8 +117,9 @@ static void the_builder_writes_commas_escapes_and_nesting(void **state)
     json_put_raw(&j, "r", BYTES_LIT("[1]"));
     json_close(&j);
     assert_ok(buf_status(&b));
-    assert_string_equal(buf_z(&b), "{\"a\\\"\":\"q\\\"\\\\\\n\\u0001\\u007f<>\",\"none\":null,\"l\":[-9223372036854775808,false,{},[]],"
-                                   "\"b\":\"AQI=\",\"h\":\"01ff\",\"t\":\"1970-01-01T00:00:00Z\",\"r\":[1]}");
+    assert_string_equal(buf_z(&b),
+                        "{\"a\\\"\":\"q\\\"\\\\\\n\\u0001\\u007f<>\",\"none\":null,\"l\":[-9223372036854775808,false,{},[]],"
+                        "\"b\":\"AQI=\",\"h\":\"01ff\",\"t\":\"1970-01-01T00:00:00Z\",\"r\":[1]}");
 }
 
 /* Any byte at any place of a string comes out as JSON that a strict reader takes. */

@@ -75,13 +75,16 @@ static void values_cannot_forge_a_second_line_or_key(void **state)
     struct arena ARENA_CLEANUP a = {0};
     log_init("tester", LOG_INFO_, false);
     struct capture c = capture_start();
-    log_event(LOG_WARN_, "peer_said", "text", "x\n2026-01-01T00:00:00Z hub info lie", "eq", "a=b", "empty", "", "none", NULL, "esc", "\x1b[2J", NULL);
+    log_event(LOG_WARN_, "peer_said", "text", "x\n2026-01-01T00:00:00Z hub info lie", "eq", "a=b", "empty", "", "none", NULL, "esc",
+              "\x1b[2J", NULL);
     log_event(LOG_DEBUG_, "below_the_level", NULL);
     struct bytes text = capture_end(&c, &a), line;
     assert_true(bytes_take_line(&text, &line));
     assert_int_equal(text.n, 0);
     assert_true(bytes_ends_with(
-        line, BYTES_LIT(" tester warn peer_said text=\"x\\n2026-01-01T00:00:00Z hub info lie\" eq=\"a=b\" empty=\"\" esc=\"\\u001b[2J\"")));
+        line,
+        BYTES_LIT(
+            " tester warn peer_said text=\"x\\n2026-01-01T00:00:00Z hub info lie\" eq=\"a=b\" empty=\"\" esc=\"\\u001b[2J\"")));
 }
 
 static void a_very_long_value_is_cut_and_the_line_still_written(void **state)

@@ -12,7 +12,8 @@ static void numbers_are_whole_and_never_overflow(void **state)
     assert_true(str_to_i64(BYTES_LIT("9223372036854775807"), &i) && i == INT64_MAX);
     assert_true(str_to_u64(BYTES_LIT("18446744073709551615"), &u) && u == UINT64_MAX);
     assert_true(str_to_i64(BYTES_LIT("0"), &i) && i == 0);
-    static const char *const bad[] = {"", "-", "--1", "+1", " 1", "1 ", "1x", "0x1", "9223372036854775808", "-9223372036854775809", "1.0"};
+    static const char *const bad[] = {
+        "", "-", "--1", "+1", " 1", "1 ", "1x", "0x1", "9223372036854775808", "-9223372036854775809", "1.0"};
     for (size_t k = 0; k < sizeof bad / sizeof *bad; k++)
         assert_false(str_to_i64(bytes_z(bad[k]), &i));
     assert_false(str_to_u64(BYTES_LIT("18446744073709551616"), &u));
@@ -33,8 +34,19 @@ static void strings_with_a_nul_inside_are_not_strings(void **state)
 static void utf8_is_told_from_overlong_surrogate_and_cut_forms(void **state)
 {
     (void)state;
-    static const char *const good[] = {"", "abc", "\xc3\xa4", "\xe2\x82\xac", "\xf0\x9f\x94\x92", "\xf4\x8f\xbf\xbf", "\xed\x9f\xbf"};
-    static const char *const bad[] = {"\x80", "\xc0\x80", "\xc1\xbf", "\xc3", "\xe0\x9f\xbf", "\xed\xa0\x80", "\xf0\x8f\xbf\xbf", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xe2\x82", "a\xff"};
+    static const char *const good[] = {
+        "", "abc", "\xc3\xa4", "\xe2\x82\xac", "\xf0\x9f\x94\x92", "\xf4\x8f\xbf\xbf", "\xed\x9f\xbf"};
+    static const char *const bad[] = {"\x80",
+                                      "\xc0\x80",
+                                      "\xc1\xbf",
+                                      "\xc3",
+                                      "\xe0\x9f\xbf",
+                                      "\xed\xa0\x80",
+                                      "\xf0\x8f\xbf\xbf",
+                                      "\xf4\x90\x80\x80",
+                                      "\xf5\x80\x80\x80",
+                                      "\xe2\x82",
+                                      "a\xff"};
     for (size_t i = 0; i < sizeof good / sizeof *good; i++)
         assert_true(str_is_utf8(bytes_z(good[i])));
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)

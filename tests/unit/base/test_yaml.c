@@ -22,8 +22,10 @@ static void maps_lists_and_scalars_become_the_same_tree_as_json(void **state)
     struct yaml y;
     assert_ok(yaml_read(&ctx, "hub.yaml", BYTES_LIT(text), &y));
     char *json = json_dumps(y.root, JSON_COMPACT | JSON_SORT_KEYS);
-    assert_string_equal(json, "{\"empty\":null,\"float\":\"1.5\",\"list\":[\"a\",{\"b\":1,\"c\":[2,3]}],\"mode\":\"0640\",\"name\":\"hub\","
-                              "\"none\":null,\"on\":true,\"port\":8443,\"quoted\":\"8443\",\"text\":\"two\\nlines\\n\",\"word\":\"yes\",\"zero\":0}");
+    assert_string_equal(
+        json,
+        "{\"empty\":null,\"float\":\"1.5\",\"list\":[\"a\",{\"b\":1,\"c\":[2,3]}],\"mode\":\"0640\",\"name\":\"hub\","
+        "\"none\":null,\"on\":true,\"port\":8443,\"quoted\":\"8443\",\"text\":\"two\\nlines\\n\",\"word\":\"yes\",\"zero\":0}");
     free(json);
     yaml_free(&y);
     yaml_free(&y);
