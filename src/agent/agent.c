@@ -15,6 +15,7 @@
 #define BACKOFF_MOST_MS 15000
 #define RESTORE_MS 2000
 #define DRAIN_MS 5000
+#define RELAY_DRAIN_MS 200 /* an order goes on where its CA has it */
 #define STEPS_MS 50
 #define RELAYED_MAX 16 /* as many threads as the relay has */
 
@@ -262,7 +263,7 @@ static void *send_loop(void *arg)
         pthread_mutex_lock(&a->lock);
         while (!a->news && !a->stop && (a->steps_due_ms == 0 || clock_mono_ms() < a->steps_due_ms))
             wait_ms(a, &a->wake, a->steps_due_ms == 0 ? 10000 : a->steps_due_ms - clock_mono_ms());
-        stop = a->stop && a->running == NULL;
+        stop = a->stop && (a->running == NULL || a->drained);
         bool last_word = a->news || a->steps_due_ms != 0;
         pthread_mutex_unlock(&a->lock);
         if (!last_word)
@@ -410,8 +411,14 @@ static RC run_loops(struct ctx *ctx, struct agent *a, struct role_env *env)
     struct rc rc = relay_serve_agent(ctx, role_server(env), a); /* returns when the role is asked to stop */
     on_stop(a);
     role_on_stop(env, NULL, NULL);
-    pool_drain(a->relay_pool, DRAIN_MS);
-    pool_drain(a->pool, DRAIN_MS); /* what is cut short then goes on from its journal */
+    bool drained = pool_drain(a->relay_pool, RELAY_DRAIN_MS);
+    drained = pool_drain(a->pool, DRAIN_MS) && drained;
+    if (!drained)
+        role_leave_threads(env); /* what is cut short then goes on from its journal */
+    pthread_mutex_lock(&a->lock);
+    a->drained = true;
+    pthread_cond_signal(&a->wake);
+    pthread_mutex_unlock(&a->lock);
     /* A long poll ends by itself at the hub's side or with the process. */
     pthread_join(threads[1], NULL);
     return rc;

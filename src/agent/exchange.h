@@ -41,6 +41,7 @@ struct agent {
     unsigned missed, recovered; /* answers that may have been missed so far; how many of them the hub was told of */
     bool introduced;     /* the hub knows what our connectors do */
     bool stop;
+    bool drained;         /* what still runs is not waited for */
 };
 
 struct told {

@@ -37,7 +37,7 @@ struct role_env {
     struct wire_peer *peers[NAMES_MAX]; /* of peer_fds, same place */
     size_t n_peers, n_listeners, n_credentials;
     struct wire_server *server;
-    bool switch_user, no_sandbox;
+    bool switch_user, no_sandbox, threads_left;
     int64_t uid, gid, log_json, log_least;
     const char *failpoint, *sandbox_state;
     int stop_fd;
@@ -317,6 +317,10 @@ static void end_threads(struct role_env *env)
     shutdown(CONTROL_FD, SHUT_RD);
     pthread_join(env->control, NULL);
     wire_server_stop(env->server);
+    for (size_t i = 0; i < env->n_peers && env->threads_left; i++)
+        wire_peer_end(env->peers[i]);
+    if (env->threads_left)
+        return;
     for (size_t i = 0; i < env->n_peers; i++)
         wire_peer_free(env->peers[i]);
     wire_server_free(env->server);
@@ -335,8 +339,12 @@ static struct rc live(struct ctx *ctx, struct role_env *env)
     if (rc_failed(rc))
         control_send(CONTROL_FD, CONTROL_FAILED, env->row->name, ctx_why(ctx), -1);
     end_threads(env);
+    if (env->threads_left)
+        _exit(rc_failed(rc)); /* no handler of exit() may take from them what they use */
     return rc;
 }
+
+void role_leave_threads(struct role_env *env) { env->threads_left = true; }
 
 bool role_asked(int argc, char **argv)
 {

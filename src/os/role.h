@@ -53,6 +53,8 @@ const char *role_sandbox_state(const struct role_env *env);
 bool role_stopping(struct role_env *env);
 int role_stop_fd(const struct role_env *env);
 void role_on_stop(struct role_env *env, void (*fn)(void *arg), void *arg);
+/* role_leave_threads: threads of the role still run when its `enter` returns, and end with the process: what they use stays. */
+void role_leave_threads(struct role_env *env);
 /* role_wait_stop blocks until the role is asked to stop. */
 void role_wait_stop(struct role_env *env);
 /* role_ready tells the parent that the role works; `text` is for its log. */

@@ -27,7 +27,7 @@ struct wire_peer {
     pthread_mutex_t lock; /* of all below */
     pthread_cond_t connected;
     struct wire_conn *conn; /* stays after its end until it is replaced: its reader is still to be joined */
-    bool up;
+    bool up, ended;
     uint32_t last_id;
     struct call *calls;
 };
@@ -130,6 +130,14 @@ void wire_peer_replace(struct wire_peer *peer, int fd)
         conn_end(before);
 }
 
+void wire_peer_end(struct wire_peer *peer)
+{
+    pthread_mutex_lock(&peer->lock);
+    peer->ended = true;
+    pthread_mutex_unlock(&peer->lock);
+    wire_peer_replace(peer, -1);
+}
+
 void wire_peer_free(struct wire_peer *peer)
 {
     if (!peer)
@@ -146,7 +154,7 @@ static struct rc take_conn(struct ctx *ctx, struct wire_peer *peer, struct call 
     int64_t until = clock_mono_ms() + ctx_left_ms(ctx, WIRE_CONNECT_MS);
     pthread_mutex_lock(&peer->lock);
     bool in_time = true;
-    while (!peer->up && in_time)
+    while (!peer->up && !peer->ended && in_time)
         in_time = cond_wait_until(&peer->connected, &peer->lock, until) || clock_mono_ms() < until;
     if (!peer->up) {
         pthread_mutex_unlock(&peer->lock);

@@ -68,6 +68,8 @@ struct wire_peer *wire_peer_new(const char *self, const char *name, struct wire_
 void wire_peer_replace(struct wire_peer *peer, int fd);
 bool wire_peer_connected(struct wire_peer *peer);
 const char *wire_peer_name(const struct wire_peer *peer);
+/* wire_peer_end fails every call to it, those under way and those to come: for a process that ends with threads left behind. */
+void wire_peer_end(struct wire_peer *peer);
 /* wire_peer_free ends the connection and its thread.  No call may be under way. */
 void wire_peer_free(struct wire_peer *peer);
 

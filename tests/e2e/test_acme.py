@@ -3,6 +3,7 @@ agent's own listener."""
 
 import re
 import signal
+import time
 
 import pytest
 
@@ -196,6 +197,29 @@ def test_a_ca_that_dies_in_the_middle_leaves_an_attempt_that_goes_on(make_hub, o
     finally:
         pebble.child.send_signal(signal.SIGCONT)
     wait.until(lambda: hub.show("cert", WWW).get("current_version"), "it goes on", 40)
+
+
+def test_a_silent_ca_holds_up_neither_other_renewals_nor_the_end(make_hub, own_pebble):
+    """It takes connections and says nothing: what waits for it keeps no worker of the host, and is given up when the hub ends."""
+    pebble = own_pebble()
+    hub = make_hub()
+    issuer(hub, pebble, "--via", "listener")
+    hub.ok("target", "add", "out", "--connector", "files", "--set", f"fullchain={hub.files}/x.pem")
+    pebble.child.send_signal(signal.SIGSTOP)
+    try:
+        for i in range(12): # more than the agent has workers
+            hub.ok("cert", "add", f"m{i}.example.org", "--issuer", "pebble", "--no-wait")
+        wait.until(lambda: sum(j["kind"] == "order" and j["state"] == "leased" for j in hub.jobs()) == 12, "all wait for the CA", 10)
+        began = time.monotonic()
+        hub.ok("cert", "add", "own.example.org", "--to", "out")
+        assert time.monotonic() - began < 5
+        began = time.monotonic()
+        hub.stop()
+        assert time.monotonic() - began < 8
+    finally:
+        pebble.child.send_signal(signal.SIGCONT)
+    hub.start()
+    wait.until(lambda: hub.show("cert", "m0.example.org").get("current_version"), "what was given up goes on", 30)
 
 
 def test_a_challenge_that_fails_is_told_in_the_cas_own_words(site, nginx, pebble):
