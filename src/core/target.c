@@ -143,6 +143,10 @@ static struct rc update(struct ctx *ctx, struct txn *txn, void *arg)
     TRY(target_find(ctx, txn, c->ref, &row));
     TRY(decide(ctx, c->core, txn, "target.update", row.team_id));
     const char *parameters = c->in->parameters ? c->in->parameters : row.parameters;
+    if (c->in->parameters) {
+        const struct target_input wished = {.connector = row.connector, .parameters = parameters};
+        TRY(check_told(ctx, txn, row.agent_id, row.agent, &wished));
+    }
     struct bytes place;
     TRY(place_hash(ctx, row.agent_id, row.connector, parameters, &place));
     const struct q_target_update_in in = {.id = row.id,
