@@ -210,7 +210,7 @@ static RC prove_files(struct ctx *ctx, struct deployment *d)
     struct wire_apply_compare ask = {d->target, d->id};
     struct wire_apply_compared same;
     TRY(HANDS_CALL(ctx, d->h->apply, apply_compare, &ask, apply_compared, &same));
-    d->served[0] = (struct served){.at = {"", 0, ""}, .verdict = VERDICT_INSTALLED, .fingerprint = d->fingerprint,
+    d->served[0] = (struct served){.at = {"", 0, "", ""}, .verdict = VERDICT_INSTALLED, .fingerprint = d->fingerprint,
         .detail = same.detail};
     d->n_served = same.equal ? 1 : 0;
     if (!same.equal)

@@ -137,10 +137,11 @@ RC hands_read_endpoints(struct ctx *ctx, const json_t *list, size_t max, struct 
         int64_t port = 0;
         if (i >= max)
             return ctx_fail_field(ctx, "/endpoints", "more than %zu endpoints", max);
-        e->name = "";
+        e->name = e->starttls = "";
         TRY(json_get_str(ctx, row, "address", true, &e->address));
         TRY(json_get_int(ctx, row, "port", true, &port));
         TRY(json_get_str(ctx, row, "name", false, &e->name));
+        TRY(json_get_str(ctx, row, "starttls", false, &e->starttls));
         if (port < 1 || port > 65535)
             return ctx_fail_field(ctx, "/endpoints", "%lld is no port", (long long)port);
         e->port = (int)port;
@@ -152,8 +153,8 @@ RC hands_read_endpoints(struct ctx *ctx, const json_t *list, size_t max, struct 
 static RC look(struct ctx *ctx, struct hands *h, struct bytes fingerprint, const char *roots_pem, int64_t timeout_ms,
                struct served *s)
 {
-    struct wire_probe_endpoint in = {.address = s->at.address, .port = s->at.port, .name = s->at.name, .roots_pem = roots_pem,
-                                     .timeout_ms = timeout_ms};
+    struct wire_probe_endpoint in = {.address = s->at.address, .port = s->at.port, .name = s->at.name, .starttls = s->at.starttls,
+                                     .roots_pem = roots_pem, .timeout_ms = timeout_ms};
     struct wire_probe_seen seen;
     TRY(HANDS_CALL(ctx, h->probe, probe_endpoint, &in, probe_seen, &seen));
     bool ours = seen.reached && bytes_equal(seen.fingerprint, fingerprint);

@@ -42,6 +42,7 @@ struct endpoint {
     const char *address;
     int port;
     const char *name;
+    const char *starttls; /* "smtp", "imap" … (net/starttls.h); "": TLS from the start */
 };
 enum verdict { VERDICT_SERVED, VERDICT_UNTRUSTED, VERDICT_OTHER, VERDICT_UNREACHABLE, VERDICT_INSTALLED };
 struct served {
@@ -52,7 +53,7 @@ struct served {
 };
 const char *verdict_name(enum verdict v);
 
-/* hands_read_endpoints reads a list of {address, port, name}; at most `max`. */
+/* hands_read_endpoints reads a list of {address, port, name, starttls}; at most `max`. */
 RC hands_read_endpoints(struct ctx *ctx, const json_t *list, size_t max, struct endpoint *out, size_t *n);
 /* hands_prove shakes hands with each endpoint, again and again until it shows `fingerprint` several times
  * in a row or `wait_ms` are over (0: once).  What

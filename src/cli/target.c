@@ -101,7 +101,7 @@ static struct rc put_parameters(struct cli *cli, struct cli_body *b)
     return RC_OK;
 }
 
-/* "192.0.2.1:443" or "[2001:db8::1]:443/www.example.org" */
+/* "192.0.2.1:443", "[2001:db8::1]:443/www.example.org" or "smtp://192.0.2.1:25" (STARTTLS) */
 static struct rc put_endpoints(struct cli *cli, struct cli_body *b, const struct str_list *names)
 {
     const struct str_list given = cli_list_opt(cli, "endpoint");
@@ -110,14 +110,18 @@ static struct rc put_endpoints(struct cli *cli, struct cli_body *b, const struct
     json_open_list(&b->j, "endpoints");
     for (size_t i = 0; i < given.n; i++) {
         struct bytes name = bytes_z(given.v[i]), place;
-        const char *host = NULL;
+        const char *host = NULL, *scheme = strstr(given.v[i], "://");
         uint16_t port = 0;
+        if (scheme)
+            name = bytes_z(scheme + 3);
         bytes_take_until(&name, '/', &place);
         TRY(address_parse_host_port(cli->ctx, place, 443, &host, &port));
         json_open_obj(&b->j, NULL);
         json_put_str(&b->j, "address", host);
         json_put_int(&b->j, "port", port);
         json_put_str(&b->j, "name", name.n ? arena_str(&cli->ctx->arena, name) : names->n ? names->v[0] : "");
+        if (scheme)
+            json_put_bytes_str(&b->j, "starttls", bytes_of(given.v[i], (size_t)(scheme - given.v[i])));
         json_close(&b->j);
     }
     json_close(&b->j);

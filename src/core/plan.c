@@ -69,8 +69,9 @@ static struct rc plan_target(struct ctx *ctx, struct txn *txn, struct planning *
     for (size_t i = 0; i < json_array_size(ends); i++) {
         const json_t *e = json_array_get(ends, i);
         plan_add(ctx, p, "prove",
-                 arena_printf(&ctx->arena, "a handshake with %s port %lld for %s; else what was there is put back",
-                              text(e, "address"), (long long)json_integer_value(json_object_get(e, "port")), text(e, "name")));
+                 arena_printf(&ctx->arena, "a handshake with %s port %lld for %s%s%s; else what was there is put back",
+                              text(e, "address"), (long long)json_integer_value(json_object_get(e, "port")), text(e, "name"),
+                              text(e, "starttls") ? " after STARTTLS of " : "", text(e, "starttls") ? text(e, "starttls") : ""));
     }
     if (!json_array_size(ends))
         plan_add(ctx, p, "prove",

@@ -6,6 +6,7 @@
 #define NET_HANDSHAKE_H
 
 #include "base/address.h"
+#include "net/starttls.h"
 #include "net/tls.h"
 
 enum handshake_keys { HANDSHAKE_ANY_KEY, HANDSHAKE_ECDSA, HANDSHAKE_RSA };
@@ -28,6 +29,7 @@ struct handshake_request {
     const char *name;                    /* name or IP address to look for in the leaf; NULL: that of sni, or no check */
     const char *const *alpn;             /* protocols offered, NULL-terminated; NULL offers none */
     enum handshake_keys keys;            /* offer only signatures of this kind: shows each certificate of a dual server */
+    enum starttls starttls;              /* what is spoken before the handshake */
     int64_t timeout_ms;                  /* for connect and handshake together; 0: 10,000; never later than the ctx's deadline */
 };
 

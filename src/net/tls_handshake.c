@@ -331,6 +331,7 @@ static struct rc probe_run(struct ctx *ctx, struct probe *p, const struct tls_tr
     TRY(probe_prepare(ctx, p, req));
     TRY(probe_connect(ctx, p, &req->address));
     out->connect_ms = clock_mono_ms() - start;
+    TRY(starttls_begin(ctx, req->starttls, p->fd, p->deadline_ms, p->peer));
     TRY(probe_shake(ctx, p));
     out->handshake_ms = clock_mono_ms() - start - out->connect_ms;
     TRY(collect_chain(ctx, p->ssl, out));

@@ -61,13 +61,20 @@ static RC shake(struct ctx *ctx, struct probe *p, const struct wire_probe_endpoi
     struct tls_trust *trust;
     struct rc rc = RC_OK;
     bool own;
+    const enum starttls starttls = starttls_by_name(m->starttls);
+    if (starttls == STARTTLS_PROTOCOLS)
+        return ctx_fail(ctx, E_UNSUPPORTED, "this agent does not know STARTTLS of %s: upgrade it", m->starttls);
     TRY(dns_resolve(ctx, m->address, (uint16_t)m->port, &addresses));
     TRY(trust_for(ctx, p, m->roots_pem, &trust, &own));
     for (size_t i = 0; i < addresses.n; i++) {
         const char *name = *m->name != '\0' ? m->name : m->address;
         struct address literal;
-        struct handshake_request req = {.address = addresses.v[i], .grants = &p->grants, .name = name, .timeout_ms = m->timeout_ms,
-                                        .sni = address_parse(bytes_z(name), &literal) ? NULL : name};
+        struct handshake_request req = {.address = addresses.v[i],
+                                        .grants = &p->grants,
+                                        .name = name,
+                                        .sni = address_parse(bytes_z(name), &literal) ? NULL : name,
+                                        .starttls = starttls,
+                                        .timeout_ms = m->timeout_ms};
         rc = handshake_probe(ctx, trust, &req, res);
         if (rc.e != E_UNREACHABLE && rc.e != E_TIMEOUT)
             break;
