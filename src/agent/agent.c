@@ -1,6 +1,5 @@
 #include "agent/agent.h"
 
-#include <sys/utsname.h>
 
 #include "agent/exchange.h"
 #include "agent/present.h"
@@ -244,7 +243,8 @@ static void *poll_loop(void *arg)
         if (stopping(a))
             break;
         ctx_reset(&ctx);
-        struct rc rc = exchange_once(&ctx, a, WAIT_S);
+        /* The first comes back soon: whether the hub takes us should be known, and logged, before the first long wait. */
+        struct rc rc = exchange_once(&ctx, a, a->introduced ? WAIT_S : 1);
         tell_hub_state(&ctx, rc, &failures);
         pause_after(a, rc, failures);
     }
@@ -285,15 +285,38 @@ static void *send_loop(void *arg)
     return NULL;
 }
 
+/* Another certificate for the same key; calls that run on the old one end as they would have.  Tried again at the next look. */
+static void renew(struct ctx *ctx, struct agent *a)
+{
+    struct http_client *next = NULL;
+    struct fleet f = a->fleet;
+    struct rc rc = fleet_renew(ctx, &f, a->http, a->hub);
+    if (rc_ok(rc))
+        rc = fleet_client(ctx, &f, &next);
+    if (rc_failed(rc)) {
+        log_event(LOG_WARN_, "fleet_certificate_not_renewed", "why", ctx_why(ctx), NULL);
+        ctx_forget(ctx);
+        return;
+    }
+    http_client_free(a->http_before);
+    a->http_before = a->http;
+    a->http = next;
+    a->fleet = f;
+    log_event(LOG_INFO_, "fleet_certificate_renewed", "not_after", log_num(f.not_after), NULL);
+}
+
 /* Brings the listener's challenges back into a probe that died. */
 static void *restore_loop(void *arg)
 {
     struct agent *a = arg;
-    CTX_CLEANUP struct ctx ctx;
+    CTX_CLEANUP struct ctx ctx, kept; /* kept: holds the newest certificate */
     ctx_init(&ctx, a->clock);
+    ctx_init(&kept, a->clock);
     while (!stopping(a)) {
         size_t listening = 0;
         ctx_reset(&ctx);
+        if (a->cfg->hub_url != NULL && fleet_renew_due(&a->fleet, ctx_now_s(&ctx)))
+            renew(&kept, a);
         if (rc_failed(present_restore(&ctx, &a->hands, &listening)))
             log_event(LOG_WARN_, "challenges_not_restored", "why", ctx_why(&ctx), NULL);
         int64_t until = clock_mono_ms() + (listening > 0 ? RESTORE_MS : 60000);
@@ -349,7 +372,6 @@ static RC resume_all(struct ctx *ctx, struct agent *a)
 
 static RC learn_self(struct ctx *ctx, struct agent *a, struct role_env *env)
 {
-    struct utsname u;
     struct wire_apply_health ask_apply = {0};
     struct wire_run_health ask_run = {0};
     struct wire_probe_health ask_probe = {0};
@@ -366,7 +388,7 @@ static RC learn_self(struct ctx *ctx, struct agent *a, struct role_env *env)
                                     apply.sandbox, run.sandbox, probe.sandbox, relay.sandbox);
     a->sandbox = words_of(ctx, bytes_z(text), 250);
     a->boot_id = id_new(&ctx->arena, clock_unix_ms(ctx->clock));
-    a->platform = uname(&u) == 0 ? arena_printf(&ctx->arena, "%.30s %.40s %.30s", u.sysname, u.release, u.machine) : "unknown";
+    a->platform = agent_platform(ctx);
     return RC_OK;
 }
 
@@ -378,6 +400,20 @@ static void on_stop(void *arg)
     pthread_cond_signal(&a->wake);
     pthread_cond_broadcast(&a->room);
     pthread_mutex_unlock(&a->lock);
+}
+
+static RC hub_open(struct ctx *ctx, struct agent *a)
+{
+    struct http_client *http = NULL;
+    a->hub = a->cfg->hub_url != NULL ? a->cfg->hub_url : "http://hub";
+    if (a->cfg->hub_url != NULL) {
+        TRY(fleet_open(ctx, a->cfg, &a->fleet));
+        TRY(fleet_client(ctx, &a->fleet, &http));
+    } else {
+        TRY(http_client_new(ctx, &(struct http_client_config){.unix_socket = a->cfg->hub_socket}, &http));
+    }
+    a->http = http;
+    return RC_OK;
 }
 
 static RC prepare(struct ctx *ctx, struct agent *a, struct role_env *env)
@@ -392,7 +428,7 @@ static RC prepare(struct ctx *ctx, struct agent *a, struct role_env *env)
     a->hands.relay = role_peer(env, "relay");
     if (a->hands.apply == NULL || a->hands.run == NULL || a->hands.probe == NULL || a->hands.relay == NULL)
         return ctx_fail(ctx, E_BUG, "the plan gives the agent no way to one of its hands");
-    TRY(http_client_new(ctx, &(struct http_client_config){.unix_socket = a->cfg->hub_socket}, &a->http));
+    TRY(hub_open(ctx, a));
     TRY(results_open(ctx, arena_printf(&ctx->arena, "%s/results", a->cfg->state_dir), &a->results));
     a->news = a->results.first != NULL;
     a->missed = 1; /* what the process before us was given */
@@ -446,11 +482,16 @@ RC agent_confine(struct ctx *ctx, struct role_env *env, struct sandbox *sb)
 {
     struct agent_config cfg;
     TRY(agent_config_parse(ctx, "agent.yaml", role_config(env), &cfg));
-    const char *slash = strrchr(cfg.hub_socket, '/');
     TRY(http_client_load(ctx));
     sandbox_allow(sb, arena_printf(&ctx->arena, "%s/results", cfg.state_dir), SANDBOX_READ | SANDBOX_WRITE);
     sandbox_allow(sb, cfg.connectors_dir, SANDBOX_READ);
-    if (slash != NULL && slash != cfg.hub_socket)
+    if (cfg.hub_url != NULL) {
+        sandbox_allow(sb, arena_printf(&ctx->arena, "%s/fleet", cfg.state_dir), SANDBOX_READ | SANDBOX_WRITE);
+        sb->may |= SANDBOX_CONNECT_TCP | SANDBOX_UDP;
+        return RC_OK;
+    }
+    const char *slash = strrchr(cfg.hub_socket, '/');
+    if (slash != cfg.hub_socket)
         sandbox_allow(sb, arena_str(&ctx->arena, bytes_of(cfg.hub_socket, (size_t)(slash - cfg.hub_socket))),
                       SANDBOX_READ | SANDBOX_OPTIONAL);
     sb->may |= SANDBOX_UNIX;

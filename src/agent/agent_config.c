@@ -11,7 +11,8 @@
 #define LIST_MAX 1000
 
 static const char *const top_keys[] = {"name",     "hub",    "state",  "connectors_dir", "connectors", "paths", "users",
-                                       "groups",   "networks", "commands", "http01",       "workers",    "prove_s", NULL};
+                                       "groups",   "networks", "commands", "http01",       "workers",    "prove_s",
+                                       "credentials", "uid_base", NULL};
 
 /* What is true where the file is silent. */
 static struct agent_config defaults(const char *file)
@@ -115,6 +116,32 @@ static RC read_argv(struct ctx *ctx, const struct yaml *y, const char *name, con
     return RC_OK;
 }
 
+static RC read_reading(struct ctx *ctx, const struct yaml *y, const char *name, const json_t *v, struct agent_command *cmd)
+{
+    static const char *const keys[] = {"read", "include", "list", "together", "timeout_s", NULL};
+    struct agent_reading *r = ARENA_NEW(&ctx->arena, struct agent_reading);
+    const struct str_list *lists[] = {&r->files, &r->list};
+    const json_t *together = json_object_get(v, "together");
+    TRY(yaml_only(ctx, y, v, keys));
+    TRY(read_list(ctx, y, v, "read", &r->files));
+    TRY(read_list(ctx, y, v, "include", &r->include));
+    TRY(read_list(ctx, y, v, "list", &r->list));
+    for (size_t i = 0; i < 2; i++)
+        for (size_t k = 0; k < lists[i]->n; k++)
+            if (!path_is_plain(lists[i]->v[k]))
+                return yaml_fail(ctx, y, v, "command %s: %s is not an absolute path", name, lists[i]->v[k]);
+    if (together != NULL && !json_is_boolean(together))
+        return yaml_fail(ctx, y, together, "together must be true or false");
+    r->together = json_is_true(together);
+    const char **argv = arena_array(&ctx->arena, r->files.n + 2, sizeof *argv);
+    argv[0] = "read";
+    for (size_t i = 0; i < r->files.n; i++)
+        argv[i + 1] = r->files.v[i];
+    cmd->argv = argv;
+    cmd->reading = r;
+    return RC_OK;
+}
+
 static RC read_command(struct ctx *ctx, const struct yaml *y, const char *name, const json_t *v, struct agent_command *cmd)
 {
     static const char *const keys[] = {"run", "user", "timeout_s", NULL};
@@ -125,10 +152,12 @@ static RC read_command(struct ctx *ctx, const struct yaml *y, const char *name, 
         return read_argv(ctx, y, name, v, cmd);
     if (!json_is_object(v))
         return yaml_fail(ctx, y, v, "command %s must be a list, or run, user and timeout_s", name);
-    TRY(yaml_only(ctx, y, v, keys));
     const json_t *user = json_object_get(v, "user"), *run = json_object_get(v, "run");
+    if (run == NULL && json_object_get(v, "read") != NULL)
+        return read_reading(ctx, y, name, v, cmd);
     if (run == NULL)
         return yaml_fail(ctx, y, v, "command %s says nothing to run", name);
+    TRY(yaml_only(ctx, y, v, keys));
     if (user != NULL && !json_is_string(user))
         return yaml_fail(ctx, y, user, "user must be a text");
     cmd->user = user != NULL ? arena_strdup(&ctx->arena, json_string_value(user)) : NULL;
@@ -146,6 +175,39 @@ static RC read_commands(struct ctx *ctx, const struct yaml *y, struct agent_conf
         return yaml_fail(ctx, y, all, "commands must be names, each with a list");
     c->commands = arena_array(&ctx->arena, json_object_size(all) + 1, sizeof *c->commands);
     json_object_foreach(all, name, v) TRY(read_command(ctx, y, name, v, &c->commands[c->n_commands++]));
+    return RC_OK;
+}
+
+static RC read_credential(struct ctx *ctx, const struct yaml *y, const char *name, const json_t *v, struct agent_credential *out)
+{
+    static const char *const keys[] = {"file", "hosts", "roots", NULL};
+    const json_t *file = json_object_get(v, "file"), *roots = json_object_get(v, "roots");
+    if (!str_is_name(bytes_z(name)) || !json_is_object(v))
+        return yaml_fail(ctx, y, v, "credential %s must hold file, hosts and perhaps roots", name);
+    TRY(yaml_only(ctx, y, v, keys));
+    *out = (struct agent_credential){.name = arena_strdup(&ctx->arena, name)};
+    if (!json_is_string(file) || !path_is_plain(json_string_value(file)))
+        return yaml_fail(ctx, y, file != NULL ? file : v, "credential %s: file must be an absolute path", name);
+    if (roots != NULL && (!json_is_string(roots) || !path_is_plain(json_string_value(roots))))
+        return yaml_fail(ctx, y, roots, "credential %s: roots must be an absolute path", name);
+    out->file = arena_strdup(&ctx->arena, json_string_value(file));
+    out->roots = roots != NULL ? arena_strdup(&ctx->arena, json_string_value(roots)) : NULL;
+    TRY(read_list(ctx, y, v, "hosts", &out->hosts));
+    if (out->hosts.n == 0)
+        return yaml_fail(ctx, y, v, "credential %s: hosts must say where it may be sent, e.g. [vault.example.org:8200]", name);
+    return RC_OK;
+}
+
+static RC read_credentials(struct ctx *ctx, const struct yaml *y, struct agent_config *c)
+{
+    json_t *all = json_object_get(y->root, "credentials"), *v;
+    const char *name;
+    if (all == NULL)
+        return RC_OK;
+    if (!json_is_object(all) || json_object_size(all) > AGENT_CREDENTIALS_MAX)
+        return yaml_fail(ctx, y, all, "credentials must be at most %d names, each with file and hosts", AGENT_CREDENTIALS_MAX);
+    c->credentials = arena_array(&ctx->arena, json_object_size(all) + 1, sizeof *c->credentials);
+    json_object_foreach(all, name, v) TRY(read_credential(ctx, y, name, v, &c->credentials[c->n_credentials++]));
     return RC_OK;
 }
 
@@ -175,13 +237,25 @@ static RC read_sections(struct ctx *ctx, const struct yaml *y, struct agent_conf
     return RC_OK;
 }
 
+static RC read_hub(struct ctx *ctx, const struct yaml *y, struct agent_config *c)
+{
+    const char *hub = c->hub_socket;
+    TRY(read_string(ctx, y, "hub", &hub));
+    c->hub_socket = *hub == '/' ? hub : NULL;
+    c->hub_url = c->hub_socket == NULL ? hub : NULL;
+    if (c->hub_url != NULL && (strncmp(hub, "https://", 8) != 0 || strpbrk(hub + 8, "/?#@ ") != NULL || hub[8] == '\0'))
+        return yaml_fail(ctx, y, json_object_get(y->root, "hub"),
+                         "hub must be the path of a socket, or a URL such as https://hub.example.org:8444");
+    return RC_OK;
+}
+
 static RC read_all(struct ctx *ctx, const struct yaml *y, struct agent_config *c)
 {
     if (!json_is_object(y->root))
         return ctx_fail(ctx, E_INVALID, "%s: must be a list of settings, not a list or a single value", c->file);
     TRY(yaml_only(ctx, y, y->root, top_keys));
     TRY(read_string(ctx, y, "name", &c->name));
-    TRY(read_string(ctx, y, "hub", &c->hub_socket));
+    TRY(read_hub(ctx, y, c));
     TRY(read_string(ctx, y, "state", &c->state_dir));
     TRY(read_string(ctx, y, "connectors_dir", &c->connectors_dir));
     TRY(read_list(ctx, y, y->root, "connectors", &c->connectors));
@@ -189,8 +263,10 @@ static RC read_all(struct ctx *ctx, const struct yaml *y, struct agent_config *c
     TRY(read_list(ctx, y, y->root, "groups", &c->groups));
     TRY(read_int(ctx, y, y->root, "workers", 1, 64, &c->workers));
     TRY(read_int(ctx, y, y->root, "prove_s", 1, 300, &c->prove_s));
+    TRY(read_int(ctx, y, y->root, "uid_base", 1, 1 << 30, &c->uid_base));
     TRY(read_paths(ctx, y, c));
     TRY(read_sections(ctx, y, c));
+    TRY(read_credentials(ctx, y, c));
     return read_commands(ctx, y, c);
 }
 
@@ -261,6 +337,42 @@ RC agent_config_command(struct ctx *ctx, const struct agent_config *c, const cha
             return RC_OK;
         }
     return ctx_fail(ctx, E_NOT_GRANTED, "no command is named %s on this host: add it under commands in %s", name, c->file);
+}
+
+RC agent_config_credential(struct ctx *ctx, const struct agent_config *c, const char *name, const struct agent_credential **out)
+{
+    for (size_t i = 0; i < c->n_credentials; i++)
+        if (str_equal(c->credentials[i].name, name)) {
+            *out = &c->credentials[i];
+            return RC_OK;
+        }
+    return ctx_fail(ctx, E_NOT_GRANTED, "no credential is named %s on this host: add it under credentials in %s", name, c->file);
+}
+
+bool agent_credential_reaches(const struct agent_credential *c, const char *host, uint16_t port, uint16_t usual)
+{
+    for (size_t i = 0; i < c->hosts.n; i++) {
+        const char *row = c->hosts.v[i], *colon = strrchr(row, ':');
+        struct bytes name = bytes_z(row);
+        uint64_t at = usual;
+        bool v6 = row[0] == '[' || (colon != NULL && strchr(row, ':') != colon);
+        if (row[0] == '[' && colon != NULL && colon[-1] == ']' && str_to_u64(bytes_z(colon + 1), &at))
+            name = bytes_of(row + 1, (size_t)(colon - row) - 2);
+        else if (row[0] == '[' && name.n > 2)
+            name = bytes_of(row + 1, name.n - 2);
+        else if (!v6 && colon != NULL && str_to_u64(bytes_z(colon + 1), &at))
+            name.n = (size_t)(colon - row);
+        if (at != port)
+            continue;
+        if (bytes_equal_nocase(name, bytes_z(host)))
+            return true;
+        if (name.n > 2 && name.p[0] == '*' && name.p[1] == '.' && strlen(host) >= name.n) {
+            struct bytes suffix = bytes_of(name.p + 1, name.n - 1), end = bytes_of(host + strlen(host) - suffix.n, suffix.n);
+            if (bytes_equal_nocase(suffix, end))
+                return true;
+        }
+    }
+    return false;
 }
 
 bool agent_config_path_allowed(const struct agent_config *c, const char *path)

@@ -2,7 +2,7 @@
  * each for itself, what is not granted there.
  *
  *     name: web1                            # default: the host's name
- *     hub: /run/certwright/agent.sock       # the hub's socket for agents
+ *     hub: https://hub.example.org:8444     # where the hub takes agents (certwright join), or its socket on the same host
  *     state: /var/lib/certwright/agent
  *     connectors_dir: /usr/share/certwright/connectors
  *     connectors: [nginx, files, webroot, listener]
@@ -13,8 +13,12 @@
  *     commands:
  *       nginx-check: [/usr/sbin/nginx, -t]
  *       nginx-reload: {run: [/usr/sbin/nginx, -s, reload], user: root, timeout_s: 30}
+ *       haproxy-dump: {read: [/etc/haproxy/haproxy.cfg]}   # no program: the text of files (agent/run/read.h)
+ *     credentials:                          # for targets without an agent on their host
+ *       vault-token: {file: /etc/certwright/credentials/vault-token, hosts: ["vault.example.org:8200"], roots: /etc/ssl/vault.pem}
  *     http01: {port: 80, address: "0.0.0.0"}
  *     workers: 8
+ *     uid_base: 62000                       # roles run as this user id and those after it, where they have no users of their own
  *     prove_s: 15 */
 #ifndef AGENT_AGENT_CONFIG_H
 #define AGENT_AGENT_CONFIG_H
@@ -22,18 +26,38 @@
 #include "base/ctx.h"
 #include "base/str.h"
 
+/* `read` of a row: configuration files that discovery looks into (agent/run/read.h). */
+struct agent_reading {
+    struct str_list files;   /* absolute paths or patterns (glob(7)); each file is a configuration of its own */
+    struct str_list include; /* directives of these files that name others to be read in their place */
+    struct str_list list;    /* paths or patterns of files that are only named */
+    bool together;           /* all files are one configuration */
+};
+
 /* One row of `commands`: started as it stands, without a shell. */
 struct agent_command {
     const char *name;
     const char *const *argv; /* NULL-terminated; argv[0] is an absolute path */
+    const struct agent_reading *reading; /* instead of a program: files whose text is the output; argv is for people then */
     const char *user;        /* NULL: whom the role runs as */
     int timeout_s;
+};
+
+/* One row of `credentials`: what the relay may show, and to whom.  The hub names a credential and where to send it; this row says
+ * which hosts may get it, and the private key that goes with it. */
+#define AGENT_CREDENTIALS_MAX 64
+struct agent_credential {
+    const char *name;
+    const char *file;
+    struct str_list hosts; /* "name", "name:port", "*.suffix", "*.suffix:port"; without a port: 443, or 22 for SSH */
+    const char *roots;     /* PEM file of the CAs of these hosts; NULL: the system's */
 };
 
 struct agent_config {
     const char *file;
     const char *name;
-    const char *hub_socket;
+    const char *hub_socket; /* NULL: the hub is on another host */
+    const char *hub_url;    /* "https://hub.example.org:8444"; NULL: on this one */
     const char *state_dir;
     const char *connectors_dir;
     struct str_list connectors;
@@ -42,9 +66,12 @@ struct agent_config {
     struct str_list probe_networks, relay_networks; /* CIDR */
     struct agent_command *commands;
     size_t n_commands;
+    struct agent_credential *credentials;
+    size_t n_credentials;
     const char *http01_address;
     int http01_port;
     int workers; /* 1..64: jobs done at a time, besides those that wait for a CA */
+    int uid_base; /* 0: the users certwright-agent, certwright-relay and certwright-probe */
     int prove_s; /* 1..300: how long a service may take until it shows its new certificate */
 };
 
@@ -56,6 +83,10 @@ RC agent_config_load(struct ctx *ctx, const char *path, struct agent_config *out
 
 /* agent_config_command returns the command, or fails with E_NOT_GRANTED and the remedy. */
 RC agent_config_command(struct ctx *ctx, const struct agent_config *c, const char *name, const struct agent_command **out);
+/* agent_config_credential returns the row, or fails with E_NOT_GRANTED and the remedy. */
+RC agent_config_credential(struct ctx *ctx, const struct agent_config *c, const char *name, const struct agent_credential **out);
+/* agent_credential_reaches says whether it may be sent to `host` (lower case) at `port`; `usual` is the port of rows without one. */
+bool agent_credential_reaches(const struct agent_credential *c, const char *host, uint16_t port, uint16_t usual);
 /* agent_config_path_allowed says whether `path` (absolute, no "." or ".." or empty element) is on or below one of `paths`. */
 bool agent_config_path_allowed(const struct agent_config *c, const char *path);
 /* agent_config_check_path fails with E_NOT_GRANTED and the remedy where it is not. */

@@ -3,6 +3,8 @@
 #include <grp.h>
 #include <pwd.h>
 
+#include "agent/find.h"
+#include "agent/push_desc.h"
 #include "base/yaml.h"
 
 struct word {
@@ -11,7 +13,9 @@ struct word {
 };
 
 static const struct word types[] = {{"path", PARAM_PATH},   {"command", PARAM_COMMAND}, {"user", PARAM_USER},
-                                    {"group", PARAM_GROUP}, {"mode", PARAM_MODE},       {"name", PARAM_NAME}, {NULL, 0}};
+                                    {"group", PARAM_GROUP}, {"mode", PARAM_MODE},       {"name", PARAM_NAME},
+                                    {"url", PARAM_URL},     {"host", PARAM_HOST},       {"text", PARAM_TEXT},
+                                    {"number", PARAM_NUMBER}, {"word", PARAM_WORD},     {"credential", PARAM_CREDENTIAL}, {NULL, 0}};
 static const struct word contents[] = {{"fullchain", CONTENT_FULLCHAIN}, {"leaf", CONTENT_LEAF},         {"chain", CONTENT_CHAIN},
                                        {"key", CONTENT_KEY},             {"combined", CONTENT_COMBINED}, {"root", CONTENT_ROOT},
                                        {NULL, 0}};
@@ -60,7 +64,7 @@ static bool mode_parse(const char *text, unsigned *out)
     return mode <= 0777;
 }
 
-static const struct connector_param *param_find(const struct connector *c, const char *name)
+const struct connector_param *connector_find(const struct connector *c, const char *name)
 {
     for (size_t i = 0; i < c->n_params; i++)
         if (str_equal(c->params[i].name, name))
@@ -70,7 +74,7 @@ static const struct connector_param *param_find(const struct connector *c, const
 
 static RC read_params(struct ctx *ctx, const struct yaml *y, struct connector *c)
 {
-    static const char *const keys[] = {"type", "required", "description", NULL};
+    static const char *const keys[] = {"type", "required", "description", "default", NULL};
     json_t *all = json_object_get(y->root, "parameters"), *v;
     const char *name;
     if (all == NULL)
@@ -91,6 +95,10 @@ static RC read_params(struct ctx *ctx, const struct yaml *y, struct connector *c
         p->name = arena_strdup(&ctx->arena, name);
         p->type = (enum connector_type)type;
         p->required = json_is_true(required);
+        TRY(read_text(ctx, y, v, "default", false, &p->default_value));
+        bool may = p->type == PARAM_COMMAND || (p->type >= PARAM_URL && p->type != PARAM_CREDENTIAL);
+        if (p->default_value != NULL && (!may || p->required))
+            return yaml_fail(ctx, y, v, "parameter %s cannot have a default", name);
     }
     return RC_OK;
 }
@@ -102,7 +110,7 @@ static RC read_param_ref(struct ctx *ctx, const struct yaml *y, const struct con
     TRY(read_text(ctx, y, file, key, need, out));
     if (*out == NULL)
         return RC_OK;
-    const struct connector_param *p = param_find(c, *out);
+    const struct connector_param *p = connector_find(c, *out);
     if (p == NULL || p->type != type)
         return yaml_fail(ctx, y, json_object_get(file, key), "%s: no parameter %s of type %s", key, *out, types[type].word);
     return RC_OK;
@@ -152,12 +160,15 @@ static RC read_action(struct ctx *ctx, const struct yaml *y, struct connector *c
         return RC_OK;
     size_t n = strlen(*out);
     const char *name = n > 2 ? arena_str(&ctx->arena, bytes_of(*out + 1, n - 2)) : "";
-    const struct connector_param *p = param_find(c, name);
+    const struct connector_param *p = connector_find(c, name);
     if (n < 3 || (*out)[n - 1] != '}' || p == NULL || p->type != PARAM_COMMAND)
         return yaml_fail(ctx, y, json_object_get(y->root, key), "%s: no parameter %s of type command", key, name);
+    if (p->default_value != NULL)
+        *out = arena_printf(&ctx->arena, "%s%s", *out, p->default_value);
     return RC_OK;
 }
 
+/* Places are found by a reader made for one service, or as the description says (agent/find.h). */
 static RC read_discover(struct ctx *ctx, const struct yaml *y, struct connector *c)
 {
     static const char *const keys[] = {"command", "reader", NULL};
@@ -166,9 +177,16 @@ static RC read_discover(struct ctx *ctx, const struct yaml *y, struct connector 
     if (v == NULL)
         return RC_OK;
     if (!json_is_object(v))
-        return yaml_fail(ctx, y, v, "discover must hold command and reader");
-    TRY(yaml_only(ctx, y, v, keys));
+        return yaml_fail(ctx, y, v, "discover must hold command, and reader or parameters");
     TRY(read_text(ctx, y, v, "command", true, &c->discover_command));
+    if (!str_is_name(bytes_z(c->discover_command)))
+        return yaml_fail(ctx, y, json_object_get(v, "command"), "command: %s cannot name a command of agent.yaml",
+                         c->discover_command);
+    if (json_object_get(v, "reader") == NULL) {
+        c->find = ARENA_NEW(&ctx->arena, struct find_desc);
+        return find_desc_read(ctx, y, c, v, c->find);
+    }
+    TRY(yaml_only(ctx, y, v, keys));
     TRY(read_text(ctx, y, v, "reader", true, &reader));
     for (size_t i = 0; readers[i] != NULL; i++)
         if (strcmp(readers[i], reader) == 0)
@@ -176,10 +194,19 @@ static RC read_discover(struct ctx *ctx, const struct yaml *y, struct connector 
     return yaml_fail(ctx, y, json_object_get(v, "reader"), "no reader is named %s", reader);
 }
 
+static RC read_relay(struct ctx *ctx, const struct yaml *y, struct connector *c)
+{
+    const json_t *v = json_object_get(y->root, "relay");
+    if (c->n_files > 0 || c->check != NULL || c->reload != NULL || c->discover_command != NULL)
+        return yaml_fail(ctx, y, v, "a description holds either relay, or files, check, reload and discover");
+    c->relay = ARENA_NEW(&ctx->arena, struct push_desc);
+    return push_desc_read(ctx, y, c, v, c->relay);
+}
+
 static RC read_all(struct ctx *ctx, const struct yaml *y, struct connector *c)
 {
     static const char *const keys[] = {"connector", "description", "discover", "parameters", "files",
-                                       "check",     "reload",      "challenge", NULL};
+                                       "check",     "reload",      "challenge", "relay", NULL};
     int challenge = CHALLENGE_NONE;
     TRY(yaml_only(ctx, y, y->root, keys));
     TRY(read_text(ctx, y, y->root, "connector", true, &c->name));
@@ -191,10 +218,12 @@ static RC read_all(struct ctx *ctx, const struct yaml *y, struct connector *c)
     TRY(read_discover(ctx, y, c));
     TRY(read_action(ctx, y, c, "check", &c->check));
     TRY(read_action(ctx, y, c, "reload", &c->reload));
+    if (json_object_get(y->root, "relay") != NULL)
+        TRY(read_relay(ctx, y, c));
     if (json_object_get(y->root, "challenge") != NULL)
         TRY(read_word(ctx, y, y->root, "challenge", challenges, &challenge));
     c->challenge = (enum connector_challenge)challenge;
-    if (c->challenge == CHALLENGE_WEBROOT && param_find(c, "root") == NULL)
+    if (c->challenge == CHALLENGE_WEBROOT && connector_find(c, "root") == NULL)
         return yaml_fail(ctx, y, y->root, "challenge webroot needs a parameter root of type path");
     return RC_OK;
 }
@@ -228,6 +257,7 @@ static RC check_value(struct ctx *ctx, const struct agent_config *cfg, const str
 {
     const char *pointer = arena_printf(&ctx->arena, "/parameters/%s", p->name);
     const struct agent_command *command;
+    const struct agent_credential *credential;
     unsigned mode;
     switch (p->type) {
     case PARAM_PATH:
@@ -254,6 +284,15 @@ static RC check_value(struct ctx *ctx, const struct agent_config *cfg, const str
         if (!str_is_name(bytes_z(value)))
             return ctx_fail_field(ctx, pointer, "%s is not a name", value);
         break;
+    case PARAM_CREDENTIAL:
+        ctx->field = pointer;
+        TRY(agent_config_credential(ctx, cfg, value, &credential));
+        break;
+    case PARAM_URL:
+    case PARAM_HOST:
+    case PARAM_TEXT:
+    case PARAM_NUMBER:
+    case PARAM_WORD: return push_param_check(ctx, p->type, pointer, value);
     }
     ctx->field = NULL;
     return RC_OK;
@@ -266,7 +305,7 @@ RC connector_check_params(struct ctx *ctx, const struct agent_config *cfg, const
     if (!json_is_object(params))
         return ctx_fail_field(ctx, "/parameters", "parameters must be an object");
     json_object_foreach((json_t *)(uintptr_t)params, name, v) {
-        const struct connector_param *p = param_find(c, name);
+        const struct connector_param *p = connector_find(c, name);
         const char *pointer = arena_printf(&ctx->arena, "/parameters/%s", name);
         if (p == NULL)
             return ctx_fail_field(ctx, pointer, "connector %s has no parameter %s", c->name, name);
@@ -291,14 +330,16 @@ const char *connector_param(const json_t *params, const char *name)
 const char *connector_command(const json_t *params, const char *spec)
 {
     char name[65];
+    const char *end = spec != NULL ? strchr(spec, '}') : NULL;
     if (spec == NULL || *spec != '{')
         return spec;
-    size_t n = strlen(spec) - 2;
+    size_t n = end != NULL ? (size_t)(end - spec) - 1 : sizeof name;
     if (n >= sizeof name)
         return NULL;
     memcpy(name, spec + 1, n);
     name[n] = '\0';
-    return connector_param(params, name);
+    const char *given = connector_param(params, name);
+    return given != NULL || end[1] == '\0' ? given : end + 1;
 }
 
 const char *connector_content_name(enum connector_content content)

@@ -2,13 +2,13 @@
  *
  *     connector: nginx
  *     description: …
- *     discover: {command: nginx-dump, reader: nginx}          # offers targets
+ *     discover: {command: nginx-dump, reader: nginx}          # offers targets; agent/find.h says how to do without a reader
  *     parameters:
  *       certificate: {type: path, required: true, description: …}
  *     files:                                                   # what to write, in this order
  *       - {content: fullchain, path: certificate, mode: "0644"}
  *       - {content: key, path: key, mode: "0600", owner: owner}
- *     check: nginx-check             # a command of agent.yaml; "{name}": the command that the parameter names
+ *     check: nginx-check             # a command of agent.yaml; "{name}": the command that the parameter names, or its default
  *     reload: nginx-reload
  *     challenge: nginx               # http-01: nginx, webroot or listener
  *
@@ -20,7 +20,9 @@
 #include "agent/agent_config.h"
 #include "base/json.h"
 
-enum connector_type { PARAM_PATH, PARAM_COMMAND, PARAM_USER, PARAM_GROUP, PARAM_MODE, PARAM_NAME };
+/* The last six are for targets without an agent on their host (agent/push_desc.h). */
+enum connector_type { PARAM_PATH, PARAM_COMMAND, PARAM_USER, PARAM_GROUP, PARAM_MODE, PARAM_NAME,
+                      PARAM_URL, PARAM_HOST, PARAM_TEXT, PARAM_NUMBER, PARAM_WORD, PARAM_CREDENTIAL };
 enum connector_content { CONTENT_FULLCHAIN, CONTENT_LEAF, CONTENT_CHAIN, CONTENT_KEY, CONTENT_COMBINED, CONTENT_ROOT };
 enum connector_challenge { CHALLENGE_NONE, CHALLENGE_NGINX, CHALLENGE_WEBROOT, CHALLENGE_LISTENER };
 
@@ -29,6 +31,7 @@ struct connector_param {
     const char *description;
     enum connector_type type;
     bool required;
+    const char *default_value; /* of a command, or of the last six types; NULL: none */
 };
 
 struct connector_file {
@@ -44,12 +47,14 @@ struct connector {
     const char *name;
     const char *description;
     const char *discover_command; /* NULL: finds nothing by itself */
+    struct find_desc *find;       /* how its places are found (agent/find.h); NULL: by a reader of their own */
     struct connector_param params[CONNECTOR_PARAMS_MAX];
     size_t n_params;
     struct connector_file files[CONNECTOR_FILES_MAX];
     size_t n_files;
     const char *check, *reload; /* NULL: none */
     enum connector_challenge challenge;
+    struct push_desc *relay; /* steps over HTTPS or SSH, for a target without an agent on its host; NULL: files on this one */
     uint8_t digest[32]; /* SHA-256 of the description, as installed; zero from connector_parse */
 };
 
@@ -63,6 +68,8 @@ RC connector_load(struct ctx *ctx, const struct agent_config *cfg, const char *n
 /* connector_check_params checks parameters (a JSON object of strings) against the description and the grants of agent.yaml: known,
  * of their type, required ones there.  The failure's field is "/parameters/NAME". */
 RC connector_check_params(struct ctx *ctx, const struct agent_config *cfg, const struct connector *c, const json_t *params);
+/* connector_find returns the description of a parameter, NULL where there is none of that name. */
+const struct connector_param *connector_find(const struct connector *c, const char *name);
 /* connector_param returns the value of a parameter, NULL where it is not given or empty. */
 const char *connector_param(const json_t *params, const char *name);
 /* connector_command works out which command of agent.yaml `spec` (check or reload) means; NULL for none. */

@@ -1,6 +1,7 @@
 #include "agent/deploy.h"
 
 #include "agent/connector.h"
+#include "agent/push.h"
 #include "base/encode.h"
 #include "base/failpoint.h"
 
@@ -21,6 +22,7 @@ struct deployment {
     struct connector desc;
     const char *check, *reload; /* commands of agent.yaml; NULL: none */
     struct str_list files;
+    struct push_target push;  /* where desc.relay says that there are no files */
     bool missing;             /* a destination was not there before */
     struct bytes fingerprint, previous;
     struct served served[DEPLOY_ENDPOINTS_MAX + 1];
@@ -42,6 +44,21 @@ static RC target_call(struct ctx *ctx, struct deployment *d, uint16_t type)
                        sizeof(struct wire_apply_install) == sizeof(struct wire_apply_rollback) &&
                        sizeof(struct wire_apply_install) == sizeof(struct wire_apply_undone), "same fields");
     return hands_call(ctx, d->h->apply, type, &in, WIRE_apply_done, &done);
+}
+
+/* What the calls of push.h need to know of this deployment. */
+static struct push_target *push_of(struct deployment *d)
+{
+    struct push_target *p = &d->push;
+    p->h = d->h;
+    p->story = d->story;
+    p->target = d->target;
+    p->deployment = d->id;
+    p->connector = d->connector;
+    p->parameters = d->parameters;
+    p->fence = d->lease.fence;
+    p->fingerprint = d->fingerprint;
+    return p;
 }
 
 /* --- the steps */
@@ -78,6 +95,8 @@ static RC do_look(struct ctx *ctx, struct deployment *d)
     d->fingerprint = state.fingerprint;
     d->previous = state.previous;
     d->files = (struct str_list){state.files.v, state.files.n, 0};
+    d->push.serial = state.serial;
+    d->push.keep_for = state.keep_for;
     if (d->resumed) {
         d->lease.fence = state.fence;
         d->next = resume_at(state.step);
@@ -86,8 +105,11 @@ static RC do_look(struct ctx *ctx, struct deployment *d)
     if (strcmp(state.step, "committed") == 0) {
         struct wire_apply_compare ask = {d->target, d->id};
         struct wire_apply_compared same;
+        struct push_look look = {.is_new = true};
         TRY(HANDS_CALL(ctx, d->h->apply, apply_compare, &ask, apply_compared, &same));
-        if (same.equal) {
+        if (d->desc.relay != NULL)
+            TRY(push_at_look(ctx, push_of(d), &look));
+        if (same.equal && look.is_new) {
             story_add(ctx, d->story, "look", "this version is installed already");
             d->kept = true;
             d->next = RELOAD;
@@ -126,6 +148,8 @@ static RC stage(struct ctx *ctx, struct deployment *d, bool dry, struct wire_app
     d->files = (struct str_list){out->files.v, out->files.n, 0};
     d->fingerprint = out->fingerprint;
     d->missing = out->missing;
+    d->push.serial = out->serial;
+    d->push.keep_for = out->keep_for;
     return RC_OK;
 }
 
@@ -140,15 +164,24 @@ static RC do_stage(struct ctx *ctx, struct deployment *d)
         d->previous = out.previous;
     else
         d->next = resume_at(out.step);
-    story_add(ctx, d->story, "stage", out.same ? "the files hold this version already" : "%zu files ready", d->files.n);
+    if (d->desc.relay != NULL)
+        story_add(ctx, d->story, "stage", "ready to be sent");
+    else
+        story_add(ctx, d->story, "stage", out.same ? "the files hold this version already" : "%zu files ready", d->files.n);
     return RC_OK;
 }
 
 static RC do_dry(struct ctx *ctx, struct deployment *d)
 {
     struct wire_apply_staged out;
+    struct push_look look;
     TRY(stage(ctx, d, true, &out));
     d->previous = out.previous;
+    if (d->desc.relay == NULL)
+        return RC_OK;
+    TRY(push_at_look(ctx, push_of(d), &look));
+    d->previous = look.fingerprint;
+    story_add(ctx, d->story, "see", "there is %s", look.what);
     return RC_OK;
 }
 
@@ -167,6 +200,8 @@ static RC command(struct ctx *ctx, struct deployment *d, const char *name)
 static RC do_precheck(struct ctx *ctx, struct deployment *d)
 {
     struct trail_entry *trail = ctx->trail;
+    if (d->desc.relay != NULL)
+        return push_at_begin(ctx, push_of(d), &d->previous);
     struct rc rc = command(ctx, d, d->check);
     if (rc.e != E_COMMAND_FAILED)
         return rc;
@@ -183,6 +218,8 @@ static RC do_install(struct ctx *ctx, struct deployment *d)
     if (story_dropped(d->story))
         return ctx_fail(ctx, E_FENCED, "the lease was given to somebody else before anything was touched");
     FAILPOINT("agent.install_before");
+    if (d->desc.relay != NULL)
+        TRY(push_at_install(ctx, push_of(d), &d->previous));
     TRY(target_call(ctx, d, WIRE_apply_install));
     FAILPOINT("agent.install_after");
     for (size_t i = 0; i < d->files.n; i++)
@@ -201,6 +238,17 @@ static RC do_reload(struct ctx *ctx, struct deployment *d)
     FAILPOINT("agent.reload_before");
     TRY(command(ctx, d, d->reload));
     FAILPOINT("agent.reload_after");
+    return RC_OK;
+}
+
+/* The target itself says what it holds; without an endpoint that is the proof. */
+static RC prove_push(struct ctx *ctx, struct deployment *d)
+{
+    TRY(push_at_prove(ctx, push_of(d), d->h->cfg->prove_s * 1000LL));
+    if (d->n_ends > 0)
+        return RC_OK;
+    d->served[0] = (struct served){.at = {"", 0, "", ""}, .verdict = VERDICT_INSTALLED, .fingerprint = d->fingerprint, .detail = ""};
+    d->n_served = 1;
     return RC_OK;
 }
 
@@ -234,8 +282,12 @@ static RC do_prove(struct ctx *ctx, struct deployment *d)
 {
     bool all;
     FAILPOINT("agent.prove_before");
-    if (d->n_ends == 0)
+    if (d->desc.relay != NULL)
+        TRY(prove_push(ctx, d));
+    else if (d->n_ends == 0)
         return prove_files(ctx, d);
+    if (d->n_ends == 0)
+        return RC_OK;
     TRY(hands_prove(ctx, d->h, d->ends, d->n_ends, d->fingerprint, d->roots_pem, d->h->cfg->prove_s * 1000LL, d->served, &all));
     d->n_served = d->n_ends;
     for (size_t i = 0; i < d->n_served; i++) {
@@ -264,10 +316,14 @@ static RC do_undo(struct ctx *ctx, struct deployment *d)
     if (d->kept)
         return RC_OK;
     FAILPOINT("agent.undo_before");
+    bool left = false;
+    if (d->desc.relay != NULL)
+        TRY(push_at_undo(ctx, push_of(d), &d->previous, &left));
     TRY(target_call(ctx, d, WIRE_apply_rollback));
     d->rolled_back = true;
     FAILPOINT("agent.undo_after");
-    story_add(ctx, d->story, "undo", "the previous files are back");
+    if (d->desc.relay == NULL)
+        story_add(ctx, d->story, "undo", "the previous files are back");
     return RC_OK;
 }
 
@@ -389,7 +445,8 @@ static RC drive(struct ctx *ctx, struct deployment *d)
     if (at == DONE)
         return RC_OK;
     if (rc_failed(d->why) && d->unproved != NULL)
-        return ctx_wrap(ctx, rc_of(E_NOT_PROVED), "the previous files are back, but %s", d->unproved);
+        return ctx_wrap(ctx, rc_of(E_NOT_PROVED), "the previous %s, but %s", d->desc.relay != NULL ? "certificate is back" :
+                        "files are back", d->unproved);
     if (rc_failed(d->why))
         return d->why;
     return ctx_fail(ctx, E_DEPLOY_FAILED, "deployment %s was undone after an interruption", d->id);

@@ -1,6 +1,7 @@
 #include "agent/discover.h"
 
 #include "agent/connector.h"
+#include "agent/find.h"
 
 #define TARGETS_MAX 4096
 #define NAMES_MAX 100
@@ -107,17 +108,105 @@ void discover_put_nginx(struct ctx *ctx, struct json_out *j, const char *connect
         }
 }
 
-static RC ask_connector(struct ctx *ctx, struct hands *h, const char *name, struct json_out *j)
+static void put_place_params(struct ctx *ctx, const struct hands *h, struct json_out *j, const struct connector *c,
+                             const char *instance, const struct find_place *p)
+{
+    json_open_obj(j, "parameters");
+    for (size_t i = 0; i < p->n_params; i++)
+        json_put_str(j, p->names_of[i], p->values[i]);
+    for (size_t i = 0; *instance != '\0' && i < c->n_params; i++) {
+        const struct connector_param *param = &c->params[i];
+        const struct agent_command *cmd;
+        if (param->type != PARAM_COMMAND || param->default_value == NULL)
+            continue;
+        const char *own = arena_printf(&ctx->arena, "%s.%s", param->default_value, instance);
+        if (rc_ok(agent_config_command(ctx, h->cfg, own, &cmd)))
+            json_put_str(j, param->name, own);
+        else
+            ctx_forget(ctx);
+    }
+    json_close(j);
+}
+
+static void put_place(struct ctx *ctx, const struct hands *h, struct json_out *j, const struct connector *c, const char *instance,
+                      const struct find_place *p)
+{
+    const char *slash = p->n_params > 0 ? strrchr(p->values[0], '/') : NULL, *sni = "";
+    const char *file = slash != NULL && slash[1] != '\0' ? slash + 1 : c->name;
+    for (size_t i = 0; i < p->names.n && *sni == '\0'; i++)
+        if (is_concrete(p->names.v[i]))
+            sni = p->names.v[i];
+    json_open_obj(j, NULL);
+    json_put_str(j, "connector", c->name);
+    json_put_str(j, "name", p->names.n > 0 ? p->names.v[0] : arena_printf(&ctx->arena, "%.200s", file));
+    put_place_params(ctx, h, j, c, instance, p);
+    json_open_list(j, "endpoints");
+    for (size_t i = 0; i < p->n_ends; i++) {
+        json_open_obj(j, NULL);
+        json_put_str(j, "address", p->ends[i].address);
+        json_put_int(j, "port", p->ends[i].port);
+        json_put_str(j, "name", sni);
+        if (*p->ends[i].starttls != '\0')
+            json_put_str(j, "starttls", p->ends[i].starttls);
+        json_close(j);
+    }
+    json_close(j);
+    json_open_list(j, "names");
+    for (size_t i = 0; i < p->names.n; i++)
+        json_put_str(j, NULL, p->names.v[i]);
+    json_close(j);
+    if (*p->file != '\0')
+        json_put_str(j, "description", arena_printf(&ctx->arena, "%.900s:%d", p->file, p->line));
+    json_close(j);
+}
+
+void discover_put_places(struct ctx *ctx, const struct hands *h, struct json_out *j, const struct connector *c, const char *instance,
+                         const struct find_place *places)
+{
+    for (const struct find_place *p = places; p != NULL; p = p->next)
+        put_place(ctx, h, j, c, instance, p);
+}
+
+/* One command that prints a configuration.  `instance` is what its name says beyond the description's, "" for that one itself. */
+static RC ask_command(struct ctx *ctx, struct hands *h, const struct connector *c, const char *command, const char *instance,
+                      struct json_out *j)
+{
+    struct find_place *places = NULL;
+    struct bytes dump;
+    size_t n = 0;
+    TRY(hands_output(ctx, h, command, &dump));
+    if (c->find == NULL) {
+        struct nginx_conf conf;
+        TRY(nginx_conf_read(ctx, dump, &conf)); /* the one reader there is; connector.c refuses others */
+        discover_put_nginx(ctx, j, c->name, &conf);
+        return RC_OK;
+    }
+    TRY(find_places(ctx, c, c->find, dump, &places, &n));
+    discover_put_places(ctx, h, j, c, instance, places);
+    return RC_OK;
+}
+
+/* Commands "NAME.INSTANCE" print the configurations of further instances on this host. */
+static RC ask_connector(struct ctx *ctx, struct hands *h, struct story *story, const char *name, struct json_out *j)
 {
     struct connector desc;
-    struct nginx_conf conf;
-    struct bytes dump;
+    size_t asked = 0;
     TRY(connector_load(ctx, h->cfg, name, &desc));
     if (desc.discover_command == NULL)
         return RC_OK;
-    TRY(hands_output(ctx, h, desc.discover_command, &dump));
-    TRY(nginx_conf_read(ctx, dump, &conf)); /* the one reader there is; connector.c refuses others */
-    discover_put_nginx(ctx, j, name, &conf);
+    size_t n = strlen(desc.discover_command);
+    for (size_t i = 0; i < h->cfg->n_commands; i++) {
+        const char *command = h->cfg->commands[i].name;
+        if (strncmp(command, desc.discover_command, n) != 0 || (command[n] != '\0' && command[n] != '.'))
+            continue;
+        struct rc rc = ask_command(ctx, h, &desc, command, command[n] == '.' ? command + n + 1 : "", j);
+        if (rc_failed(rc))
+            return ctx_wrap(ctx, rc, "%s", command);
+        asked++;
+    }
+    if (asked == 0)
+        story_add(ctx, story, "discover", "%s: its places are found once commands of %s has %s", name, h->cfg->file,
+                  desc.discover_command);
     return RC_OK;
 }
 
@@ -138,7 +227,7 @@ RC discover_run(struct ctx *ctx, struct hands *h, struct story *story, const jso
     json_open_list(&j, "targets");
     struct rc last = RC_OK;
     for (i = 0; i < names.n; i++) {
-        struct rc rc = ask_connector(ctx, h, names.v[i], &j);
+        struct rc rc = ask_connector(ctx, h, story, names.v[i], &j);
         if (rc_ok(rc))
             continue;
         story_add(ctx, story, "discover", "%s: %s", names.v[i], ctx_why(ctx));

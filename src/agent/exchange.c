@@ -5,8 +5,6 @@
 #include "base/log.h"
 #include "base/version.h"
 
-#define HUB "http://hub"
-
 static void put_connector(struct ctx *ctx, const struct agent *a, const char *name, struct json_out *j)
 {
     struct connector c;
@@ -153,13 +151,14 @@ static size_t put_request(struct ctx *ctx, struct agent *a, int wait_s, struct b
     return n;
 }
 
-RC exchange_post(struct ctx *ctx, struct http_client *http, const char *path, struct bytes body, struct bytes *answer)
+RC exchange_post(struct ctx *ctx, struct http_client *http, const char *hub, const char *path, struct bytes body,
+                 struct bytes *answer)
 {
     static const struct http_header json_type = {"Content-Type", "application/json"};
     struct http_answer reply;
     /* Once: an answer that is lost must be noticed, it may carry leases. */
     struct http_call call = {.method = "POST",
-                             .url = arena_printf(&ctx->arena, HUB "%s", path),
+                             .url = arena_printf(&ctx->arena, "%s%s", hub, path),
                              .headers = &json_type,
                              .headers_n = 1,
                              .body = body,
@@ -231,7 +230,7 @@ static RC exchange_try(struct ctx *ctx, struct agent *a, int wait_s, unsigned *m
     size_t n = put_request(ctx, a, wait_s, &request, told, missed);
     TRY(buf_status(&request));
     FAILPOINT("agent.exchange_before");
-    TRY(exchange_post(ctx, a->http, "/agent/v1/exchange", buf_bytes(&request), &answer));
+    TRY(exchange_post(ctx, a->http, a->hub, "/agent/v1/exchange", buf_bytes(&request), &answer));
     FAILPOINT("agent.exchange_after");
     TRY(json_read(ctx, answer, &reply));
     struct rc rc = take_reply(ctx, a, reply, told, n);
@@ -248,6 +247,8 @@ RC exchange_once(struct ctx *ctx, struct agent *a, int wait_s)
         a->missed++; /* an answer that was lost may have carried leases */
     } else {
         a->recovered = missed;
+        if (!a->introduced)
+            log_event(LOG_INFO_, "hub_reached", "hub", a->hub, NULL);
         a->introduced = true;
     }
     pthread_mutex_unlock(&a->lock);

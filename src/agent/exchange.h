@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 
+#include "agent/fleet.h"
 #include "agent/jobs.h"
 #include "agent/results.h"
 #include "net/http_client.h"
@@ -26,7 +27,10 @@ struct agent {
     const struct agent_config *cfg;
     const struct clock *clock;
     struct hands hands;
-    struct http_client *http;
+    const char *hub;         /* "https://hub.example.org:8444", or "http://hub" over its socket */
+    struct http_client *_Atomic http;
+    struct http_client *http_before; /* with the certificate before: a call may still run on it until the next renewal */
+    struct fleet fleet;      /* where the hub is on another host */
     struct pool *pool;       /* what is done on this host */
     struct pool *relay_pool; /* what waits for a CA: one that is silent must not keep a renewal elsewhere waiting */
     const char *boot_id, *platform, *sandbox;
@@ -52,8 +56,9 @@ struct told {
 /* exchange_once does one exchange.  `wait_s` 0: carries results and progress and comes back at once; else it only waits for jobs.
  * */
 RC exchange_once(struct ctx *ctx, struct agent *a, int wait_s);
-/* exchange_post sends another request of the agent API to the hub. */
-RC exchange_post(struct ctx *ctx, struct http_client *http, const char *path, struct bytes body, struct bytes *answer);
+/* exchange_post sends another request of the agent API to `hub`. */
+RC exchange_post(struct ctx *ctx, struct http_client *http, const char *hub, const char *path, struct bytes body,
+                 struct bytes *answer);
 
 /* agent_start_job queues one (the lock is held); agent_poke has the sender carry now what there is. */
 void agent_start_job(struct agent *a, const json_t *job);

@@ -1,5 +1,6 @@
 #include "agent/plan.h"
 
+#include <errno.h>
 #include <linux/capability.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -37,6 +38,16 @@ void agent_plan_add(struct parent_role *roles, size_t *n, struct bytes config, c
                                          .peers = {"relay", "probe", "apply", "run"}};
 }
 
+/* What `join` wrote as root, for the role that uses it. */
+static const char *const fleet_files[] = {"fleet/key.pem", "fleet/certificate.pem", "fleet/root.pem"};
+
+static RC give(struct ctx *ctx, const struct agent_config *cfg, int dir, const char *name, uid_t uid, gid_t gid)
+{
+    if (geteuid() == 0 && uid != (uid_t)-1 && fchownat(dir, name, uid, gid, AT_SYMLINK_NOFOLLOW) != 0 && errno != ENOENT)
+        return ctx_fail_errno(ctx, "%s/%s", cfg->state_dir, name);
+    return RC_OK;
+}
+
 RC agent_plan_prepare(struct ctx *ctx, const struct agent_config *cfg, uid_t uid, gid_t gid)
 {
     FD_CLEANUP int dir = -1;
@@ -46,8 +57,11 @@ RC agent_plan_prepare(struct ctx *ctx, const struct agent_config *cfg, uid_t uid
     TRY(file_mkdir(ctx, dir, "targets", FILE_KEEP_UID, FILE_KEEP_GID, 0700));
     TRY(file_mkdir(ctx, dir, "challenges", FILE_KEEP_UID, FILE_KEEP_GID, 0700));
     TRY(file_mkdir(ctx, dir, "results", uid, gid, 0700));
+    TRY(file_mkdir(ctx, dir, "fleet", uid, gid, 0700));
+    TRY(give(ctx, cfg, dir, "fleet", uid, gid));
+    for (size_t i = 0; i < sizeof fleet_files / sizeof *fleet_files; i++)
+        TRY(give(ctx, cfg, dir, fleet_files[i], uid, gid));
     /* A demonstration may have been started by another user before. */
-    if (geteuid() == 0 && uid != (uid_t)-1 && fchownat(dir, "results", uid, gid, AT_SYMLINK_NOFOLLOW) != 0)
-        return ctx_fail_errno(ctx, "%s/results", cfg->state_dir);
+    TRY(give(ctx, cfg, dir, "results", uid, gid));
     return RC_OK;
 }

@@ -274,7 +274,7 @@ static RC on_sign(struct ctx *ctx, void *arg, const void *in, void *out)
     put_sign(m, fence, &b);
     TRY(buf_status(&b));
     FAILPOINT("agent.sign_before");
-    TRY(exchange_post(ctx, a->http, "/agent/v1/acme/sign", buf_bytes(&b), &answer));
+    TRY(exchange_post(ctx, a->http, a->hub, "/agent/v1/acme/sign", buf_bytes(&b), &answer));
     TRY(json_read(ctx, answer, &reply));
     struct rc rc = json_get_str(ctx, reply, "body", true, &o->body);
     json_decref(reply);

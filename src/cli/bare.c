@@ -14,6 +14,11 @@ RC verb_run(struct cli *cli)
     return cli->hooks->run ? cli->hooks->run(cli) : ctx_fail(cli->ctx, E_UNSUPPORTED, "this program only talks to a hub");
 }
 
+RC verb_join(struct cli *cli)
+{
+    return cli->hooks->join ? cli->hooks->join(cli) : ctx_fail(cli->ctx, E_UNSUPPORTED, "this program only talks to a hub");
+}
+
 RC verb_status(struct cli *cli)
 {
     json_auto_t *status = NULL;

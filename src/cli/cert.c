@@ -91,6 +91,28 @@ static void body_common(struct cli *cli, struct cli_body *b)
     }
 }
 
+/* "20%" or "5". */
+static struct rc body_rollout(struct cli *cli, struct cli_body *b)
+{
+    const char *wave = cli_opt(cli, "wave");
+    if (!cli_has(cli, "canary") && !wave && !cli_has(cli, "wave-pause"))
+        return RC_OK;
+    json_open_obj(&b->j, "rollout");
+    if (cli_has(cli, "canary"))
+        json_put_int(&b->j, "canary", cli_number(cli, "canary", 0));
+    if (wave) {
+        const size_t digits = strspn(wave, "0123456789");
+        const bool percent = str_equal(wave + digits, "%");
+        if (!digits || digits > 4 || (wave[digits] && !percent))
+            return ctx_fail(cli->ctx, E_USAGE, "--wave is a number of targets (5), or a part of all (20%%); not %s", wave);
+        json_put_int(&b->j, percent ? "wave_percent" : "wave", strtol(wave, NULL, 10));
+    }
+    if (cli_has(cli, "wave-pause"))
+        json_put_int(&b->j, "pause_s", cli_number(cli, "wave-pause", 0));
+    json_close(&b->j);
+    return RC_OK;
+}
+
 static struct rc print_plan(struct cli *cli, struct bytes body)
 {
     json_auto_t *plan = NULL;
@@ -112,6 +134,7 @@ RC verb_cert_add(struct cli *cli)
     cli_body_begin(cli, &b);
     cli_body_list(&b, "names", &cli->args);
     body_common(cli, &b);
+    TRY(body_rollout(cli, &b));
     const struct bytes body = cli_body_end(&b);
     if (cli_has(cli, "dry-run"))
         return print_plan(cli, body);
@@ -130,6 +153,7 @@ RC verb_cert_edit(struct cli *cli)
     if (names.n)
         cli_body_list(&b, "names", &names);
     body_common(cli, &b);
+    TRY(body_rollout(cli, &b));
     struct cli_follow f;
     TRY(cli_follow_from(cli, cli->args.v[0], &f));
     json_auto_t *managed = NULL;

@@ -43,6 +43,7 @@ struct cli_value {
 struct cli_hooks {
     struct rc (*init)(struct cli *cli);
     struct rc (*run)(struct cli *cli);
+    struct rc (*join)(struct cli *cli);
 };
 
 struct cli {

@@ -59,11 +59,13 @@ static struct rc agent_row(struct ctx *ctx, struct txn *txn, const char *team, c
                                       .team_id = team,
                                       .name = name,
                                       .identity = identity,
+                                      .state = "active",
                                       .version = "",
                                       .platform = "",
-                                      .capabilities = "[]",
-                                      .sandbox = "",
-                                      .boot_id = "",
+                                      .granted = "[]",
+                                      .networks = "[]",
+                                      .address = "",
+                                      .join_token_id = "",
                                       .now = ctx_now_s(ctx)};
     return q_agent_add(ctx, txn, &in);
 }

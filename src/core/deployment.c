@@ -7,6 +7,7 @@
 #include "core/job.h"
 #include "core/managed.h"
 #include "core/payload.h"
+#include "core/rollout.h"
 
 /* How often what is placed is looked at again: a quarter of a day, spread. */
 #define VERIFY_EVERY_S (6 * 3600)
@@ -55,8 +56,23 @@ static struct rc make_room(struct ctx *ctx, struct txn *txn, const char *target)
     return RC_OK;
 }
 
-RC deployment_begin(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_managed_by_id_row *m, int64_t version,
-                    const char *target, const char *reason, int64_t tries)
+RC deployment_stop(struct ctx *ctx, struct txn *txn, const char *id, const char *state)
+{
+    return deployment_drop(ctx, txn, id, state, STOPPED);
+}
+
+RC deployment_overtake_all(struct ctx *ctx, struct txn *txn, const char *managed)
+{
+    struct q_deployment_open_of_managed_row *open = NULL;
+    size_t n = 0;
+    TRY(q_deployment_open_of_managed(ctx, txn, managed, &open, &n));
+    for (size_t i = 0; i < n; i++)
+        TRY(deployment_drop(ctx, txn, open[i].id, open[i].state, OVERTAKEN));
+    return RC_OK;
+}
+
+RC deployment_begin_as(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_managed_by_id_row *m, int64_t version,
+                       const char *target, const char *reason, int64_t tries, const char **out)
 {
     TRY(make_room(ctx, txn, target));
     struct q_target_by_id_row t;
@@ -77,6 +93,7 @@ RC deployment_begin(struct ctx *ctx, struct core *core, struct txn *txn, const s
     TRY(wish_decode(ctx, m->wish, &w));
 
     const char *id = id_new(&ctx->arena, clock_unix_ms(ctx->clock));
+    *out = id;
     const struct q_deployment_add_in in = {.id = id,
                                            .managed_id = m->id,
                                            .version = version,
@@ -93,11 +110,23 @@ RC deployment_begin(struct ctx *ctx, struct core *core, struct txn *txn, const s
     return step_write(ctx, txn, m->id, NULL, id, "deploy", "version %lld on its way to %s", (long long)version, t.name);
 }
 
+RC deployment_begin(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_managed_by_id_row *m, int64_t version,
+                    const char *target, const char *reason, int64_t tries)
+{
+    const char *id = NULL;
+    return deployment_begin_as(ctx, core, txn, m, version, target, reason, tries, &id);
+}
+
 RC deployments_begin(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_managed_by_id_row *m, int64_t version,
                      const char *reason)
 {
     struct q_managed_targets_row *targets = NULL;
     size_t n = 0;
+    bool waves = false;
+    TRY(str_equal(reason, "rollback") ? rollout_forget(ctx, txn, m->id)
+                                      : rollout_begin(ctx, core, txn, m, version, reason, 0, &waves));
+    if (waves)
+        return RC_OK;
     TRY(q_managed_targets(ctx, txn, m->id, &targets, &n));
     for (size_t i = 0; i < n; i++)
         TRY(deployment_begin(ctx, core, txn, m, version, targets[i].target_id, reason, 0));
@@ -179,6 +208,36 @@ static struct rc still_wanted(struct ctx *ctx, struct txn *txn, const struct q_d
     return RC_OK;
 }
 
+/* Whether clients trusted what was seen at a target before. */
+static struct rc was_trusted(struct ctx *ctx, struct txn *txn, const char *target, bool *trusted)
+{
+    struct q_observation_of_target_row *seen = NULL;
+    size_t n = 0;
+    TRY(q_observation_of_target(ctx, txn, target, &seen, &n));
+    *trusted = n > 0;
+    for (size_t i = 0; i < n; i++)
+        *trusted = *trusted && str_equal(seen[i].verdict, "served");
+    return RC_OK;
+}
+
+static const char *first_untrusted(struct ctx *ctx, const struct deploy_outcome *o)
+{
+    for (size_t i = 0; i < o->seen_n; i++)
+        if (str_equal(o->seen[i].verdict, "untrusted"))
+            return arena_printf(&ctx->arena, "served at %s:%lld, but clients do not trust it: %s", o->seen[i].address,
+                                (long long)o->seen[i].port, o->seen[i].detail ? o->seen[i].detail : "?");
+    return NULL;
+}
+
+static struct rc note_failed(struct ctx *ctx, struct txn *txn, const struct q_deployment_by_id_row *d, enum err e, const char *why)
+{
+    struct q_managed_by_id_row m;
+    TRY(q_managed_by_id(ctx, txn, d->managed_id, &m));
+    const struct q_managed_failed_in failed = {
+        .id = d->managed_id, .refusals = m.refusals, .error_code = err_info(e)->name, .error = why, .now = ctx_now_s(ctx)};
+    return q_managed_failed(ctx, txn, &failed);
+}
+
 static struct rc ended_well(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_deployment_by_id_row *d,
                             const struct deploy_outcome *o)
 {
@@ -190,10 +249,11 @@ static struct rc ended_well(struct ctx *ctx, struct core *core, struct txn *txn,
     TRY(deployment_move(ctx, txn, d->id, d->state, any_verdict(o, "untrusted") ? PROVED_UNTRUSTED : PROVED));
     const struct q_deployment_proof_in proof = {.id = d->id, .served = seen_json(ctx, o->seen, o->seen_n)};
     TRY(q_deployment_proof(ctx, txn, &proof));
-    bool wanted = false;
+    bool wanted = false, trusted = false, of_rollout = false;
     TRY(still_wanted(ctx, txn, d, &wanted));
     if (!wanted)
-        return RC_OK;
+        return rollout_proved(ctx, core, txn, d, &of_rollout);
+    TRY(was_trusted(ctx, txn, d->target_id, &trusted));
     const struct q_placement_set_in place = {.target_id = d->target_id,
                                              .managed_id = d->managed_id,
                                              .version = d->version,
@@ -203,14 +263,24 @@ static struct rc ended_well(struct ctx *ctx, struct core *core, struct txn *txn,
     TRY(q_observation_clear(ctx, txn, d->target_id));
     TRY(observe(ctx, txn, d->target_id, o->seen, o->seen_n));
     TRY(timer_arm(ctx, txn, "verify", d->target_id, verify_time(ctx)));
+    /* A wave that clients trust less than what was there before is not proved. */
+    const char *why = trusted ? first_untrusted(ctx, o) : NULL;
+    int64_t retry_at = 0;
+    if (why)
+        TRY(rollout_failed(ctx, core, txn, d, why, 0, &retry_at, &of_rollout));
+    if (of_rollout)
+        return note_failed(ctx, txn, d, E_NOT_SERVED, why);
+    TRY(rollout_proved(ctx, core, txn, d, &of_rollout));
     return managed_note_success(ctx, core, txn, d->managed_id);
 }
 
 static struct rc ended_badly(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_deployment_by_id_row *d,
                              const struct deploy_outcome *o)
 {
-    const int64_t retry_at = ctx_now_s(ctx) + retry_delay_s(d->tries + 1, o->retry_after_s);
+    int64_t retry_at = ctx_now_s(ctx) + retry_delay_s(d->tries + 1, o->retry_after_s);
+    bool of_rollout = false;
     TRY(deployment_move(ctx, txn, d->id, d->state, o->rolled_back ? UNDONE : BROKE));
+    TRY(rollout_failed(ctx, core, txn, d, o->why, o->retry_after_s, &retry_at, &of_rollout));
     const struct q_deployment_proof_in proof = {.id = d->id,
                                                 .served = seen_json(ctx, o->seen, o->seen_n),
                                                 .rolled_back = o->rolled_back,
@@ -221,17 +291,11 @@ static struct rc ended_badly(struct ctx *ctx, struct core *core, struct txn *txn
     bool wanted = false;
     TRY(still_wanted(ctx, txn, d, &wanted));
     if (wanted) {
-        TRY(timer_arm(ctx, txn, "redeploy", d->target_id, retry_at));
+        if (!of_rollout) /* else the whole of it begins again */
+            TRY(timer_arm(ctx, txn, "redeploy", d->target_id, retry_at));
         TRY(observe(ctx, txn, d->target_id, o->seen, o->seen_n)); /* what is served now, or that nothing answers */
     }
-    struct q_managed_by_id_row m;
-    TRY(q_managed_by_id(ctx, txn, d->managed_id, &m));
-    const struct q_managed_failed_in failed = {.id = d->managed_id,
-                                               .refusals = m.refusals,
-                                               .error_code = err_info(o->e)->name,
-                                               .error = o->why,
-                                               .now = ctx_now_s(ctx)};
-    TRY(q_managed_failed(ctx, txn, &failed));
+    TRY(note_failed(ctx, txn, d, o->e, o->why));
     TRY(step_write(ctx, txn, d->managed_id, NULL, d->id, o->rolled_back ? "rolled_back" : "failed", "%s", o->why));
     core_wake_after_commit(ctx, core, txn, "managed:", d->managed_id);
     return RC_OK;
@@ -293,6 +357,13 @@ RC target_verified(struct ctx *ctx, struct core *core, struct txn *txn, const ch
     /* Somebody else changed it, or the service took an old file back: what should be there is put there again. */
     TRY(step_write(ctx, txn, placed.managed_id, NULL, NULL, "drifted",
                    "another certificate is served than the one placed; deploying again"));
+    struct q_managed_by_id_row m;
+    struct q_rollout_get_row r;
+    bool waves = false;
+    TRY(q_managed_by_id(ctx, txn, placed.managed_id, &m));
+    TRY(rollout_active(ctx, txn, m.id, m.version, &r, &waves));
+    if (waves && !m.removed_at && !m.paused_at) /* its wave may not have come, or it went back: what it has stays its own */
+        return deployment_begin(ctx, core, txn, &m, placed.version, target, "drift", 0);
     TRY(q_placement_drop(ctx, txn, target));
     return managed_reconcile(ctx, core, txn, placed.managed_id, "drift", false);
 }

@@ -9,12 +9,19 @@
 #include "core/core.h"
 #include "store/queries.h"
 
-/* deployments_begin puts a version on its way to every target; what was on its way there before is superseded. */
+/* deployments_begin puts a version on its way to every target, in waves where the wish says so (core/rollout.h; not for reason
+ * "rollback"); what was on its way there before is superseded. */
 RC deployments_begin(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_managed_by_id_row *m, int64_t version,
                      const char *reason);
 /* deployment_begin does so for one target; `tries` counts those of this version before it. */
 RC deployment_begin(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_managed_by_id_row *m, int64_t version,
                     const char *target, const char *reason, int64_t tries);
+/* deployment_begin_as is deployment_begin that tells the id. */
+RC deployment_begin_as(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_managed_by_id_row *m, int64_t version,
+                       const char *target, const char *reason, int64_t tries, const char **id);
+/* deployment_stop ends one that is not leased yet; deployment_overtake_all those of a managed certificate, for a newer version. */
+RC deployment_stop(struct ctx *ctx, struct txn *txn, const char *id, const char *state);
+RC deployment_overtake_all(struct ctx *ctx, struct txn *txn, const char *managed);
 /* deployment_cancel_all ends what is under way for a managed certificate and is not leased yet. */
 RC deployment_cancel_all(struct ctx *ctx, struct core *core, struct txn *txn, const char *managed);
 

@@ -3,9 +3,13 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "core/access.h"
+#include "core/agent.h"
 #include "core/audit.h"
 #include "core/result.h"
 #include "store/queries.h"
+
+/* Jobs looked at beyond those that are asked for: what an agent shall not do must not hide what it shall. */
+#define LOOK_AHEAD 32
 
 RC job_add(struct ctx *ctx, struct core *core, struct txn *txn, const char *kind, const char *agent, const char *lane,
            const char *ref, struct bytes payload, int64_t run_at)
@@ -35,6 +39,19 @@ static struct rc lease_one(struct ctx *ctx, const struct core *core, struct txn 
     j->fence = (last.fence > base ? last.fence : base) + 1;
     j->lease_until = ctx_now_s(ctx) + JOB_LEASE_S;
     return q_job_lease(ctx, txn, j->id, j->fence, j->lease_until);
+}
+
+RC job_refuse(struct ctx *ctx, struct core *core, struct txn *txn, const char *id, enum err e, const char *why)
+{
+    struct q_job_get_row row;
+    bool found = false;
+    TRY(q_job_get(ctx, txn, id, &row, &found));
+    if (!found)
+        return RC_OK;
+    struct leased_job j = {.id = row.id, .kind = row.kind, .lane = row.lane, .ref = row.ref, .tries = row.tries, .fence = row.fence};
+    if (!str_equal(row.state, "leased"))
+        TRY(lease_one(ctx, core, txn, &j));
+    return result_refused(ctx, core, txn, j.id, j.fence, e, why);
 }
 
 /* What `agent` may lease now, one of each lane: of two that are ready in one the second waits for the first. */
@@ -74,13 +91,35 @@ static struct rc offer_look(struct ctx *ctx, struct txn *txn, void *arg)
     return ready(ctx, txn, o->agent, o->most, &o->jobs, &o->n);
 }
 
+/* Leases what is ready to an agent: what it was not granted ends here, what it shall not begin any more waits. */
+static struct rc lease_ready(struct ctx *ctx, struct core *core, struct txn *txn, const char *agent, int64_t most,
+                             struct leased_job *jobs, size_t *n)
+{
+    struct q_agent_of_row a;
+    size_t kept = 0;
+    if (*n)
+        TRY(q_agent_of(ctx, txn, agent, &a));
+    for (size_t i = 0; i < *n && (int64_t)kept < most; i++) {
+        struct agent_allows allows;
+        TRY(agent_may_do(ctx, &a, jobs[i].kind, &allows));
+        if (!allows.granted) {
+            const char *why = arena_printf(&ctx->arena, "agent %s was not granted jobs of kind %s by the token it joined with", a.name,
+                                           jobs[i].kind);
+            TRY(job_refuse(ctx, core, txn, jobs[i].id, E_NOT_GRANTED, why));
+        } else if (!allows.later) {
+            TRY(lease_one(ctx, core, txn, &jobs[i]));
+            jobs[kept++] = jobs[i];
+        }
+    }
+    *n = kept;
+    return RC_OK;
+}
+
 static struct rc offer_take(struct ctx *ctx, struct txn *txn, void *arg)
 {
     struct offer *o = arg;
-    TRY(ready(ctx, txn, o->agent, o->most, &o->jobs, &o->n));
-    for (size_t i = 0; i < o->n; i++)
-        TRY(lease_one(ctx, o->core, txn, &o->jobs[i]));
-    return RC_OK;
+    TRY(ready(ctx, txn, o->agent, o->most + LOOK_AHEAD, &o->jobs, &o->n));
+    return lease_ready(ctx, o->core, txn, o->agent, o->most, o->jobs, &o->n);
 }
 
 RC job_ready(struct ctx *ctx, struct core *core, const char *agent, int64_t most, struct leased_job **out, size_t *n)

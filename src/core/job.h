@@ -34,6 +34,8 @@ RC job_exchange(struct ctx *ctx, struct core *core, const char *agent, const str
 struct checked_result;
 RC job_apply(struct ctx *ctx, struct core *core, const char *agent, struct checked_result *results, size_t n);
 
+/* job_refuse ends a job that its agent shall not do, with the failure that is told; what follows it goes on from there. */
+RC job_refuse(struct ctx *ctx, struct core *core, struct txn *txn, const char *id, enum err e, const char *why);
 /* job_reap gives back leases that ran out; what ran out too often fails. */
 RC job_reap(struct ctx *ctx, struct core *core);
 

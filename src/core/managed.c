@@ -9,6 +9,7 @@
 #include "core/deployment.h"
 #include "core/issuer.h"
 #include "core/job.h"
+#include "core/rollout.h"
 
 RC managed_find(struct ctx *ctx, struct txn *txn, const char *ref, struct q_managed_get_row *out)
 {
@@ -23,6 +24,10 @@ static struct rc reconcile_targets(struct ctx *ctx, struct core *core, struct tx
 {
     struct q_managed_targets_row *targets = NULL;
     size_t n = 0;
+    bool waves = false;
+    TRY(rollout_reconcile(ctx, core, txn, m, &waves));
+    if (waves)
+        return RC_OK;
     TRY(q_managed_targets(ctx, txn, m->id, &targets, &n));
     for (size_t i = 0; i < n; i++) {
         struct q_placement_get_row placed;

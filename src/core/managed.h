@@ -54,9 +54,16 @@ RC managed_revoke(struct ctx *ctx, struct core *core, const char *ref, int64_t v
 
 /* A condition, derived, never stored. */
 struct condition {
-    const char *type;    /* served, untrusted, renewing, deploying, failing, late, paused */
+    const char *type;    /* served, served_by_all, untrusted, renewing, deploying, halted, failing, late, paused */
     bool status;
     const char *reason;  /* a sentence */
+};
+
+/* A wave of the newest roll-out in waves. */
+struct wave_view {
+    int64_t number, version;
+    const char *state;       /* proved, running, halted, waiting */
+    struct str_list targets; /* names */
 };
 
 /* Everything that is shown of one. */
@@ -68,8 +75,10 @@ struct managed_view {
     int64_t version, not_before, not_after, renew_at, next_at; /* 0: none */
     const char *issuer;
     struct bytes fingerprint;
-    struct condition conditions[8];
+    struct condition conditions[12];
     size_t conditions_n;
+    struct wave_view *waves;
+    size_t waves_n;
 };
 RC managed_show(struct ctx *ctx, struct core *core, const char *ref, struct managed_view *out);
 /* managed_list gives those after `after` (an id, "" for the first page), at most `limit`. */

@@ -8,6 +8,7 @@
 #include "core/issuer.h"
 #include "core/job.h"
 #include "core/managed.h"
+#include "core/rollout.h"
 #include "core/target.h"
 #include "pki/spki.h"
 
@@ -226,6 +227,7 @@ static struct rc remove_it(struct ctx *ctx, struct txn *txn, struct act *a, cons
 {
     TRY(attempt_cancel(ctx, a->core, txn, row->id, "the managed certificate was removed"));
     TRY(deployment_cancel_all(ctx, a->core, txn, row->id));
+    TRY(rollout_forget(ctx, txn, row->id));
     struct str_list none = {0};
     TRY(lists_keep(ctx, txn, row->id, &none, &none));
     static const char *const kinds[] = {"renew", "retry", "ari"};
@@ -263,6 +265,11 @@ static struct rc retry_it(struct ctx *ctx, struct txn *txn, struct act *a, const
     bool under_way = false;
     TRY(q_attempt_open(ctx, txn, row->id, &open, &under_way));
     TRY(q_managed_by_id(ctx, txn, row->id, &m));
+    bool begun = false;
+    if (!under_way)
+        TRY(rollout_retry(ctx, a->core, txn, &m, &begun));
+    if (begun)
+        return RC_OK;
     return row->failures || under_way || !m.version ? RC_OK : deployments_begin(ctx, a->core, txn, &m, m.version, "retry");
 }
 
@@ -294,7 +301,13 @@ static struct rc resume_it(struct ctx *ctx, struct txn *txn, struct act *a, cons
         return RC_OK;
     TRY(q_managed_resume(ctx, txn, row->id, ctx_now_s(ctx)));
     TRY(step_write(ctx, txn, row->id, NULL, NULL, "resumed", "goes on"));
-    return managed_reconcile(ctx, a->core, txn, row->id, "retry", false);
+    TRY(managed_reconcile(ctx, a->core, txn, row->id, "retry", false));
+    struct q_managed_by_id_row m;
+    struct q_attempt_open_row open;
+    bool begun = false, under_way = false;
+    TRY(q_managed_by_id(ctx, txn, row->id, &m));
+    TRY(q_attempt_open(ctx, txn, row->id, &open, &under_way));
+    return under_way ? RC_OK : rollout_retry(ctx, a->core, txn, &m, &begun);
 }
 
 RC managed_resume(struct ctx *ctx, struct core *core, const char *ref)

@@ -2,12 +2,21 @@
 #include "base/encode.h"
 #include "core/access.h"
 #include "core/managed.h"
+#include "core/rollout.h"
 #include "pki/pem.h"
 
 static void condition_add(struct managed_view *v, const char *type, bool status, const char *reason)
 {
     if (v->conditions_n < sizeof v->conditions / sizeof *v->conditions)
         v->conditions[v->conditions_n++] = (struct condition){type, status, reason};
+}
+
+static const struct condition *condition_of(const struct managed_view *v, const char *type)
+{
+    for (size_t i = 0; i < v->conditions_n; i++)
+        if (str_equal(v->conditions[i].type, type))
+            return &v->conditions[i];
+    return NULL;
 }
 
 static const char *when(struct ctx *ctx, int64_t at)
@@ -78,9 +87,88 @@ static struct rc condition_renewing(struct ctx *ctx, struct txn *txn, struct man
     return RC_OK;
 }
 
+/* How many targets have the current version, proved. */
+static struct rc condition_by_all(struct ctx *ctx, struct txn *txn, struct managed_view *v)
+{
+    struct q_managed_targets_row *targets = NULL;
+    size_t n = 0, have = 0;
+    TRY(q_managed_targets(ctx, txn, v->id, &targets, &n));
+    for (size_t i = 0; i < n; i++) {
+        struct q_placement_get_row placed;
+        bool any = false;
+        TRY(q_placement_get(ctx, txn, targets[i].target_id, &placed, &any));
+        have += any && placed.version == v->version && str_equal(placed.managed_id, v->id);
+    }
+    if (n > 1 && v->version)
+        condition_add(v, "served_by_all", have == n,
+                      arena_printf(&ctx->arena, "%zu of %zu targets have version %lld", have, n, (long long)v->version));
+    return RC_OK;
+}
+
+static struct rc waves_of(struct ctx *ctx, struct txn *txn, struct managed_view *v, const struct q_rollout_get_row *r)
+{
+    struct q_rollout_deployments_row *rows = NULL;
+    struct q_managed_targets_row *targets = NULL;
+    size_t n = 0, targets_n = 0, k = 0;
+    TRY(q_rollout_deployments(ctx, txn, r->id, &rows, &n));
+    TRY(rollout_order(ctx, txn, v->id, &v->wish, &targets, &targets_n));
+    const bool more = !str_equal(r->state, "done");
+    v->waves = arena_array(&ctx->arena, (size_t)r->wave + targets_n, sizeof *v->waves);
+    struct str_list begun = {0};
+    for (size_t i = 0; i < n; i++) {
+        while (v->waves_n < (size_t)rows[i].wave && v->waves_n < (size_t)r->wave)
+            v->waves[v->waves_n] = (struct wave_view){.number = (int64_t)v->waves_n + 1, .version = r->version, .state = "proved"},
+            v->waves_n++;
+        struct wave_view *w = &v->waves[v->waves_n - 1];
+        str_list_add(&ctx->arena, &w->targets, rows[i].target);
+        str_list_add(&ctx->arena, &begun, rows[i].target);
+        if (more && w->number == r->wave && (!rows[i].finished_at || !str_equal(r->state, "running")))
+            w->state = r->state;
+    }
+    struct wave_view *rest = NULL;
+    for (size_t i = 0; more && i < targets_n; i++) {
+        if (str_list_has(&begun, targets[i].name))
+            continue;
+        if (!rest || k == (size_t)r->size) {
+            rest = &v->waves[v->waves_n++];
+            *rest = (struct wave_view){.number = (int64_t)v->waves_n, .version = r->version, .state = "waiting"};
+            k = 0;
+        }
+        str_list_add(&ctx->arena, &rest->targets, targets[i].name);
+        k++;
+    }
+    return RC_OK;
+}
+
+static struct rc condition_rollout(struct ctx *ctx, struct txn *txn, struct managed_view *v)
+{
+    struct q_rollout_get_row r;
+    bool found = false;
+    TRY(q_rollout_get(ctx, txn, v->id, &r, &found));
+    if (!found)
+        return RC_OK;
+    TRY(waves_of(ctx, txn, v, &r));
+    const char *again = r.resume_at ? when(ctx, *r.resume_at) : "once it is resumed";
+    if (str_equal(r.state, "halted"))
+        condition_add(v, "halted", true,
+                      arena_printf(&ctx->arena,
+                                   "the roll-out of version %lld stopped in wave %lld (%s); it begins again with the first wave at %s, or "
+                                   "now: certwright cert retry %s",
+                                   (long long)r.version, (long long)r.wave, r.why, again, v->name));
+    else if (str_equal(r.state, "running"))
+        condition_add(v, "deploying", true,
+                      r.resume_at ? arena_printf(&ctx->arena, "wave %lld of %zu of version %lld is proved; the next one begins at %s",
+                                                 (long long)r.wave, v->waves_n, (long long)r.version, again)
+                                  : arena_printf(&ctx->arena, "wave %lld of %zu of version %lld is on its way", (long long)r.wave,
+                                                 v->waves_n, (long long)r.version));
+    return RC_OK;
+}
+
 static struct rc conditions(struct ctx *ctx, struct txn *txn, struct managed_view *v)
 {
     TRY(condition_served(ctx, txn, v));
+    TRY(condition_by_all(ctx, txn, v));
+    TRY(condition_rollout(ctx, txn, v));
     struct q_attempt_open_row open;
     bool under_way = false;
     TRY(q_attempt_open(ctx, txn, v->id, &open, &under_way));
@@ -89,7 +177,7 @@ static struct rc conditions(struct ctx *ctx, struct txn *txn, struct managed_vie
     struct q_deployment_open_of_managed_row *deploying = NULL;
     size_t n = 0;
     TRY(q_deployment_open_of_managed(ctx, txn, v->id, &deploying, &n));
-    if (n)
+    if (n && !condition_of(v, "deploying"))
         condition_add(
             v, "deploying", true,
             arena_printf(&ctx->arena, "version %lld is on its way to %s", (long long)deploying[0].version, deploying[0].target));
@@ -108,7 +196,7 @@ static struct rc conditions(struct ctx *ctx, struct txn *txn, struct managed_vie
 /* The earliest time at which something will be done for it. */
 static struct rc next_time(struct ctx *ctx, struct txn *txn, struct managed_view *v)
 {
-    static const char *const kinds[] = {"retry", "renew"};
+    static const char *const kinds[] = {"retry", "renew", "rollout"};
     struct q_timer_get_row t;
     bool found = false;
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
@@ -207,14 +295,6 @@ RC managed_list(struct ctx *ctx, struct core *core, const char *after, int64_t l
     return RC_OK;
 }
 
-static const struct condition *condition_of(const struct managed_view *v, const char *type)
-{
-    for (size_t i = 0; i < v->conditions_n; i++)
-        if (str_equal(v->conditions[i].type, type))
-            return &v->conditions[i];
-    return NULL;
-}
-
 RC managed_why(struct ctx *ctx, struct core *core, const char *ref, const char **out)
 {
     struct managed_view v;
@@ -234,6 +314,8 @@ RC managed_why(struct ctx *ctx, struct core *core, const char *ref, const char *
         cause = arena_printf(&ctx->arena, "; paused: %s", v.paused_reason);
     else if (v.failures && v.error)
         cause = arena_printf(&ctx->arena, "; failed %lld time%s: %s", (long long)v.failures, v.failures == 1 ? "" : "s", v.error);
+    else if (condition_of(&v, "halted"))
+        cause = arena_printf(&ctx->arena, "; %s", condition_of(&v, "halted")->reason);
     else if (late)
         cause = arena_printf(&ctx->arena, "; late: %s", late->reason);
     else if (condition_of(&v, "not_yet_valid"))

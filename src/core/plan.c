@@ -1,6 +1,7 @@
 /* Dry runs: what managed_create would do, told without doing anything. */
 #include "core/access.h"
 #include "core/managed.h"
+#include "core/rollout.h"
 
 struct planning {
     struct core *core;
@@ -79,6 +80,22 @@ static struct rc plan_target(struct ctx *ctx, struct txn *txn, struct planning *
     return RC_OK;
 }
 
+static void plan_waves(struct ctx *ctx, struct planning *p, const struct wish *w)
+{
+    int64_t canary = 0, size = 0, number = 0;
+    if (!rollout_sizes(w, (int64_t)w->targets.n, &canary, &size))
+        return;
+    for (size_t i = 0; i < w->targets.n;) {
+        const int64_t most = number ? size : canary;
+        struct buf names;
+        buf_init_arena(&names, &ctx->arena, 1 << 18);
+        for (int64_t k = 0; k < most && i < w->targets.n; k++, i++)
+            buf_printf(&names, "%s%s", k ? ", " : "", w->targets.v[i]);
+        plan_add(ctx, p, "wave", arena_printf(&ctx->arena, "%lld: %s%s", (long long)++number, buf_z(&names),
+                                              i < w->targets.n ? "; the next one once it is proved" : ""));
+    }
+}
+
 static struct rc plan(struct ctx *ctx, struct txn *txn, void *arg)
 {
     struct planning *p = arg;
@@ -96,6 +113,7 @@ static struct rc plan(struct ctx *ctx, struct txn *txn, void *arg)
     for (size_t i = 0; i < w.names.n; i++)
         buf_printf(&names, "%s%s", i ? ", " : "", w.names.v[i]);
     plan_add(ctx, p, "issue", arena_printf(&ctx->arena, "ask %s for %s", w.issuers.v[0], buf_z(&names)));
+    plan_waves(ctx, p, &w);
     for (size_t i = 0; i < targets.n; i++) {
         struct q_target_by_id_row t;
         TRY(q_target_by_id(ctx, txn, targets.v[i], &t));

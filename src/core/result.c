@@ -442,6 +442,31 @@ RC result_progress(struct ctx *ctx, struct core *core, struct txn *txn, const ch
     return q_job_payload(ctx, txn, job.id, job.fence, arena_str(&ctx->arena, payload));
 }
 
+RC result_refused(struct ctx *ctx, struct core *core, struct txn *txn, const char *job, int64_t fence, enum err e, const char *why)
+{
+    struct checked_result r = {.id = job, .fence = fence, .e = e, .why = why};
+    struct lookup l = {job, &r};
+    TRY(lookup_job(ctx, txn, &l));
+    r.job.tries = JOB_TRIES_MAX;
+    if (r.known && kind_of(r.job.kind) && kind_of(r.job.kind)->check == check_challenge)
+        TRY(check_challenge(ctx, core, &r));
+    return result_apply(ctx, core, txn, r.job.agent_id, &r);
+}
+
+bool result_kind_is(const char *kind)
+{
+    return kind_of(kind) != NULL;
+}
+
+const char *result_kinds(struct ctx *ctx)
+{
+    struct buf b;
+    buf_init_arena(&b, &ctx->arena, 2048);
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        buf_printf(&b, "%s%s", i ? ", " : "", kinds[i].kind);
+    return buf_z(&b);
+}
+
 RC result_lease_lost(struct ctx *ctx, struct core *core, struct txn *txn, const char *job, int64_t fence, int64_t tries)
 {
     if (tries < JOB_TRIES_MAX) {
@@ -453,12 +478,5 @@ RC result_lease_lost(struct ctx *ctx, struct core *core, struct txn *txn, const 
             core_wake_after_commit(ctx, core, txn, "agent:", row.agent_id);
         return RC_OK;
     }
-    struct checked_result r = {
-        .id = job, .fence = fence, .e = E_TIMEOUT, .why = "the agent did not answer in time, again and again"};
-    struct lookup l = {job, &r};
-    TRY(lookup_job(ctx, txn, &l));
-    r.job.tries = JOB_TRIES_MAX;
-    if (r.known && kind_of(r.job.kind) && (kind_of(r.job.kind)->check == check_challenge))
-        TRY(check_challenge(ctx, core, &r));
-    return result_apply(ctx, core, txn, r.job.agent_id, &r);
+    return result_refused(ctx, core, txn, job, fence, E_TIMEOUT, "the agent did not answer in time, again and again");
 }

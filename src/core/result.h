@@ -36,5 +36,11 @@ RC result_apply(struct ctx *ctx, struct core *core, struct txn *txn, const char 
 RC result_progress(struct ctx *ctx, struct core *core, struct txn *txn, const char *agent, const struct api_job_progress *p);
 /* result_lease_lost gives a job back whose lease ran out, or ends it as failed where that happened too often. */
 RC result_lease_lost(struct ctx *ctx, struct core *core, struct txn *txn, const char *job, int64_t fence, int64_t tries);
+/* result_refused ends a leased job as failed, once and for all. */
+RC result_refused(struct ctx *ctx, struct core *core, struct txn *txn, const char *job, int64_t fence, enum err e, const char *why);
+
+/* result_kinds names every kind of job, for messages. */
+bool result_kind_is(const char *kind);
+const char *result_kinds(struct ctx *ctx);
 
 #endif

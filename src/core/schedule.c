@@ -9,6 +9,7 @@
 #include "core/issuer.h"
 #include "core/job.h"
 #include "core/managed.h"
+#include "core/rollout.h"
 
 /* Retention. */
 #define STEPS_KEPT_S (90 * 86400)
@@ -63,6 +64,7 @@ static const struct timer_kind {
 } timer_kinds[] = {
     {"renew", fire_renew},       {"retry", fire_retry}, {"redeploy", fire_redeploy},
     {"verify", fire_verify},     {"ari", fire_ari},     {"retention", fire_retention},
+    {"rollout", rollout_due},
 };
 
 struct firing {

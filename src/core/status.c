@@ -101,10 +101,46 @@ static struct rc look_certificates(struct ctx *ctx, struct txn *txn, struct look
     return RC_OK;
 }
 
+/* What is wrong with an agent, in the order in which it keeps it from work. */
+static void agent_problem(struct ctx *ctx, struct looking *l, const struct q_agent_troubled_row *a)
+{
+    const int64_t silent_s = ctx_now_s(ctx) - a->seen_at;
+    if (str_equal(a->state, "pending"))
+        problem_add(l, a->name, arena_printf(&ctx->arena, "agent %s at %s awaits approval", a->name, a->address),
+                    arena_printf(&ctx->arena, "certwright agent approve %s   (or: certwright agent remove %s)", a->name, a->name));
+    else if (str_equal(a->state, "suspended"))
+        problem_add(l, a->name, a->trouble,
+                    arena_printf(&ctx->arena, "stop one of them and let it join anew, then: certwright agent approve %s", a->name));
+    else if (*a->trouble)
+        problem_add(l, a->name, a->trouble, arena_printf(&ctx->arena, "certwright agent show %s", a->name));
+    else if (silent_s > AGENT_SILENT_S)
+        problem_add(l, a->name,
+                    arena_printf(&ctx->arena, "agent %s has been silent for %lld minutes", a->name, (long long)silent_s / 60),
+                    arena_printf(&ctx->arena, "look at the agent's log on %s", a->name));
+    else
+        problem_add(l, a->name,
+                    arena_printf(&ctx->arena, "the clock of agent %s is %lld seconds %s", a->name,
+                                 (long long)(a->clock_skew_s < 0 ? -a->clock_skew_s : a->clock_skew_s),
+                                 a->clock_skew_s < 0 ? "slow" : "fast"),
+                    arena_printf(&ctx->arena, "set the clock of its host right"));
+}
+
+static struct rc look_agents(struct ctx *ctx, struct txn *txn, struct looking *l)
+{
+    struct q_agent_troubled_row *agents = NULL;
+    struct q_agent_count_row count;
+    size_t n = 0;
+    TRY(q_agent_troubled(ctx, txn, access_scope(ctx), ctx_now_s(ctx) - AGENT_SILENT_S, EACH_MAX, &agents, &n));
+    for (size_t i = 0; i < n; i++)
+        agent_problem(ctx, l, &agents[i]);
+    TRY(q_agent_count(ctx, txn, access_scope(ctx), 100001, &count));
+    l->agents = (size_t)count.n;
+    return RC_OK;
+}
+
 static struct rc look_around(struct ctx *ctx, struct txn *txn, struct looking *l)
 {
     struct q_issuer_failing_row *issuers = NULL;
-    struct q_agent_get_row *agents = NULL;
     struct q_managed_count_row count;
     size_t n = 0;
     TRY(q_issuer_failing(ctx, txn, access_scope(ctx), EACH_MAX, &issuers, &n));
@@ -113,13 +149,7 @@ static struct rc look_around(struct ctx *ctx, struct txn *txn, struct looking *l
                     arena_printf(&ctx->arena, "issuer %s failed %lld time%s: %s", issuers[i].name, (long long)issuers[i].failures,
                                  issuers[i].failures == 1 ? "" : "s", issuers[i].last_error ? issuers[i].last_error : "?"),
                     arena_printf(&ctx->arena, "certwright issuer show %s", issuers[i].name));
-    TRY(q_agent_list(ctx, txn, access_scope(ctx), "", 1000, &agents, &l->agents));
-    for (size_t i = 0; i < l->agents; i++)
-        if (str_equal(agents[i].state, "active") && agents[i].seen_at < ctx_now_s(ctx) - AGENT_SILENT_S)
-            problem_add(l, agents[i].name,
-                        arena_printf(&ctx->arena, "agent %s has been silent for %lld minutes", agents[i].name,
-                                     (long long)(ctx_now_s(ctx) - agents[i].seen_at) / 60),
-                        arena_printf(&ctx->arena, "look at the agent's log on %s", agents[i].name));
+    TRY(look_agents(ctx, txn, l));
     TRY(q_managed_count(ctx, txn, access_scope(ctx), 10001, &count));
     l->managed = count.n;
     return RC_OK;

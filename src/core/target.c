@@ -167,6 +167,16 @@ RC target_update(struct ctx *ctx, struct core *core, const char *ref, int64_t re
     return store_write(ctx, core->store, update, &c);
 }
 
+RC target_forget(struct ctx *ctx, struct txn *txn, const char *id)
+{
+    TRY(q_placement_drop(ctx, txn, id));
+    TRY(q_observation_clear(ctx, txn, id));
+    TRY(timer_clear(ctx, txn, "verify", id));
+    TRY(timer_clear(ctx, txn, "redeploy", id));
+    TRY(q_managed_target_drop_all(ctx, txn, id));
+    return q_target_remove(ctx, txn, id, ctx_now_s(ctx));
+}
+
 static struct rc drop(struct ctx *ctx, struct txn *txn, void *arg)
 {
     struct target_change *c = arg;
@@ -190,11 +200,7 @@ static struct rc drop(struct ctx *ctx, struct txn *txn, void *arg)
     TRY(buf_status(&b));
     TRY(job_add(ctx, c->core, txn, "undeploy", row.agent_id, arena_printf(&ctx->arena, "target:%s", row.id), row.id, buf_bytes(&b),
                 0));
-    TRY(q_placement_drop(ctx, txn, row.id));
-    TRY(q_observation_clear(ctx, txn, row.id));
-    TRY(timer_clear(ctx, txn, "verify", row.id));
-    TRY(timer_clear(ctx, txn, "redeploy", row.id));
-    TRY(q_target_remove(ctx, txn, row.id, ctx_now_s(ctx)));
+    TRY(target_forget(ctx, txn, row.id));
     return audit_write(ctx, txn, "target.delete", "target", row.id, row.team_id, (struct bytes){0});
 }
 

@@ -24,6 +24,8 @@ struct target_view {
 RC target_create(struct ctx *ctx, struct core *core, const struct target_input *in, const char **id);
 RC target_update(struct ctx *ctx, struct core *core, const char *ref, int64_t revision, const struct target_input *in);
 RC target_remove(struct ctx *ctx, struct core *core, const char *ref);
+/* target_forget ends a target without a word to its agent; certificates that it served are served there no more. */
+RC target_forget(struct ctx *ctx, struct txn *txn, const char *id);
 RC target_show(struct ctx *ctx, struct core *core, const char *ref, struct target_view *out);
 RC target_list(struct ctx *ctx, struct core *core, const char *after, int64_t limit, struct target_view **out, size_t *n);
 /* target_discover asks agents (one by name, or all) to look for what can be served; returns how many were asked. */

@@ -24,6 +24,19 @@ static void put_essence(struct json_out *j, const struct wish *w)
     put_list(j, "issuers", &w->issuers);
 }
 
+/* Only what was said: a wish of an earlier release reads the same. */
+static void put_rollout(struct json_out *j, const struct wish *w)
+{
+    if (w->canary >= 0)
+        json_put_int(j, "canary", w->canary);
+    if (w->wave)
+        json_put_int(j, "wave", w->wave);
+    if (w->wave_percent)
+        json_put_int(j, "wave_percent", w->wave_percent);
+    if (w->wave_pause_s)
+        json_put_int(j, "wave_pause_s", w->wave_pause_s);
+}
+
 void wish_encode(struct buf *b, const struct wish *w)
 {
     struct json_out j;
@@ -35,6 +48,7 @@ void wish_encode(struct buf *b, const struct wish *w)
     json_put_int(&j, "renew_percent", w->renew_percent);
     json_put_int(&j, "renew_before_s", w->renew_before_s);
     put_list(&j, "targets", &w->targets);
+    put_rollout(&j, w);
     json_close(&j);
 }
 
@@ -53,7 +67,7 @@ static struct rc get_list(struct ctx *ctx, const json_t *obj, const char *key, s
 
 RC wish_decode(struct ctx *ctx, const char *json, struct wish *out)
 {
-    *out = (struct wish){0};
+    *out = (struct wish){.canary = -1};
     json_auto_t *root = NULL;
     TRY(json_read(ctx, bytes_z(json), &root));
     TRY(get_list(ctx, root, "names", &out->names));
@@ -66,6 +80,10 @@ RC wish_decode(struct ctx *ctx, const char *json, struct wish *out)
     TRY(get_list(ctx, root, "issuers", &out->issuers));
     TRY(json_get_int(ctx, root, "renew_percent", true, &out->renew_percent));
     TRY(json_get_int(ctx, root, "renew_before_s", true, &out->renew_before_s));
+    TRY(json_get_int(ctx, root, "canary", false, &out->canary));
+    TRY(json_get_int(ctx, root, "wave", false, &out->wave));
+    TRY(json_get_int(ctx, root, "wave_percent", false, &out->wave_percent));
+    TRY(json_get_int(ctx, root, "wave_pause_s", false, &out->wave_pause_s));
     return get_list(ctx, root, "targets", &out->targets);
 }
 
@@ -108,5 +126,7 @@ RC wish_check(struct ctx *ctx, struct wish *w)
     if (w->renew_percent && (w->renew_percent < 10 || w->renew_percent > 95))
         return ctx_fail_field(ctx, "/renewal/at_percent", "renewal at %lld percent of the lifetime: 10 to 95 makes sense",
                               (long long)w->renew_percent);
+    if (w->wave && w->wave_percent)
+        return ctx_fail_field(ctx, "/rollout/wave", "a wave is said as a number of targets or as a percentage, not as both");
     return RC_OK;
 }

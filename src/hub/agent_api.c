@@ -1,85 +1,54 @@
-/* The agent API: jobs out, results in, and signatures for ACME requests (the relay has no account key). */
+/* The agent API: joining, jobs out, results in, and signatures for ACME requests (the relay has no account key). */
 #include "base/str.h"
+#include "core/agent.h"
 #include "core/job.h"
 #include "hub/api.h"
+#include "pki/cert.h"
+#include "pki/pem.h"
 #include "store/queries.h"
 #include "wire/messages.h"
 
-/* When an agent was last seen is kept to this many seconds, so that a poll costs no write. */
-#define SEEN_EVERY_S 300
+/* --- joining the fleet, and staying in it */
 
-/* --- who the agent says it is */
-
-struct greeting {
-    struct core *core;
-    const char *identity;
-    const struct api_agent_exchange *in;
-    const char *capabilities, *connectors;
-    int64_t skew_s;
-    struct q_agent_by_identity_row row;
-    bool found;
-};
-
-static struct rc greeting_look(struct ctx *ctx, struct txn *txn, void *arg)
+RC api_agent_fleet(struct api_call *call, struct api_agent_fleet *out)
 {
-    struct greeting *g = arg;
-    return q_agent_by_identity(ctx, txn, g->identity, &g->row, &g->found);
+    struct bytes root;
+    TRY(fleet_root(call->ctx, call->core, &root));
+    return api_pem(call->ctx, "CERTIFICATE", root, &out->root_pem);
 }
 
-static struct rc greeting_write(struct ctx *ctx, struct txn *txn, void *arg)
-{
-    struct greeting *g = arg;
-    const struct api_agent_self *a = &g->in->agent;
-    const struct q_agent_seen_in in = {.id = g->row.id,
-                                       .version = a->version,
-                                       .platform = a->platform,
-                                       .capabilities = g->capabilities,
-                                       .sandbox = a->sandbox,
-                                       .boot_id = a->boot_id,
-                                       .clock_skew_s = g->skew_s,
-                                       .now = ctx_now_s(ctx)};
-    TRY(q_agent_seen(ctx, txn, &in));
-    return a->connectors.n ? q_agent_connectors_set(ctx, txn, g->row.id, g->connectors) : RC_OK;
-}
-
-/* As core/plan.c reads it. */
-static struct rc connectors_json(struct ctx *ctx, const struct api_agent_self *a, const char **out)
+static struct rc joined_out(struct ctx *ctx, const struct agent_joined *j, struct api_agent_joined *out)
 {
     struct buf b;
-    buf_init_arena(&b, &ctx->arena, 4 << 20);
-    struct json_out j;
-    json_begin(&j, &b);
-    json_open_obj(&j, NULL);
-    json_open_list(&j, "connectors");
-    for (size_t i = 0; i < a->connectors.n; i++)
-        api_agent_connector_encode(&j, NULL, &a->connectors.v[i]);
-    json_close(&j);
-    json_open_obj(&j, "commands");
-    for (size_t i = 0; i < a->commands.n; i++)
-        json_put_str(&j, a->commands.v[i].name, a->commands.v[i].line);
-    json_close(&j);
-    json_close(&j);
+    buf_init_arena(&b, &ctx->arena, 65536);
+    pem_put(&b, PEM_CERTIFICATE, j->certificate);
+    for (size_t i = 0; i < j->chain_n; i++)
+        pem_put(&b, PEM_CERTIFICATE, j->chain[i]);
     TRY(buf_status(&b));
-    *out = buf_z(&b);
+    *out = (struct api_agent_joined){
+        .agent_id = j->id, .name = j->name, .state = j->state, .certificate_pem = buf_z(&b), .not_after = j->not_after};
     return RC_OK;
 }
 
-static struct rc greet(struct api_call *call, const struct api_agent_exchange *in)
+RC api_agent_join(struct api_call *call, const struct api_agent_join *in, struct api_agent_joined *out)
+{
+    struct agent_joined joined;
+    TRY(agent_join(call->ctx, call->core, in, call->req->peer.address, &joined));
+    return joined_out(call->ctx, &joined, out);
+}
+
+RC api_agent_certificate(struct api_call *call, struct api_agent_joined *out)
 {
     struct ctx *ctx = call->ctx;
-    struct greeting g = {.core = call->core, .in = in};
-    g.identity = arena_printf(&ctx->arena, "unix:%lld", (long long)call->req->peer.uid);
-    g.capabilities = api_strings_json(ctx, &in->agent.capabilities);
-    if (in->agent.connectors.n)
-        TRY(connectors_json(ctx, &in->agent, &g.connectors));
-    g.skew_s = in->agent.has_now_s ? in->agent.now_s - ctx_now_s(ctx) : 0;
-    TRY(store_read(ctx, call->core->store, greeting_look, &g));
-    if (!g.found)
-        return ctx_fail(ctx, E_UNAUTHENTICATED, "no agent is known as %s", g.identity);
-    if (str_equal(g.row.boot_id, in->agent.boot_id) && str_equal(g.row.version, in->agent.version) &&
-        str_equal(g.row.sandbox, in->agent.sandbox) && g.row.seen_at > ctx_now_s(ctx) - SEEN_EVERY_S)
-        return RC_OK;
-    return store_write(ctx, call->core->store, greeting_write, &g);
+    struct cert cert;
+    struct agent_joined joined;
+    const char *identity = NULL;
+    if (call->req->peer.is_unix)
+        return ctx_fail(ctx, E_CONFLICT, "the hub's own agent needs no certificate");
+    TRY(api_agent_identity(ctx, call->req, true, &identity));
+    TRY(cert_parse(ctx, call->req->peer.certificate, &cert));
+    TRY(agent_certificate_renew(ctx, call->core, identity, cert.spki.der, &joined));
+    return joined_out(ctx, &joined, out);
 }
 
 /* --- exchange */
@@ -157,10 +126,16 @@ RC api_agent_exchange(struct api_call *call, const struct api_agent_exchange *in
     struct leased_job *jobs = NULL;
     size_t n = 0;
     const int64_t most = atomic_load(&call->hub->draining) ? 0 : in->capacity;
+    const char *identity = NULL;
+    bool current = true;
+    TRY(api_agent_identity(ctx, call->req, false, &identity));
     if (first) {
-        TRY(greet(call, in));
+        TRY(agent_greet(ctx, call->core, identity, call->req->peer.address, &in->agent));
         TRY(job_exchange(ctx, call->core, agent, in, most, &jobs, &n, &dropped));
     } else {
+        TRY(agent_is_current(ctx, call->core, identity, in->agent.boot_id, &current));
+        if (!current)
+            return exchange_answer(call, NULL, 0, &dropped);
         TRY(job_lease(ctx, call->core, agent, most, &jobs, &n));
     }
     /* What was reported is acknowledged at once: the agent keeps it on disk until then. */

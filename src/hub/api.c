@@ -5,9 +5,14 @@
 #include "base/encode.h"
 #include "base/failpoint.h"
 #include "base/log.h"
+#include "core/agent.h"
 #include "hub/idempotency.h"
 #include "hub/sign_in.h"
 #include "hub/status.h"
+#include "pki/cert.h"
+
+/* Here alone a fleet certificate that has ended is good enough. */
+#define AGENT_CERTIFICATE_PATH "/agent/v1/certificate"
 
 /* How long the work of one request may take; what waits longer is parked. */
 #define REQUEST_MS 12000
@@ -74,7 +79,10 @@ static unsigned listener_of(const struct http_peer *peer)
     static const struct {
         const char *name;
         unsigned bit;
-    } rows[] = {{HUB_LISTENER_ADMIN, API_ON_ADMIN}, {HUB_LISTENER_HTTPS, API_ON_HTTPS}, {HUB_LISTENER_AGENT, API_ON_AGENT}};
+    } rows[] = {{HUB_LISTENER_ADMIN, API_ON_ADMIN},
+                {HUB_LISTENER_HTTPS, API_ON_HTTPS},
+                {HUB_LISTENER_AGENT, API_ON_AGENT},
+                {HUB_LISTENER_FLEET, API_ON_AGENT}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if (str_equal(rows[i].name, peer->listener))
             return rows[i].bit;
@@ -91,11 +99,30 @@ static bool is_owner(const struct hub *hub, uid_t uid)
     return false;
 }
 
+RC api_agent_identity(struct ctx *ctx, const struct http_request *req, bool ended_too, const char **out)
+{
+    const struct http_peer *peer = &req->peer;
+    struct cert cert;
+    if (peer->is_unix) {
+        *out = arena_printf(&ctx->arena, "unix:%lld", (long long)peer->uid);
+        return RC_OK;
+    }
+    if (!peer->certificate.n || !peer->certificate_verified)
+        return ctx_fail(ctx, E_UNAUTHENTICATED, "an agent shows its fleet certificate: %s; to get one: certwright join",
+                        peer->certificate_why ? peer->certificate_why : "none came");
+    TRY(cert_parse(ctx, peer->certificate, &cert));
+    if (!ended_too && cert.not_after < ctx_now_s(ctx))
+        return ctx_fail(ctx, E_UNAUTHENTICATED, "the agent's fleet certificate has ended; it asks for another by itself");
+    return agent_identity(ctx, cert.spki.der, out);
+}
+
 static struct rc authenticate(struct ctx *ctx, struct hub *hub, const struct http_request *req, unsigned listener)
 {
-    if (listener == API_ON_AGENT)
-        return access_agent_by_identity(ctx, hub->core, arena_printf(&ctx->arena, "unix:%lld", (long long)req->peer.uid),
-                                        &ctx->principal);
+    if (listener == API_ON_AGENT) {
+        const char *identity = NULL;
+        TRY(api_agent_identity(ctx, req, str_equal(req->path, AGENT_CERTIFICATE_PATH), &identity));
+        return access_agent_by_identity(ctx, hub->core, identity, &ctx->principal);
+    }
     const char *header = http_request_header(req, "authorization");
     if (header) {
         struct bytes h = bytes_z(header), scheme;
@@ -337,4 +364,6 @@ void hub_wake(void *arg, const char *key)
     struct hub *hub = arg;
     if (hub->server)
         http_wake(hub->server, key);
+    if (hub->fleet)
+        http_wake(hub->fleet, key);
 }

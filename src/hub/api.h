@@ -34,6 +34,10 @@ RC api_handle(struct ctx *ctx, struct hub *hub, const struct http_request *req, 
 RC api_match(struct ctx *ctx, const char *method, const char *path, unsigned listener, const struct api_route **out,
              struct bytes params[API_PATH_MAX], size_t *n, const char **allow);
 
+/* api_agent_identity says who an agent's connection is: "unix:UID", or "key:…" of the fleet certificate whose key it has shown.  One
+ * that has ended is taken only where another is asked for. */
+RC api_agent_identity(struct ctx *ctx, const struct http_request *req, bool ended_too, const char **out);
+
 /* Cursors are opaque to clients: base64url of the last item's key.  api_cursor_read gives "" where there is none. */
 RC api_cursor_read(struct ctx *ctx, const char *cursor, const char **after);
 RC api_cursor_read_number(struct ctx *ctx, const char *cursor, int64_t if_none, int64_t *out);

@@ -15,6 +15,29 @@ static void renewal_out(struct ctx *ctx, const struct wish *w, struct api_manage
     out->renewal = arena_dup(&ctx->arena, &r, sizeof r);
 }
 
+static void rollout_out(struct ctx *ctx, const struct managed_view *v, struct api_managed_certificate *out)
+{
+    const struct wish *w = &v->wish;
+    struct api_wave *waves = arena_array(&ctx->arena, v->waves_n, sizeof *waves);
+    for (size_t i = 0; i < v->waves_n; i++)
+        waves[i] = (struct api_wave){.number = v->waves[i].number,
+                                     .version = v->waves[i].version,
+                                     .state = v->waves[i].state,
+                                     .targets = api_strings_of(&v->waves[i].targets)};
+    out->waves = (__typeof__(out->waves)){waves, v->waves_n};
+    if (w->canary < 0 && !w->wave && !w->wave_percent && !w->wave_pause_s)
+        return;
+    const struct api_rollout r = {.canary = w->canary,
+                                  .has_canary = w->canary >= 0,
+                                  .wave = w->wave,
+                                  .has_wave = w->wave != 0,
+                                  .wave_percent = w->wave_percent,
+                                  .has_wave_percent = w->wave_percent != 0,
+                                  .pause_s = w->wave_pause_s,
+                                  .has_pause_s = w->wave_pause_s != 0};
+    out->rollout = arena_dup(&ctx->arena, &r, sizeof r);
+}
+
 static void version_out(struct ctx *ctx, const struct managed_view *v, struct api_managed_certificate *out)
 {
     if (!v->version)
@@ -63,6 +86,7 @@ static void managed_out(struct ctx *ctx, const struct managed_view *v, struct ap
         .updated_at = v->updated_at,
     };
     renewal_out(ctx, w, out);
+    rollout_out(ctx, v, out);
     version_out(ctx, v, out);
 }
 
@@ -102,6 +126,14 @@ static void renewal_in(const struct api_renewal *r, struct wish *w)
     w->renew_before_s = r && r->has_before_s ? r->before_s : 0;
 }
 
+static void rollout_in(const struct api_rollout *r, struct wish *w)
+{
+    w->canary = r && r->has_canary ? r->canary : -1;
+    w->wave = r && r->has_wave ? r->wave : 0;
+    w->wave_percent = r && r->has_wave_percent ? r->wave_percent : 0;
+    w->wave_pause_s = r && r->has_pause_s ? r->pause_s : 0;
+}
+
 static struct managed_input input_of(struct ctx *ctx, const struct api_managed_certificate_new *in)
 {
     struct managed_input m = {
@@ -116,6 +148,7 @@ static struct managed_input input_of(struct ctx *ctx, const struct api_managed_c
                  .targets = api_list_of(ctx, &in->targets)},
     };
     renewal_in(in->renewal, &m.wish);
+    rollout_in(in->rollout, &m.wish);
     return m;
 }
 
@@ -172,6 +205,8 @@ static struct rc update_once(struct api_call *call, const struct api_managed_cer
         w->targets = api_list_of(ctx, &in->targets);
     if (in->has_renewal)
         renewal_in(in->renewal, w);
+    if (in->has_rollout)
+        rollout_in(in->rollout, w);
     return managed_update(ctx, call->core, v.id, &m);
 }
 

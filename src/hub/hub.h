@@ -11,6 +11,7 @@
 /* Names of the hub's listeners: what each of them may reach is in the table of routes, and in api.c. */
 #define HUB_LISTENER_ADMIN "admin"   /* Unix socket: root and the hub's own user are administrators */
 #define HUB_LISTENER_AGENT "agent"   /* Unix socket: agents, known by their user id */
+#define HUB_LISTENER_FLEET "fleet"   /* mutual TLS: agents on other hosts, known by the key that was enrolled */
 #define HUB_LISTENER_HTTPS "https"
 #define HUB_LISTENER_STATUS "status" /* plain HTTP: CRLs, CA certificates, health */
 
@@ -26,6 +27,7 @@ struct hub_published {
 struct hub {
     struct core *core;
     struct http_server *server;     /* set before the first request is parked */
+    struct http_server *fleet;      /* of the agents' listener, apart: ten thousand of them must not take people's connections */
     const int64_t *admin_uids;      /* administrators on the admin socket, besides root and our own user */
     size_t admin_uids_n;
     const char *sandbox;            /* what confines us, as status shows it */
@@ -38,6 +40,7 @@ struct hub {
 
     const struct hub_tls_settings *tls;
     int64_t tls_not_after, tls_renew_at; /* of what is presented now */
+    int64_t fleet_renew_at;
     int64_t tls_files_mtime;
 };
 
@@ -58,6 +61,8 @@ struct hub_tls_settings {
 /* hub_tls_make makes what the HTTPS listener presents: a key made here and never written, with a certificate of the fleet CA; or
  * what the files hold. */
 RC hub_tls_make(struct ctx *ctx, struct hub *hub, struct tls_server_ctx **out);
+/* hub_tls_fleet makes what agents see: always of the fleet CA, and it is that CA alone that their certificates are of. */
+RC hub_tls_fleet(struct ctx *ctx, struct hub *hub, struct tls_server_ctx **out);
 /* hub_tls_tick swaps it where it is due (daily) or the files changed; called every minute or so. */
 RC hub_tls_tick(struct ctx *ctx, struct hub *hub);
 

@@ -244,6 +244,35 @@ static struct rc server_start(struct ctx *ctx, struct role_env *env, struct hub 
     return rc;
 }
 
+/* Agents wait by the thousand, and each holds one connection or two; many may come from one address. */
+#define FLEET_CONNECTIONS 40000
+#define FLEET_BODY_MAX    ((uint64_t)32 << 20)
+
+static struct rc fleet_start(struct ctx *ctx, struct role_env *env, struct hub *hub)
+{
+    const int fd = role_listener(env, HUB_LISTENER_FLEET);
+    struct tls_server_ctx *tls = NULL;
+    if (fd < 0)
+        return RC_OK;
+    TRY(hub_tls_fleet(ctx, hub, &tls));
+    const struct http_listener listener = {.name = HUB_LISTENER_FLEET,
+                                           .fd = fd,
+                                           .kind = HTTP_LISTENER_TLS,
+                                           .body_max = FLEET_BODY_MAX,
+                                           .ask_client_certificate = true};
+    const struct http_server_config config = {.listeners = &listener,
+                                              .listeners_n = 1,
+                                              .handler = hub_handle,
+                                              .arg = hub,
+                                              .clock = hub->core->clock,
+                                              .tls = tls,
+                                              .connections_max = FLEET_CONNECTIONS,
+                                              .connections_per_address = FLEET_CONNECTIONS};
+    struct rc rc = http_server_start(ctx, &config, &hub->fleet);
+    tls_server_unref(tls);
+    return rc;
+}
+
 static struct rc core_open(struct ctx *ctx, struct role_env *env, const struct settings *s, struct core *core)
 {
     const struct store_config db = {
@@ -268,6 +297,7 @@ static struct rc core_open(struct ctx *ctx, struct role_env *env, const struct s
 static struct rc serve(struct ctx *ctx, struct role_env *env, struct hub *hub, struct worker *worker)
 {
     TRY(server_start(ctx, env, hub));
+    TRY(fleet_start(ctx, env, hub));
     pthread_t own, tick;
     const bool working = !pthread_create(&own, NULL, own_main, worker);
     const bool ticking = !pthread_create(&tick, NULL, tick_main, worker);
@@ -286,6 +316,8 @@ static struct rc serve(struct ctx *ctx, struct role_env *env, struct hub *hub, s
         pthread_join(own, NULL);
     if (ticking && role_stopping(env))
         pthread_join(tick, NULL);
+    http_server_stop(hub->fleet);
+    hub->fleet = NULL;
     http_server_stop(hub->server);
     hub->server = NULL;
     return rc;

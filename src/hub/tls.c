@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/random.h"
+#include "core/agent.h"
 #include "hub/hub.h"
 #include "net/tls.h"
 #include "os/file.h"
@@ -16,7 +17,8 @@
 #define FILE_MAX_      ((size_t)1 << 20)
 #define CHAIN_MAX      9
 
-static struct rc make_own(struct ctx *ctx, struct hub *hub, struct tls_server_ctx **out)
+/* `clients`: the root that client certificates are verified with; empty for none. */
+static struct rc make_own(struct ctx *ctx, struct hub *hub, struct bytes clients, struct tls_server_ctx **out)
 {
     const struct hub_tls_settings *s = hub->tls;
     struct key *key KEY_CLEANUP = NULL;
@@ -36,9 +38,15 @@ static struct rc make_own(struct ctx *ctx, struct hub *hub, struct tls_server_ct
     size_t n = 1;
     for (size_t i = 0; i < issued.chain.n && n < CHAIN_MAX; i++)
         chain[n++] = issued.chain.v[i];
-    TRY(tls_server_new(ctx, key, chain, n, NULL, 0, out));
-    hub->tls_not_after = ctx_now_s(ctx) + OWN_VALIDITY_S;
-    hub->tls_renew_at = ctx_now_s(ctx) + OWN_RENEW_S;
+    return tls_server_new(ctx, key, chain, n, &clients, clients.n ? 1 : 0, out);
+}
+
+RC hub_tls_fleet(struct ctx *ctx, struct hub *hub, struct tls_server_ctx **out)
+{
+    struct bytes root;
+    TRY(fleet_root(ctx, hub->core, &root));
+    TRY(make_own(ctx, hub, root, out));
+    hub->fleet_renew_at = ctx_now_s(ctx) + OWN_RENEW_S;
     return RC_OK;
 }
 
@@ -79,12 +87,27 @@ RC hub_tls_make(struct ctx *ctx, struct hub *hub, struct tls_server_ctx **out)
 {
     if (hub->tls->certificate_file && hub->tls->key_file)
         return load_files(ctx, hub, out);
-    return make_own(ctx, hub, out);
+    TRY(make_own(ctx, hub, (struct bytes){0}, out));
+    hub->tls_not_after = ctx_now_s(ctx) + OWN_VALIDITY_S;
+    hub->tls_renew_at = ctx_now_s(ctx) + OWN_RENEW_S;
+    return RC_OK;
+}
+
+static struct rc fleet_tick(struct ctx *ctx, struct hub *hub)
+{
+    struct tls_server_ctx *made = NULL;
+    if (!hub->fleet || ctx_now_s(ctx) < hub->fleet_renew_at)
+        return RC_OK;
+    TRY(hub_tls_fleet(ctx, hub, &made));
+    http_server_set_tls(hub->fleet, made);
+    tls_server_unref(made);
+    return RC_OK;
 }
 
 RC hub_tls_tick(struct ctx *ctx, struct hub *hub)
 {
     const struct hub_tls_settings *s = hub->tls;
+    TRY(fleet_tick(ctx, hub));
     if (!hub->server || !s)
         return RC_OK;
     const bool files = s->certificate_file && s->key_file;

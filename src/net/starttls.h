@@ -18,7 +18,9 @@ enum starttls starttls_by_name(const char *name);
 
 /* starttls_begin speaks on a connected socket that does not block until the server waits for a handshake, no longer than until
  * `deadline_ms` (clock_mono_ms).  `peer` is for messages.  E_TLS where the server will not, with its words; E_BAD_ANSWER where it
- * answers what the protocol does not know or too much; E_TIMEOUT, E_UNREACHABLE.  Reads not a byte of what follows. */
+ * answers what the protocol does not know or too much; E_TIMEOUT, E_UNREACHABLE.  Reads not a byte of what follows: a server that
+ * speaks out of turn, and above all one that goes on between its consent and our ClientHello, is E_BAD_ANSWER where that is there
+ * in time to be seen; what comes later meets the handshake, which fails.  Nothing of it is taken as an answer. */
 RC starttls_begin(struct ctx *ctx, enum starttls protocol, int fd, int64_t deadline_ms, const char *peer);
 
 #endif

@@ -52,11 +52,12 @@ static int select_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_n
     return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
-/* The handshake goes on whatever comes out: the result is for the handler to look at. */
+/* The handshake goes on whatever comes out: the result is for the handler to look at, and so are the dates: what an agent may still do
+ * with a certificate that has ended is not for TLS to say. */
 static int verify_client(X509_STORE_CTX *store_ctx, void *arg)
 {
-    const struct clock *clock = arg;
-    X509_STORE_CTX_set_time(store_ctx, 0, (time_t)clock_unix_s(clock));
+    (void)arg;
+    X509_VERIFY_PARAM_set_flags(X509_STORE_CTX_get0_param(store_ctx), X509_V_FLAG_NO_CHECK_TIME);
     if (X509_verify_cert(store_ctx) <= 0 && X509_STORE_CTX_get_error(store_ctx) == X509_V_OK)
         X509_STORE_CTX_set_error(store_ctx, X509_V_ERR_UNSPECIFIED);
     return 1;
@@ -86,7 +87,7 @@ static struct rc load_client_roots(struct ctx *ctx, SSL_CTX *ssl, const struct b
     return RC_OK;
 }
 
-static bool configure(SSL_CTX *ssl, const struct clock *clock)
+static bool configure(SSL_CTX *ssl)
 {
     /* RELEASE_BUFFERS halves the memory of idle connections; no tickets and no cache: resumption would skip the verification of
      * client certificates. */
@@ -95,7 +96,7 @@ static bool configure(SSL_CTX *ssl, const struct clock *clock)
     SSL_CTX_set_session_cache_mode(ssl, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_read_ahead(ssl, 1);
     SSL_CTX_set_alpn_select_cb(ssl, select_alpn, NULL);
-    SSL_CTX_set_cert_verify_callback(ssl, verify_client, (void *)clock);
+    SSL_CTX_set_cert_verify_callback(ssl, verify_client, NULL);
     return SSL_CTX_set_num_tickets(ssl, 0) == 1 && SSL_CTX_set_min_proto_version(ssl, TLS1_2_VERSION) == 1 &&
            SSL_CTX_set_cipher_list(ssl, "ECDHE+AESGCM:ECDHE+CHACHA20") == 1 &&
            SSL_CTX_set1_groups_list(ssl, "X25519:P-256:P-384") == 1;
@@ -107,7 +108,7 @@ RC tls_server_new(struct ctx *ctx, const struct key *key, const struct bytes *ch
     SSL_CTX *ssl __attribute__((cleanup(tls_ctx_freep))) = NULL;
     ERR_clear_error();
     ssl = SSL_CTX_new(TLS_server_method());
-    if (!ssl || !configure(ssl, ctx->clock))
+    if (!ssl || !configure(ssl))
         return tls_fail(ctx, E_CRYPTO, "setting up TLS");
     if (chain_n == 0)
         return ctx_fail(ctx, E_INVALID, "a TLS server needs a certificate");

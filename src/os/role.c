@@ -20,7 +20,7 @@
 #include "os/file.h"
 #include "os/identity.h"
 
-#define NAMES_MAX  16
+#define NAMES_MAX  96
 #define CONFIG_MAX ((size_t)16 << 20)
 
 struct named_fd {
@@ -150,6 +150,15 @@ static struct rc keep_fd(struct ctx *ctx, struct named_fd *v, size_t *n, struct 
     v[i].fd = m->fd;
     m->fd = -1;
     return RC_OK;
+}
+
+RC role_keep_credential(struct ctx *ctx, struct role_env *env, const char *name, int fd)
+{
+    struct control_message m = {.fd = fd};
+    memcpy(m.name, name, strnlen(name, sizeof m.name - 1));
+    struct rc rc = keep_fd(ctx, env->credentials, &env->n_credentials, &m);
+    fd_close(&m.fd);
+    return rc;
 }
 
 static struct rc take_setting(struct ctx *ctx, struct role_env *env, const char *name, const char *text)

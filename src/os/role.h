@@ -44,6 +44,9 @@ struct wire_server *role_server(struct role_env *env);
  */
 int role_listener(const struct role_env *env, const char *name);
 int role_credential(const struct role_env *env, const char *name);
+/* role_keep_credential is for `confine`, which may read what the role later may not: role_credential() then returns `fd`, which is
+ * the role's from here on. */
+RC role_keep_credential(struct ctx *ctx, struct role_env *env, const char *name, int fd);
 /* role_sandbox_state: what holds ("landlock 7 + seccomp"). */
 const char *role_sandbox_state(const struct role_env *env);
 

@@ -39,6 +39,17 @@ static struct rc read_https(struct ctx *ctx, const struct yaml *y, const json_t 
     return list(ctx, y, o, "names", &c->https_names);
 }
 
+static struct rc read_agents(struct ctx *ctx, const struct yaml *y, const json_t *root, struct hub_config *c)
+{
+    const json_t *o = NULL;
+    TRY(json_get_obj(ctx, root, "agents", false, &o));
+    if (!o)
+        return RC_OK;
+    TRY(yaml_only(ctx, y, o, (const char *const[]){"address", "port", NULL}));
+    TRY(json_get_str(ctx, o, "address", true, &c->agents_address));
+    return port(ctx, y, o, &c->agents_port);
+}
+
 static struct rc read_status(struct ctx *ctx, const struct yaml *y, const json_t *root, struct hub_config *c)
 {
     const json_t *o = NULL;
@@ -55,7 +66,7 @@ static struct rc read_all(struct ctx *ctx, const struct yaml *y, struct hub_conf
     if (!json_is_object(root))
         return yaml_fail(ctx, y, root, "settings are expected here");
     TRY(yaml_only(ctx, y, root,
-                  (const char *const[]){"name", "organization", "state", "run", "database", "https", "status", "kek", "blocklists",
+                  (const char *const[]){"name", "organization", "state", "run", "database", "https", "agents", "status", "kek", "blocklists",
                                         "agent", "officer_uid", "users", "uid_base", "external_root", "permitted_dns", NULL}));
     TRY(json_get_str(ctx, root, "name", true, &c->name));
     TRY(json_get_str(ctx, root, "organization", false, &c->organization));
@@ -71,6 +82,7 @@ static struct rc read_all(struct ctx *ctx, const struct yaml *y, struct hub_conf
     TRY(json_get_bool(ctx, root, "external_root", false, &c->external_root));
     TRY(list(ctx, y, root, "permitted_dns", &c->permitted_dns));
     TRY(read_https(ctx, y, root, c));
+    TRY(read_agents(ctx, y, root, c));
     TRY(read_status(ctx, y, root, c));
     if (c->state[0] != '/' || c->run[0] != '/')
         return yaml_fail(ctx, y, root, "state and run are absolute paths");

@@ -13,18 +13,17 @@
 
 struct init {
     const char *dir, *name, *organization, *state, *run, *database, *address, *users, *link_code;
-    int64_t https_port, status_port, uid_base;
+    int64_t https_port, agents_port, status_port, uid_base;
     bool external_root;
     struct str_list permitted_dns, names;
 };
 
-/* A YAML scalar in double quotes: JSON's escaping is YAML's too. */
-static void put_scalar(struct buf *b, const char *key, const char *value)
+void yaml_put_text(struct buf *b, const char *key, const char *value)
 {
     struct json_out j;
     buf_put_z(b, key);
     buf_put_z(b, ": ");
-    json_begin(&j, b);
+    json_begin(&j, b); /* JSON's escaping in double quotes is YAML's too */
     json_put_str(&j, NULL, value);
     buf_put_z(b, "\n");
 }
@@ -55,17 +54,17 @@ static struct rc hub_yaml(struct ctx *ctx, const struct init *in)
     struct buf b;
     buf_init_arena(&b, &ctx->arena, 1 << 18);
     buf_put_z(&b, "# The hub.  server/server.h and docs/OPERATIONS.md describe every setting.\n");
-    put_scalar(&b, "name", in->name);
+    yaml_put_text(&b, "name", in->name);
     if (in->organization)
-        put_scalar(&b, "organization", in->organization);
-    put_scalar(&b, "state", in->state);
-    put_scalar(&b, "run", in->run);
+        yaml_put_text(&b, "organization", in->organization);
+    yaml_put_text(&b, "state", in->state);
+    yaml_put_text(&b, "run", in->run);
     if (in->database)
-        put_scalar(&b, "database", in->database);
-    put_scalar(&b, "kek", arena_printf(&ctx->arena, "%s/kek", in->dir));
-    put_scalar(&b, "agent", arena_printf(&ctx->arena, "%s/agent.yaml", in->dir));
+        yaml_put_text(&b, "database", in->database);
+    yaml_put_text(&b, "kek", arena_printf(&ctx->arena, "%s/kek", in->dir));
+    yaml_put_text(&b, "agent", arena_printf(&ctx->arena, "%s/agent.yaml", in->dir));
     if (in->users)
-        put_scalar(&b, "users", in->users);
+        yaml_put_text(&b, "users", in->users);
     if (in->uid_base)
         buf_printf(&b, "uid_base: %lld\n", (long long)in->uid_base);
     if (in->external_root)
@@ -73,13 +72,19 @@ static struct rc hub_yaml(struct ctx *ctx, const struct init *in)
     if (in->permitted_dns.n)
         put_words(&b, "permitted_dns", &in->permitted_dns);
     buf_put_z(&b, "https:\n");
-    put_scalar(&b, "  address", in->address);
+    yaml_put_text(&b, "  address", in->address);
     buf_printf(&b, "  port: %lld\n", (long long)in->https_port);
     put_words(&b, "  names", &in->names);
+    if (in->agents_port)
+        buf_put_z(&b, "agents:\n");
+    if (in->agents_port)
+        yaml_put_text(&b, "  address", in->address);
+    if (in->agents_port)
+        buf_printf(&b, "  port: %lld\n", (long long)in->agents_port);
     buf_put_z(&b, "status:\n");
-    put_scalar(&b, "  address", in->address);
+    yaml_put_text(&b, "  address", in->address);
     buf_printf(&b, "  port: %lld\n", (long long)in->status_port);
-    put_scalar(&b, "  url", arena_printf(&ctx->arena, "http://%s:%lld", in->names.v[0], (long long)in->status_port));
+    yaml_put_text(&b, "  url", arena_printf(&ctx->arena, "http://%s:%lld", in->names.v[0], (long long)in->status_port));
     TRY(buf_status(&b));
     /* A connection string may hold a password. */
     return write_new(ctx, arena_printf(&ctx->arena, "%s/hub.yaml", in->dir), buf_bytes(&b), in->database ? 0600 : 0644);
@@ -89,22 +94,11 @@ static struct rc agent_yaml(struct ctx *ctx, const struct init *in, const char *
 {
     struct buf b;
     buf_init_arena(&b, &ctx->arena, 1 << 18);
-    buf_put_z(&b, "# What certwright may do on this host.  The hub names a connector and its parameters; paths and commands are "
-                  "decided here.\n");
-    put_scalar(&b, "hub", arena_printf(&ctx->arena, "%s/agent.sock", in->run));
-    put_scalar(&b, "state", arena_printf(&ctx->arena, "%s/agent", in->state));
-    put_scalar(&b, "connectors_dir", connectors);
-    buf_put_z(&b, "connectors: [nginx, files, webroot, listener]\n"
-                  "paths: [/etc/nginx, /etc/ssl/certwright]\n"
-                  "users: [root, www-data]\n"
-                  "groups: [root, www-data]\n"
-                  "networks:\n"
-                  "  probe: [127.0.0.0/8, \"::1/128\", 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, \"fc00::/7\"]\n"
-                  "  relay: []\n"
-                  "commands:\n"
-                  "  nginx-dump: [/usr/sbin/nginx, -T]\n"
-                  "  nginx-check: [/usr/sbin/nginx, -t]\n"
-                  "  nginx-reload: [/usr/sbin/nginx, -s, reload]\n");
+    buf_put_z(&b, AGENT_YAML_HEAD);
+    yaml_put_text(&b, "hub", arena_printf(&ctx->arena, "%s/agent.sock", in->run));
+    yaml_put_text(&b, "state", arena_printf(&ctx->arena, "%s/agent", in->state));
+    yaml_put_text(&b, "connectors_dir", connectors);
+    buf_put_z(&b, AGENT_YAML_GRANTS);
     TRY(buf_status(&b));
     return write_new(ctx, arena_printf(&ctx->arena, "%s/agent.yaml", in->dir), buf_bytes(&b), 0644);
 }
@@ -185,6 +179,7 @@ static struct rc options(struct cli *cli, struct init *in)
                         .address = or(cli_opt(cli, "address"), "0.0.0.0"),
                         .users = cli_opt(cli, "users"),
                         .https_port = cli_number(cli, "https-port", 8443),
+                        .agents_port = cli_number(cli, "agents-port", 8444),
                         .status_port = cli_number(cli, "status-port", 8080),
                         .uid_base = cli_number(cli, "uid-base", 0),
                         .external_root = cli_has(cli, "external-root"),
@@ -205,7 +200,7 @@ static struct rc options(struct cli *cli, struct init *in)
         if (rc_failed(name_parse(cli->ctx, bytes_z(in->names.v[i]), &name)))
             return ctx_fail(cli->ctx, E_USAGE, "--hostname %s is no host name", in->names.v[i]);
     }
-    if (in->https_port < 0 || in->https_port > 65535 || in->status_port < 1 || in->status_port > 65535)
+    if (in->https_port < 0 || in->https_port > 65535 || in->agents_port < 0 || in->agents_port > 65535 || in->status_port < 1 || in->status_port > 65535)
         return ctx_fail(cli->ctx, E_USAGE, "a port is 1 to 65535");
     return RC_OK;
 }

@@ -139,6 +139,8 @@ static struct rc listeners_add(struct ctx *ctx, const struct hub_config *c, stru
         (struct parent_listener){.name = "status", .address = c->status_address, .port = (uint16_t)c->status_port};
     if (c->https_port)
         p->listeners[n++] = (struct parent_listener){.name = "https", .address = c->https_address, .port = (uint16_t)c->https_port};
+    if (c->agents_port)
+        p->listeners[n++] = (struct parent_listener){.name = "fleet", .address = c->agents_address, .port = (uint16_t)c->agents_port};
     p->p.listeners = p->listeners;
     p->p.n_listeners = n;
     return RC_OK;
@@ -207,6 +209,8 @@ static struct rc run_hub(struct cli *cli)
     size_t n = 2;
     if (c.https_port)
         hub->listeners[n++] = "https";
+    if (c.agents_port)
+        hub->listeners[n++] = "fleet";
     uid_t agent_uid = (uid_t)-1;
     gid_t agent_gid = (gid_t)-1;
     struct agent_config agent = {0};
@@ -236,9 +240,16 @@ static struct rc run_agent(struct cli *cli)
     struct plan p = {0};
     plan_common(cli, &p);
     struct agent_config cfg;
-    const struct agent_plan_users users = {
-        .agent = "certwright-agent", .relay = "certwright-relay", .probe = "certwright-probe", .uid_base = 0};
-    TRY(agent_add(cli->ctx, path ? path : "/etc/certwright/agent.yaml", &users, &p, &cfg));
+    struct bytes text;
+    path = path ? path : "/etc/certwright/agent.yaml";
+    TRY(agent_file_trusted(cli->ctx, path, 1 << 20, &text));
+    TRY(agent_config_parse(cli->ctx, path, text, &cfg));
+    const bool own = cfg.uid_base == 0 && geteuid() == 0;
+    const struct agent_plan_users users = {.agent = own ? "certwright-agent" : NULL,
+                                           .relay = own ? "certwright-relay" : NULL,
+                                           .probe = own ? "certwright-probe" : NULL,
+                                           .uid_base = (uid_t)cfg.uid_base};
+    agent_plan_add(p.roles, &p.p.n_roles, text, &users);
     uid_t uid;
     gid_t gid;
     TRY(agent_prepare(cli->ctx, &p, &cfg, &uid, &gid));

@@ -18,6 +18,7 @@ void server_roles(struct role roles[SERVER_ROLES]);
  *     run: /run/certwright                # sockets: admin.sock, agent.sock, officer.sock
  *     database: "host=/run/postgresql dbname=certwright"   # absent: SQLite in state/hub
  *     https: {address: "0.0.0.0", port: 8443, names: [hub.example.org], certificate: FILE, key: FILE}
+ *     agents: {address: "0.0.0.0", port: 8444}   # agents on other hosts; the names are those of https
  *     status: {address: "0.0.0.0", port: 8080, url: "http://hub.example.org:8080"}
  *     kek: /etc/certwright/kek            # absent: the systemd credential "kek"
  *     blocklists: /usr/share/certwright/blocklists
@@ -29,16 +30,37 @@ void server_roles(struct role roles[SERVER_ROLES]);
 struct hub_config {
     const char *file;
     const char *name, *organization, *state, *run, *database, *kek, *blocklists, *agent, *users;
-    const char *https_address, *https_certificate, *https_key, *status_address, *status_url;
-    int64_t https_port, status_port, uid_base, officer_uid; /* port 0: none */
+    const char *https_address, *https_certificate, *https_key, *agents_address, *status_address, *status_url;
+    int64_t https_port, agents_port, status_port, uid_base, officer_uid; /* port 0: none */
     struct str_list https_names, permitted_dns;
     bool external_root;
 };
 RC hub_config_load(struct ctx *ctx, const char *path, struct hub_config *out);
 
+/* What init and join write into a new agent.yaml: the hub's own host, or another, begins with the same grants. */
+#define AGENT_YAML_HEAD \
+    "# What certwright may do on this host.  The hub names a connector and its parameters; paths and commands are " \
+    "decided here.\n"
+#define AGENT_YAML_GRANTS \
+    "connectors: [nginx, files, webroot, listener]\n" \
+    "paths: [/etc/nginx, /etc/ssl/certwright]\n" \
+    "users: [root, www-data]\n" \
+    "groups: [root, www-data]\n" \
+    "networks:\n" \
+    "  probe: [127.0.0.0/8, \"::1/128\", 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, \"fc00::/7\"]\n" \
+    "  relay: []\n" \
+    "commands:\n" \
+    "  nginx-dump: [/usr/sbin/nginx, -T]\n" \
+    "  nginx-check: [/usr/sbin/nginx, -t]\n" \
+    "  nginx-reload: [/usr/sbin/nginx, -s, reload]\n"
+/* yaml_put_text appends `key: "value"` and a line's end. */
+void yaml_put_text(struct buf *b, const char *key, const char *value);
+
 /* certwright run hub | agent. */
 RC server_run(struct cli *cli);
 /* certwright init. */
 RC server_init(struct cli *cli);
+/* certwright join: enrols this host with a hub, and writes what its agent needs. */
+RC server_join(struct cli *cli);
 
 #endif

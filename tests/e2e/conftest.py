@@ -17,6 +17,8 @@ from lib.hub import Hub  # noqa: E402
 from lib.nginx import Nginx  # noqa: E402
 from lib.pebble import Pebble  # noqa: E402
 from lib.postgres import Postgres  # noqa: E402
+from lib.remote import Remote  # noqa: E402
+from lib.remote import token as remote_token  # noqa: E402
 
 ENGINE = os.environ.get("CERTWRIGHT_TEST_DB", "sqlite")
 assert ENGINE in ("sqlite", "postgres"), "CERTWRIGHT_TEST_DB is sqlite or postgres"
@@ -98,6 +100,33 @@ def make_hub(engine, http_port):
     make, end = _hubs(engine, http_port)
     yield make
     end()
+
+
+@pytest.fixture
+def make_remote():
+    """A maker of agents on other hosts: `make_remote(hub, "web1")` has joined and runs; they end before their hub."""
+    made = []
+
+    def make(hub, name, *grants, start=True, join=True, copy_of=None, **settings):
+        folder = _folder()
+        one = copy_of.copy(folder) if copy_of else Remote(hub, folder, name, **settings)
+        made.append(one)
+        _running.append(one)
+        if join and not copy_of:
+            done = one.join(remote_token(hub, f"for-{name}", *grants))
+            assert done.code == 0, done
+        return one.start() if start else one
+    yield make
+    problem = None
+    for one in made:
+        try:
+            one.stop()
+        except AssertionError as e:
+            problem = problem or e
+        _running.remove(one)
+        shutil.rmtree(one.folder)
+    if problem:
+        raise problem
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from lib import pki, wait
+from lib import pki, process, wait
 from lib.lying_ca import LyingCa
 from lib.nginx import Nginx
 
@@ -99,10 +99,6 @@ def ended(hub, tries):
 
 # --- a process that hangs
 
-def state_of_process(pid):
-    return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-
-
 def take_lease(hub):
     """Moves the clock until the hub takes a lease away; an exchange that comes in between makes it longer."""
     def look():
@@ -120,7 +116,7 @@ def test_a_lease_that_runs_out_while_apply_hangs_leads_to_nothing_twice(nginx, m
     apply = hub.pids()["apply"]
     try:
         hub.ok("cert", "add", WWW, "--to", WWW, "--no-wait")
-        wait.until(lambda: state_of_process(apply) == "T", "apply hangs", 10)
+        wait.until(lambda: process.state(apply) == "T", "apply hangs", 10)
         take_lease(hub)
         hub.ok("status")
         assert "; now: " in hub.why()

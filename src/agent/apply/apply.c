@@ -49,7 +49,8 @@ static RC on_stage(struct ctx *ctx, void *arg, const void *in, void *out)
     struct stage_result r;
     TRY(target_stage(ctx, config(arg), &wish, &r));
     *o = (struct wire_apply_staged){.generation = r.generation, .step = target_step_name(r.step), .files = texts_of(&r.files),
-                                    .missing = r.missing, .same = r.same, .fingerprint = r.fingerprint, .previous = r.previous};
+                                    .missing = r.missing, .same = r.same, .fingerprint = r.fingerprint, .previous = r.previous,
+                                    .serial = r.serial, .keep_for = r.keep_for};
     return RC_OK;
 }
 
@@ -66,6 +67,23 @@ TARGET_HANDLER(install)
 TARGET_HANDLER(rollback)
 TARGET_HANDLER(undone)
 TARGET_HANDLER(commit)
+TARGET_HANDLER(undo_begin)
+
+static RC on_save(struct ctx *ctx, void *arg, const void *in, void *out)
+{
+    const struct wire_apply_save *m = in;
+    struct target_ref ref = {m->target, m->deployment, m->fence};
+    (void)out;
+    return target_save(ctx, config(arg), &ref, m->previous, m->kept);
+}
+
+static RC on_seal(struct ctx *ctx, void *arg, const void *in, void *out)
+{
+    const struct wire_apply_seal *m = in;
+    struct wire_apply_sealed *o = out;
+    struct target_ref ref = {m->target, m->deployment, m->fence};
+    return target_seal(ctx, config(arg), &ref, m->public, m->contents, &o->sealed);
+}
 
 static RC on_compare(struct ctx *ctx, void *arg, const void *in, void *out)
 {
@@ -83,7 +101,8 @@ static RC on_state(struct ctx *ctx, void *arg, const void *in, void *out)
     TRY(target_state(ctx, config(arg), m->target, &s));
     *o = (struct wire_apply_state_is){.step = target_step_name(s.last.step), .deployment = s.last.deployment, .fence = s.last.fence,
                                       .generation = s.last.generation, .plan = s.plan, .files = texts_of(&s.files),
-                                      .fingerprint = s.fingerprint, .previous = s.previous};
+                                      .fingerprint = s.fingerprint, .previous = s.previous, .serial = s.serial,
+                                      .keep_for = s.keep_for};
     return RC_OK;
 }
 
@@ -158,6 +177,9 @@ static const struct wire_route routes[] = {
     {WIRE_apply_rollback, on_rollback},
     {WIRE_apply_undone, on_undone},
     {WIRE_apply_commit, on_commit},
+    {WIRE_apply_save, on_save},
+    {WIRE_apply_undo_begin, on_undo_begin},
+    {WIRE_apply_seal, on_seal},
     {WIRE_apply_compare, on_compare},
     {WIRE_apply_state, on_state},
     {WIRE_apply_unfinished, on_unfinished},

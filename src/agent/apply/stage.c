@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "agent/apply/keystore.h"
+#include "agent/apply/push.h"
 #include "pki/cert.h"
 #include "pki/chain.h"
 #include "pki/pem.h"
@@ -33,7 +34,7 @@ static RC put_roots(struct ctx *ctx, const char *pem, struct buf *out)
 }
 
 static RC make_pieces(struct ctx *ctx, const struct agent_config *cfg, const struct stage_wish *wish, struct pieces *out,
-                      struct bytes *fingerprint)
+                      struct stage *leaf_of)
 {
     struct cert_chain given, chain;
     struct buf leaf, rest, key_pem, roots;
@@ -59,7 +60,8 @@ static RC make_pieces(struct ctx *ctx, const struct agent_config *cfg, const str
     TRY(buf_status(&key_pem));
     TRY(buf_status(&roots));
     *out = (struct pieces){buf_bytes(&leaf), buf_bytes(&rest), buf_bytes(&key_pem), buf_bytes(&roots)};
-    *fingerprint = arena_bytes(&ctx->arena, bytes_of(chain.v[0].fingerprint, SHA256_LEN));
+    leaf_of->fingerprint = arena_bytes(&ctx->arena, bytes_of(chain.v[0].fingerprint, SHA256_LEN));
+    leaf_of->serial = arena_bytes(&ctx->arena, chain.v[0].serial);
     return RC_OK;
 }
 
@@ -173,10 +175,27 @@ RC stage_build(struct ctx *ctx, const struct agent_config *cfg, const struct sta
     TRY(connector_load(ctx, cfg, wish->connector, &c));
     TRY(json_read(ctx, bytes_z(wish->parameters), &params));
     TRY(connector_check_params(ctx, cfg, &c, params));
-    TRY(make_pieces(ctx, cfg, wish, &pieces, &out->fingerprint));
+    TRY(make_pieces(ctx, cfg, wish, &pieces, out));
+    if (c.relay != NULL)
+        return push_stage(ctx, wish, out);
     for (size_t i = 0; i < c.n_files; i++)
         TRY(add_file(ctx, cfg, params, &c.files[i], &pieces, out));
     if (out->n == 0)
         return ctx_fail(ctx, E_INVALID, "the parameters of connector %s name no file to write", c.name);
     return RC_OK;
+}
+
+RC stage_content(struct ctx *ctx, const struct agent_config *cfg, const struct stage_wish *wish, const char *word,
+                 const char *passphrase, struct bytes *out)
+{
+    struct pieces pieces;
+    struct stage leaf;
+    (void)passphrase;
+    TRY(make_pieces(ctx, cfg, wish, &pieces, &leaf));
+    for (int i = 0; strcmp(connector_content_name((enum connector_content)i), "?") != 0; i++)
+        if (strcmp(connector_content_name((enum connector_content)i), word) == 0) {
+            *out = content_of(ctx, &pieces, (enum connector_content)i);
+            return RC_OK;
+        }
+    return ctx_fail(ctx, E_INVALID, "no content is named %s", word);
 }

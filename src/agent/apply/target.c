@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "agent/apply/disk.h"
+#include "agent/apply/push.h"
 #include "agent/apply/stage.h"
 #include "base/buf.h"
 #include "base/encode.h"
@@ -124,8 +125,11 @@ static RC put_stage(struct ctx *ctx, const struct stage *s, const char *plan, st
     json_open_obj(&j, NULL);
     json_put_hex(&j, "fingerprint", s->fingerprint);
     json_put_hex(&j, "previous", s->previous);
+    json_put_hex(&j, "serial", s->serial);
     if (plan != NULL)
         json_put_str(&j, "plan", plan);
+    if (plan != NULL && s->relay)
+        push_journal_put(&j, s);
     json_open_list(&j, "files");
     for (size_t i = 0; i < s->n; i++) {
         const struct stage_file *f = &s->files[i];
@@ -152,6 +156,11 @@ static RC get_stage(struct ctx *ctx, const struct agent_config *cfg, const struc
         return ctx_fail(ctx, E_NOT_FOUND, "%s does not say what was staged", t->journal.path);
     TRY(get_hex_member(ctx, stage, "fingerprint", &out->fingerprint));
     TRY(get_hex_member(ctx, stage, "previous", &out->previous));
+    if (json_object_get(stage, "serial") != NULL) /* journals of the first release have none */
+        TRY(get_hex_member(ctx, stage, "serial", &out->serial));
+    TRY(push_journal_get(ctx, stage, out));
+    if (json_is_object(t->journal.saved))
+        TRY(get_hex_member(ctx, t->journal.saved, "previous", &out->previous));
     TRY(json_get_list(ctx, stage, "files", true, &files));
     json_array_foreach(files, i, row) {
         struct stage_file *f = &out->files[out->n];
@@ -172,12 +181,13 @@ static RC get_stage(struct ctx *ctx, const struct agent_config *cfg, const struc
 static void tell(struct ctx *ctx, const struct stage *s, const struct journal_entry *last, struct stage_result *out)
 {
     *out = (struct stage_result){.generation = last->generation, .step = last->step, .missing = s->missing, .same = s->same,
-                                 .fingerprint = s->fingerprint, .previous = s->previous};
+                                 .fingerprint = s->fingerprint, .previous = s->previous, .serial = s->serial,
+                                 .keep_for = s->keep_for};
     for (size_t i = 0; i < s->n; i++)
         str_list_add(&ctx->arena, &out->files, s->files[i].path);
 }
 
-static RC stage_again(struct ctx *ctx, struct open_target *t, const struct stage_wish *wish, const struct stage *s,
+static RC stage_again(struct ctx *ctx, struct open_target *t, const struct stage_wish *wish, struct stage *s,
                       struct stage_result *out)
 {
     if (!str_equal(t->journal.last.deployment, wish->deployment))
@@ -186,6 +196,10 @@ static RC stage_again(struct ctx *ctx, struct open_target *t, const struct stage
     t->journal.last.fence = wish->fence;
     TRY(advance(ctx, t, t->journal.last.step)); /* the fence */
     tell(ctx, s, &t->journal.last, out);
+    if (s->relay) { /* the key that was made then is the one */
+        TRY(push_journal_get(ctx, t->journal.stage, s));
+        out->keep_for = s->keep_for;
+    }
     return RC_OK;
 }
 
@@ -277,6 +291,8 @@ RC target_install(struct ctx *ctx, const struct agent_config *cfg, const struct 
     if (t.journal.last.step != TARGET_STAGED && t.journal.last.step != TARGET_SAVED)
         return wrong_step(ctx, &t, "installed");
     TRY(get_stage(ctx, cfg, &t, &s));
+    if (s.relay)
+        return t.journal.last.step == TARGET_SAVED ? advance(ctx, &t, TARGET_INSTALLED) : wrong_step(ctx, &t, "installed");
     if (t.journal.last.step == TARGET_STAGED) {
         TRY(save_old(ctx, &s, &carries));
         t.journal.last.step = TARGET_SAVED;
@@ -317,6 +333,8 @@ static RC restore_all(struct ctx *ctx, const struct agent_config *cfg, const str
     const json_t *saved = t->journal.saved;
     struct stage s;
     TRY(get_stage(ctx, cfg, t, &s));
+    if (s.relay)
+        return RC_OK; /* the relay did it */
     if (saved == NULL || json_array_size(saved) != s.n)
         return ctx_fail(ctx, E_PARSE, "%s: what was saved does not fit what was staged", t->journal.path);
     for (size_t i = s.n; i-- > 0;) {
@@ -346,6 +364,57 @@ RC target_rollback(struct ctx *ctx, const struct agent_config *cfg, const struct
     TRY(advance(ctx, &t, TARGET_UNDONE));
     FAILPOINT("apply.undone");
     return RC_OK;
+}
+
+RC target_save(struct ctx *ctx, const struct agent_config *cfg, const struct target_ref *ref, struct bytes previous,
+               struct bytes kept)
+{
+    TARGET_CLEANUP struct open_target t = {.lock = -1};
+    struct json_out j;
+    struct stage s;
+    struct buf b;
+    TRY(target_continue(ctx, cfg, ref, &t));
+    TRY(get_stage(ctx, cfg, &t, &s));
+    if (!s.relay || (t.journal.last.step != TARGET_STAGED && t.journal.last.step != TARGET_SAVED))
+        return wrong_step(ctx, &t, "saved");
+    buf_init_arena(&b, &ctx->arena, NOTE_MAX);
+    json_begin(&j, &b);
+    json_open_obj(&j, NULL);
+    json_put_hex(&j, "previous", previous);
+    json_put_base64(&j, "kept", kept);
+    json_close(&j);
+    TRY(buf_status(&b));
+    t.journal.last.step = TARGET_SAVED;
+    TRY(journal_append(ctx, &t.journal, "saved", buf_bytes(&b), false));
+    FAILPOINT("apply.push_saved");
+    return RC_OK;
+}
+
+RC target_undo_begin(struct ctx *ctx, const struct agent_config *cfg, const struct target_ref *ref)
+{
+    TARGET_CLEANUP struct open_target t = {.lock = -1};
+    TRY(target_continue(ctx, cfg, ref, &t));
+    switch (t.journal.last.step) {
+    case TARGET_SAVED:
+    case TARGET_INSTALLED: return advance(ctx, &t, TARGET_UNDOING);
+    case TARGET_UNDOING:
+    case TARGET_UNDONE: return RC_OK;
+    default: return wrong_step(ctx, &t, "undone");
+    }
+}
+
+RC target_seal(struct ctx *ctx, const struct agent_config *cfg, const struct target_ref *ref, struct bytes public, bool contents,
+               struct bytes *out)
+{
+    TARGET_CLEANUP struct open_target t = {.lock = -1};
+    struct bytes kept = {0};
+    struct stage s;
+    TRY(target_continue(ctx, cfg, ref, &t));
+    TRY(get_stage(ctx, cfg, &t, &s));
+    if (!s.relay || !json_is_object(t.journal.saved))
+        return wrong_step(ctx, &t, "sent");
+    TRY(json_get_base64(ctx, t.journal.saved, "kept", true, &kept));
+    return push_sealed(ctx, cfg, ref, &s, kept, contents, public, out);
 }
 
 RC target_undone(struct ctx *ctx, const struct agent_config *cfg, const struct target_ref *ref)
@@ -417,6 +486,8 @@ RC target_state(struct ctx *ctx, const struct agent_config *cfg, const char *tar
     TRY(get_stage(ctx, cfg, &t, &s));
     out->fingerprint = s.fingerprint;
     out->previous = s.previous;
+    out->serial = s.serial;
+    out->keep_for = s.keep_for;
     for (size_t i = 0; i < s.n; i++)
         str_list_add(&ctx->arena, &out->files, arena_strdup(&ctx->arena, s.files[i].path));
     if (target_step_unfinished(t.journal.last.step))

@@ -26,13 +26,15 @@ struct stage_result {
     bool missing; /* at least one destination is not there yet */
     bool same;    /* every destination holds the wanted content already */
     struct bytes fingerprint, previous; /* SHA-256 of the leaf wanted, and of the one there; empty where there is none */
+    struct bytes serial;                /* of the leaf */
+    struct bytes keep_for;              /* a target without an agent: public key for target_save() */
 };
 
 struct target_state {
     struct journal_entry last;
     const char *plan; /* "" where there is no generation */
     struct str_list files;
-    struct bytes fingerprint, previous;
+    struct bytes fingerprint, previous, serial, keep_for;
 };
 
 /* A step of one deployment under one lease. */
@@ -45,6 +47,12 @@ RC target_stage(struct ctx *ctx, const struct agent_config *cfg, const struct st
 RC target_install(struct ctx *ctx, const struct agent_config *cfg, const struct target_ref *ref);
 RC target_rollback(struct ctx *ctx, const struct agent_config *cfg, const struct target_ref *ref);
 RC target_undone(struct ctx *ctx, const struct agent_config *cfg, const struct target_ref *ref);
+/* For targets without an agent on their host, see wire/hands.def: apply_save, apply_undo_begin, apply_seal. */
+RC target_save(struct ctx *ctx, const struct agent_config *cfg, const struct target_ref *ref, struct bytes previous,
+               struct bytes kept);
+RC target_undo_begin(struct ctx *ctx, const struct agent_config *cfg, const struct target_ref *ref);
+RC target_seal(struct ctx *ctx, const struct agent_config *cfg, const struct target_ref *ref, struct bytes public, bool contents,
+               struct bytes *out);
 RC target_commit(struct ctx *ctx, const struct agent_config *cfg, const struct target_ref *ref);
 RC target_compare(struct ctx *ctx, const struct agent_config *cfg, const struct target_ref *ref, bool *equal, const char **detail);
 RC target_state(struct ctx *ctx, const struct agent_config *cfg, const char *target, struct target_state *out);

@@ -2,6 +2,8 @@
 
 #include <pthread.h>
 
+#include "agent/relay/push_serve.h"
+#include "agent/relay/ssh.h"
 #include "pki/digest.h"
 
 #define RELAY_THREADS 16 /* an order waits for its CA most of the time */
@@ -20,6 +22,8 @@ struct relay {
     pthread_mutex_t lock; /* over clients */
     struct client clients[CLIENTS_MAX];
     size_t n_clients;
+    struct credential_files credentials;
+    struct push_keys *push_keys;
 };
 
 /* --- what a job may reach */
@@ -139,6 +143,18 @@ static RC on_renewal_info(struct ctx *ctx, void *arg, const void *in, void *out)
     WITH_CLIENT(relay_do_renewal_info(ctx, &job, m, out));
 }
 
+static RC on_push_key(struct ctx *ctx, void *arg, const void *in, void *out)
+{
+    (void)in;
+    return push_keys_give(ctx, ((struct relay *)arg)->push_keys, out);
+}
+
+static RC on_push(struct ctx *ctx, void *arg, const void *in, void *out)
+{
+    struct relay *r = arg;
+    return push_serve(ctx, r->cfg, &r->credentials, r->push_keys, in, out);
+}
+
 static RC on_health(struct ctx *ctx, void *arg, const void *in, void *out)
 {
     struct wire_relay_healthy *o = out;
@@ -151,6 +167,7 @@ static RC on_health(struct ctx *ctx, void *arg, const void *in, void *out)
 static const struct wire_route routes[] = {
     {WIRE_relay_order, on_order},    {WIRE_relay_acme_revoke, on_revoke},
     {WIRE_relay_acme_info, on_info}, {WIRE_relay_renewal_info, on_renewal_info},
+    {WIRE_relay_push_key, on_push_key}, {WIRE_relay_push, on_push},
     {WIRE_relay_health, on_health},
 };
 
@@ -158,14 +175,19 @@ static void relay_free(struct relay *r)
 {
     for (size_t i = 0; i < r->n_clients; i++)
         http_client_free(r->clients[i].http);
+    push_keys_free(r->push_keys);
     pthread_mutex_destroy(&r->lock);
 }
 
 RC relay_serve(struct ctx *ctx, struct wire_server *server, const struct agent_config *cfg, const struct relay_agent *agent,
-               const char *sandbox, unsigned threads)
+               const struct credential_files *credentials, const char *sandbox, unsigned threads)
 {
     __attribute__((cleanup(relay_free))) struct relay r = {
-        .cfg = cfg, .agent = agent, .sandbox = sandbox, .lock = PTHREAD_MUTEX_INITIALIZER};
+        .cfg = cfg, .agent = agent, .sandbox = sandbox, .lock = PTHREAD_MUTEX_INITIALIZER, .push_keys = push_keys_new()};
+    if (r.push_keys == NULL)
+        return ctx_fail(ctx, E_NO_MEMORY, "no memory for the relay");
+    if (credentials != NULL)
+        r.credentials = *credentials;
     struct address_grants grants;
     TRY(grants_of(ctx, cfg, (struct wire_texts){0}, &grants)); /* a mistake in agent.yaml is told at the start */
     return wire_serve(ctx, server, routes, sizeof routes / sizeof *routes, threads, &r);
@@ -192,8 +214,13 @@ RC relay_confine(struct ctx *ctx, struct role_env *env, struct sandbox *sb)
 {
     static const char *const roots[] = {"/etc/ssl", "/usr/lib/ssl", "/usr/share/ca-certificates",
                                         "/usr/local/share/ca-certificates"};
-    (void)env;
+    struct agent_config cfg;
+    TRY(agent_config_parse(ctx, "agent.yaml", role_config(env), &cfg));
     TRY(http_client_load(ctx));
+    if (cfg.n_credentials > 0)
+        TRY(ssh_load(ctx));
+    sandbox_allow(sb, cfg.connectors_dir, SANDBOX_READ | SANDBOX_OPTIONAL);
+    TRY(credential_confine(ctx, env, sb, &cfg));
     for (size_t i = 0; i < sizeof roots / sizeof *roots; i++)
         sandbox_allow(sb, roots[i], SANDBOX_READ | SANDBOX_OPTIONAL);
     sb->may |= SANDBOX_CONNECT_TCP | SANDBOX_UDP;
@@ -205,18 +232,21 @@ static void give_up(void *arg)
 {
     (void)arg;
     http_client_stop();
+    ssh_stop();
 }
 
 RC relay_enter(struct ctx *ctx, struct role_env *env)
 {
     struct agent_config cfg;
+    struct credential_files credentials;
     struct relay_agent agent = {.sign = ask_to_sign, .progress = tell, .arg = role_peer(env, "agent")};
     if (agent.arg == NULL)
         return ctx_fail(ctx, E_BUG, "the plan gives the relay no way to the agent");
     TRY(agent_config_parse(ctx, "agent.yaml", role_config(env), &cfg));
+    credential_enter(env, &cfg, &credentials);
     role_ready(env, role_sandbox_state(env));
     role_on_stop(env, give_up, NULL);
-    struct rc rc = relay_serve(ctx, role_server(env), &cfg, &agent, role_sandbox_state(env), RELAY_THREADS);
+    struct rc rc = relay_serve(ctx, role_server(env), &cfg, &agent, &credentials, role_sandbox_state(env), RELAY_THREADS);
     role_on_stop(env, NULL, NULL);
     return rc;
 }

@@ -5,6 +5,7 @@
 #include <pwd.h>
 #include <unistd.h>
 
+#include "agent/run/read.h"
 #include "base/failpoint.h"
 #include "os/spawn.h"
 #include "wire/messages.h"
@@ -34,6 +35,22 @@ static RC take_user(struct ctx *ctx, const struct agent_command *cmd, struct spa
     return RC_OK;
 }
 
+/* The text of files, cut as the output of a program is. */
+static RC on_reading(struct ctx *ctx, const struct agent_command *cmd, bool whole, struct wire_run_done *out)
+{
+    struct buf text;
+    int64_t begun = clock_mono_ms();
+    buf_init_arena(&text, &ctx->arena, OUTPUT_WHOLE);
+    struct rc rc = read_files(ctx, cmd->reading, &text);
+    if (rc_failed(rc))
+        return ctx_wrap(ctx, rc, "command %s", cmd->name);
+    struct bytes all = buf_bytes(&text);
+    if (!whole && all.n > OUTPUT_TAIL)
+        bytes_skip(&all, all.n - OUTPUT_TAIL);
+    *out = (struct wire_run_done){.output = all, .took_ms = clock_mono_ms() - begun};
+    return RC_OK;
+}
+
 static RC on_command(struct ctx *ctx, void *arg, const void *in, void *out)
 {
     const struct run *r = arg;
@@ -42,6 +59,8 @@ static RC on_command(struct ctx *ctx, void *arg, const void *in, void *out)
     const struct agent_command *cmd;
     struct spawn_result res;
     TRY(agent_config_command(ctx, r->cfg, m->name, &cmd));
+    if (cmd->reading != NULL)
+        return on_reading(ctx, cmd, m->whole, o);
     struct spawn s = {.argv = cmd->argv, .timeout_ms = (int64_t)cmd->timeout_s * 1000, .only_stdout = m->whole,
         .keep_end = !m->whole,
                       .max_out = m->whole ? OUTPUT_WHOLE : OUTPUT_TAIL};

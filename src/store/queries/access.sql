@@ -91,21 +91,39 @@ UPDATE token SET revoked_at = $now WHERE id = $id AND revoked_at IS NULL;
 -- query agent_by_identity : maybe
 -- doc An agent by what proves who it is.
 -- in identity text
--- out id text, team_id text, name text, state text, boot_id text, version text, sandbox text, seen_at i64
-SELECT id, team_id, name, state, boot_id, version, sandbox, seen_at FROM agent WHERE identity = $identity;
+-- out id text, team_id text, name text, state text, boot_id text, boots json, version text, sandbox text, granted json, networks json, address text, trouble text, join_token_id text, seen_at i64
+SELECT id, team_id, name, state, boot_id, boots, version, sandbox, granted, networks, address, trouble, join_token_id, seen_at
+FROM agent WHERE identity = $identity;
 
 -- query agent_add : none
 -- doc A new agent.
--- in id text, team_id text, name text, identity text, version text, platform text, capabilities json, sandbox text, boot_id text, clock_skew_s i64, now i64
-INSERT INTO agent (id, team_id, name, identity, state, version, platform, capabilities, connectors, sandbox, boot_id, clock_skew_s, created_at, seen_at)
-VALUES ($id, $team_id, $name, $identity, 'active', $version, $platform, $capabilities, '{}', $sandbox, $boot_id, $clock_skew_s, $now, $now);
+-- in id text, team_id text, name text, identity text, state text, version text, platform text, granted json, networks json, address text, join_token_id text, now i64
+INSERT INTO agent (id, team_id, name, identity, state, version, platform, capabilities, connectors, sandbox, boot_id, clock_skew_s,
+    granted, networks, address, join_token_id, created_at, seen_at)
+VALUES ($id, $team_id, $name, $identity, $state, $version, $platform, '[]', '{}', '', '', 0,
+    $granted, $networks, $address, $join_token_id, $now, $now);
 
 -- query agent_seen : none
 -- doc What an agent said of itself at its start.
--- in id text, version text, platform text, capabilities json, sandbox text, boot_id text, clock_skew_s i64, now i64
+-- in id text, version text, platform text, capabilities json, sandbox text, boot_id text, boots json, clock_skew_s i64, address text, now i64
 UPDATE agent SET version = $version, platform = $platform, capabilities = $capabilities, sandbox = $sandbox,
-    boot_id = $boot_id, clock_skew_s = $clock_skew_s, seen_at = $now
+    boot_id = $boot_id, boots = $boots, clock_skew_s = $clock_skew_s, address = $address, seen_at = $now
 WHERE id = $id;
+
+-- query agent_state : exactly
+-- doc An agent's life: pending, active, draining, suspended, removed; what a state before had to say is forgotten.
+-- in id text, state text, trouble text
+UPDATE agent SET state = $state, trouble = $trouble, boots = '[]' WHERE id = $id;
+
+-- query agent_gone : exactly
+-- doc Ends an agent; its name may be given anew, and its key never comes back.
+-- in id text
+UPDATE agent SET state = 'removed', trouble = '', name = name || '~' || id WHERE id = $id;
+
+-- query agent_certificate : exactly
+-- doc When the newest fleet certificate of an agent ends.
+-- in id text, ends_at i64
+UPDATE agent SET certificate_ends_at = $ends_at WHERE id = $id;
 
 -- query agent_connectors_set : none
 -- doc What an agent's connectors write and run.
@@ -122,7 +140,8 @@ SELECT connectors FROM agent WHERE id = $id;
 -- doc Agents within a team.
 -- in scope text, after text, limit i64
 -- row agent_get
-SELECT id, team_id, name, state, version, platform, capabilities, sandbox, clock_skew_s, created_at, seen_at FROM agent a
+SELECT id, team_id, name, identity, state, version, platform, capabilities, granted, networks, address, sandbox, clock_skew_s, trouble, certificate_ends_at, created_at, seen_at
+FROM agent a
 WHERE a.id > $after AND a.state <> 'removed' AND a.identity <> 'hub'
   AND EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = a.team_id AND w.ancestor_id = $scope)
 ORDER BY id LIMIT $limit;
@@ -130,16 +149,104 @@ ORDER BY id LIMIT $limit;
 -- query agent_get : maybe
 -- doc One agent within a team, by id or name.
 -- in ref text, scope text
--- out id text, team_id text, name text, state text, version text, platform text, capabilities json, sandbox text, clock_skew_s i64, created_at i64, seen_at i64
-SELECT id, team_id, name, state, version, platform, capabilities, sandbox, clock_skew_s, created_at, seen_at FROM agent a
+-- out id text, team_id text, name text, identity text, state text, version text, platform text, capabilities json, granted json, networks json, address text, sandbox text, clock_skew_s i64, trouble text, certificate_ends_at i64, created_at i64, seen_at i64
+SELECT id, team_id, name, identity, state, version, platform, capabilities, granted, networks, address, sandbox, clock_skew_s, trouble, certificate_ends_at, created_at, seen_at
+FROM agent a
 WHERE (a.id = $ref OR a.name = $ref) AND a.state <> 'removed'
   AND EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = a.team_id AND w.ancestor_id = $scope)
 LIMIT 1;
 
+-- query agent_of : one
+-- doc What an agent may do, for the hub's own work.
+-- in id text
+-- out name text, state text, granted json
+SELECT name, state, granted FROM agent WHERE id = $id;
+
 -- query agent_first : maybe
 -- doc The agent that does what names no other: the hub's own, else the oldest active one.
 -- out id text, name text
-SELECT id, name FROM agent WHERE state = 'active' AND identity <> 'hub' ORDER BY id LIMIT 1;
+SELECT id, name FROM agent WHERE state = 'active' AND identity <> 'hub'
+ORDER BY CASE WHEN identity LIKE 'unix:%' THEN 0 ELSE 1 END, id LIMIT 1;
+
+-- query agent_count : one
+-- doc How many agents there are within a team, no further than a number.
+-- in scope text, limit i64
+-- out n i64
+SELECT COUNT(*) AS n FROM (SELECT 1 FROM agent a WHERE a.state <> 'removed' AND a.identity <> 'hub'
+  AND EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = a.team_id AND w.ancestor_id = $scope) LIMIT $limit) x;
+
+-- query agent_troubled : many
+-- doc Agents within a team that are silent, wait for somebody, or have something to say.
+-- in scope text, silent_before i64, limit i64
+-- out name text, state text, trouble text, address text, seen_at i64, clock_skew_s i64
+SELECT name, state, trouble, address, seen_at, clock_skew_s FROM agent a
+WHERE a.state <> 'removed' AND a.identity <> 'hub'
+  AND (a.state IN ('pending', 'suspended') OR a.trouble <> '' OR a.seen_at < $silent_before OR a.clock_skew_s > 120 OR a.clock_skew_s < -120)
+  AND EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = a.team_id AND w.ancestor_id = $scope)
+ORDER BY a.name LIMIT $limit;
+
+-- query agent_targets : many
+-- doc The services of an agent's host: found, or entered by hand.
+-- in agent_id text, limit i64
+-- out id text, name text, connector text
+SELECT id, name, connector FROM target WHERE agent_id = $agent_id AND removed_at IS NULL ORDER BY name LIMIT $limit;
+
+-- query agent_serves : maybe
+-- doc A managed certificate that is served by a target of this agent.
+-- in agent_id text
+-- out target text, managed text
+SELECT t.name AS target, m.name AS managed FROM target t JOIN managed_target mt ON mt.target_id = t.id
+JOIN managed_certificate m ON m.id = mt.managed_id
+WHERE t.agent_id = $agent_id AND t.removed_at IS NULL AND m.removed_at IS NULL LIMIT 1;
+
+-- query agent_jobs_open : many
+-- doc What an agent holds or was to do.
+-- in agent_id text, limit i64
+-- out id text, lane text, kind text, ref text, state text, fence i64, tries i64
+SELECT id, lane, kind, ref, state, fence, tries FROM job WHERE agent_id = $agent_id AND finished_at IS NULL ORDER BY id LIMIT $limit;
+
+-- query join_token_add : none
+-- doc A token that agents may join with.
+-- in id text, team_id text, name text, hash blob, uses i64, networks json, name_pattern text, granted json, approval i64, now i64, expires_at i64
+INSERT INTO join_token (id, team_id, name, hash, uses, used, networks, name_pattern, granted, approval, created_at, expires_at)
+VALUES ($id, $team_id, $name, $hash, $uses, 0, $networks, $name_pattern, $granted, $approval, $now, $expires_at);
+
+-- query join_token_by_hash : maybe
+-- doc A join token by its hash, whatever has become of it.
+-- in hash blob
+-- out id text, team_id text, name text, uses i64, used i64, networks json, name_pattern text, granted json, approval i64, expires_at i64, revoked_at i64?
+SELECT id, team_id, name, uses, used, networks, name_pattern, granted, approval, expires_at, revoked_at FROM join_token WHERE hash = $hash;
+
+-- query join_token_use : exactly
+-- doc One use less.
+-- in id text
+UPDATE join_token SET used = used + 1 WHERE id = $id AND used < uses;
+
+-- query join_token_list : many
+-- doc Join tokens within a team.
+-- in scope text, after text, limit i64
+-- row join_token_get
+SELECT id, team_id, name, uses, used, networks, name_pattern, granted, approval, created_at, expires_at, revoked_at FROM join_token t
+WHERE t.id > $after AND EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = t.team_id AND w.ancestor_id = $scope)
+ORDER BY id LIMIT $limit;
+
+-- query join_token_get : maybe
+-- doc One join token within a team, by id or name.
+-- in ref text, scope text
+-- out id text, team_id text, name text, uses i64, used i64, networks json, name_pattern text, granted json, approval i64, created_at i64, expires_at i64, revoked_at i64?
+SELECT id, team_id, name, uses, used, networks, name_pattern, granted, approval, created_at, expires_at, revoked_at FROM join_token t
+WHERE (t.id = $ref OR t.name = $ref) AND EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = t.team_id AND w.ancestor_id = $scope)
+LIMIT 1;
+
+-- query join_token_revoke : exactly
+-- doc Ends a join token; the agents that joined with it stay.
+-- in id text, now i64
+UPDATE join_token SET revoked_at = $now WHERE id = $id AND revoked_at IS NULL;
+
+-- query join_token_expire : none
+-- doc Retention: join tokens long after their end.
+-- in before i64
+DELETE FROM join_token WHERE id IN (SELECT id FROM join_token WHERE expires_at < $before LIMIT 1000);
 
 -- query audit_add : none
 -- doc One audit entry, in the transaction that it speaks of.

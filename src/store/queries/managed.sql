@@ -33,6 +33,11 @@ INSERT INTO managed_target (managed_id, target_id) VALUES ($managed_id, $target_
 -- in managed_id text, target_id text
 DELETE FROM managed_target WHERE managed_id = $managed_id AND target_id = $target_id;
 
+-- query managed_target_drop_all : none
+-- doc A target serves nothing any more.
+-- in target_id text
+DELETE FROM managed_target WHERE target_id = $target_id;
+
 -- query managed_targets : many
 -- doc The targets of a managed certificate.
 -- in managed_id text

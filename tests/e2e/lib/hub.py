@@ -75,12 +75,14 @@ class Hub:
         self.files = folder / "files"
         self.files.mkdir()
         self.https_port, self.status_port, self.http_port = wait.free_port(), wait.free_port(), http_port or wait.free_port()
+        self.agents_port = wait.free_port()
+        self.agents_url = f"https://127.0.0.1:{self.agents_port}"
         self.base = f"https://127.0.0.1:{self.https_port}"
         self.admin, self.agent_socket, self.officer = (self.run / f"{n}.sock" for n in ("admin", "agent", "officer"))
         self.clock_file = folder / "clock"
         self.clock_file.write_bytes(bytes(8))
         self.clock_file.chmod(0o644)
-        self.child, self.may_die, self.initial, self.arguments = None, False, None, []
+        self.child, self.may_die, self.initial, self.arguments, self.via = None, False, None, [], []
         self.ends, self._fleet, self._token, self._env, self._log_read = 0, None, None, {}, 0
         self.agent_settings = {
             "name": "host1", "hub": str(self.agent_socket), "state": str(self.state / "agent"), "connectors_dir": str(ROOT / "connectors"),
@@ -100,7 +102,7 @@ class Hub:
 
     def init(self, *more):
         argv = ["init", "--name", "Test", "--config-dir", self.etc, "--state", self.state, "--run-dir", self.run, "--address", "127.0.0.1",
-                "--https-port", self.https_port, "--status-port", self.status_port, "--hostname", "localhost,127.0.0.1", "--connectors-dir",
+                "--https-port", self.https_port, "--agents-port", self.agents_port, "--status-port", self.status_port, "--hostname", "localhost,127.0.0.1", "--connectors-dir",
                 ROOT / "connectors", *(["--database", self.conninfo] if self.conninfo else []),
                 *(["--uid-base", UID_BASE] if os.geteuid() == 0 else []), *more]
         self.initial = self.cw(*argv)
@@ -117,7 +119,7 @@ class Hub:
         env = {"CERTWRIGHT_FAILPOINT": failpoint} if failpoint else {}
         self.may_die = bool(failpoint)
         self._log_read = self.log.stat().st_size if self.log.exists() else 0
-        self.child = process.start([PROGRAM, "run", "hub", "--config", self.etc / "hub.yaml", "--clock-file", self.clock_file, *self.arguments],
+        self.child = process.start([*self.via, PROGRAM, "run", "hub", "--config", self.etc / "hub.yaml", "--clock-file", self.clock_file, *self.arguments],
                                    self.log, env)
         if ready:
             wait.until(self._ready, "the hub is ready", 15, 0.005)
@@ -183,13 +185,13 @@ class Hub:
 
     # --- asking
 
-    def cw(self, *argv, input=None, env=None, timeout=60):
-        """A command; the admin socket is in the environment, as an administrator's shell has it."""
+    def cw(self, *argv, input=None, env=None, timeout=60, via=()):
+        """A command; the admin socket is in the environment, as an administrator's shell has it.  `via` is put before it."""
         argv = [str(a) for a in argv]
         if os.environ.get("CERTWRIGHT_TEST_TRACE"):
             print("+", *argv)
         clean = {k: v for k, v in os.environ.items() if not k.startswith("CERTWRIGHT")}
-        done = subprocess.run([PROGRAM, *argv], input=input, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=timeout, check=False,
+        done = subprocess.run([*via, PROGRAM, *argv], input=input, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=timeout, check=False,
                               env={**clean, "CERTWRIGHT_SOCKET": str(self.admin), "CERTWRIGHT_SIGNER_SOCKET": str(self.officer), **(env or {})})
         return Result(done)
 

@@ -29,3 +29,9 @@ def stop(child, seconds=15, by=signal.SIGTERM):
         child.kill()
         child.wait()
         raise AssertionError(f"{child.args[0]} did not end within {seconds} s of signal {by}")
+
+
+def state(pid):
+    """As the kernel abbreviates it: R, S, T (stopped) …"""
+    with open(f"/proc/{pid}/stat", encoding="utf-8") as f:
+        return f.read().rsplit(")", 1)[1].split()[0]

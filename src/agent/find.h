@@ -1,0 +1,106 @@
+/* The section `discover` of a connector's description: how the places of a service are found in its own configuration, as data.
+ *
+ *     discover:
+ *       command: apache-dump             # of agent.yaml: prints the configuration, or reads its files
+ *       text: {blocks: angle, nocase: true, comment: "#", assign: "=", continued: backslash, options: false, headings: [frontend]}
+ *       places: [VirtualHost]            # blocks or directives that are places of their own, besides the configuration as a whole
+ *       through: [IfModule]              # blocks that are no more than a condition: what stands in them stands around them
+ *       when: {SSLEngine: ["on"]}        # what must be said there, in any case; no list: that it is said
+ *       parameters: {certificate: SSLCertificateFile, key: SSLCertificateKeyFile}   # or a list of such, the first that fits
+ *       base: ServerRoot                 # the folder of paths that are not absolute
+ *       names: [ServerName, ServerAlias]
+ *       listen:
+ *         - {at: [VirtualHost, Listen]}
+ *         - {port: Port, address: Bind, starttls: smtp, when: {…}, otherwise: true}   # where no row above finds one
+ *
+ * A value is found by one text or a list of texts, of which the first that finds something counts:
+ *     Directive          its words
+ *     Directive 2        its second word
+ *     Directive after    each word that follows the word `after`
+ *     Block/Directive …  wherever in the configuration such a block has it
+ *     "=word"            the word itself
+ * Where a place does not say it, what is around it does.  Each place is offered once, whoever shares its files; a parameter with
+ * several words makes several places.  Names and endpoints are a help: a place without them is offered all the same. */
+#ifndef AGENT_FIND_H
+#define AGENT_FIND_H
+
+#include "agent/config_text.h"
+#include "agent/connector.h"
+#include "base/yaml.h"
+
+#define FIND_TEXTS_MAX 8
+#define FIND_SETS_MAX 4
+#define FIND_LISTENS_MAX 16
+#define FIND_PLACES_MAX 4096
+#define FIND_NAMES_MAX 100
+#define FIND_ENDS_MAX 64
+
+enum find_how { FIND_ALL, FIND_POSITION, FIND_AFTER, FIND_LITERAL };
+struct find_text {
+    const char *block, *directive; /* block: NULL: here or around */
+    enum find_how how;
+    size_t position;
+    const char *word; /* FIND_AFTER, FIND_LITERAL */
+};
+struct find_value {
+    struct find_text v[FIND_TEXTS_MAX];
+    size_t n;
+};
+struct find_when {
+    struct find_value what;
+    struct str_list is; /* empty: anything */
+};
+struct find_whens {
+    struct find_when v[FIND_TEXTS_MAX];
+    size_t n;
+};
+struct find_param {
+    const char *name;
+    struct find_value value;
+};
+struct find_set {
+    struct find_param v[FIND_TEXTS_MAX];
+    size_t n;
+};
+struct find_listen {
+    struct find_value at, port, address;
+    const char *starttls; /* "": TLS from the start */
+    bool otherwise;       /* only where no row above says where it listens */
+    struct find_whens when;
+};
+struct find_desc {
+    struct config_syntax syntax;
+    struct str_list places, through;
+    struct find_whens when;
+    struct find_set sets[FIND_SETS_MAX];
+    size_t n_sets;
+    struct find_value base, names;
+    struct find_listen listen[FIND_LISTENS_MAX];
+    size_t n_listen;
+};
+
+/* find_desc_read reads `v`, the member "discover" of the description `c`, whose parameters are read already.  `command` is not its
+ * business. */
+RC find_desc_read(struct ctx *ctx, const struct yaml *y, const struct connector *c, const json_t *v, struct find_desc *out);
+
+struct find_end {
+    const char *address;
+    int port;
+    const char *starttls;
+};
+struct find_place {
+    const char *file;   /* where it stands; "": the command's output */
+    int line;
+    const char *names_of[FIND_TEXTS_MAX], *values[FIND_TEXTS_MAX]; /* parameters */
+    size_t n_params;
+    struct str_list names;
+    struct find_end ends[FIND_ENDS_MAX];
+    size_t n_ends;
+    struct find_place *next;
+};
+
+/* find_places reads what the command printed and appends the places in it to `*out`, each with other parameters than the rest. */
+RC find_places(struct ctx *ctx, const struct connector *c, const struct find_desc *d, struct bytes text, struct find_place **out,
+               size_t *n);
+
+#endif

@@ -1,0 +1,133 @@
+"""Finding places in the configuration of real services: what a description says, against what the service itself takes."""
+import json
+import subprocess
+
+import pytest
+
+from lib import pki, process, services, wait
+
+WWW = services.NAME
+
+
+class Site:
+    """A certificate and its key, as files."""
+
+    def __init__(self, folder, name, combined=False, common=WWW):
+        cert, key = pki.self_signed([common])
+        self.cert, self.key = folder / f"{name}.pem", folder / f"{name}.key"
+        self.cert.write_bytes((pki.key_pem(key) if combined else b"") + pki.pem(cert))
+        self.key.write_bytes(pki.key_pem(key))
+        for f in (self.cert, self.key):
+            f.chmod(0o600)
+
+
+def apache(folder):
+    """Includes, a condition, a second virtual host that shares the files, one without TLS, one that inherits, relative paths."""
+    a, b = Site(folder, "a"), Site(folder, "b")
+    modules = "".join(f"LoadModule {m}_module /usr/lib/apache2/modules/mod_{m}.so\n" for m in ("mpm_event", "authz_core", "ssl", "socache_shmcb"))
+    (folder / "sites").mkdir()
+    (folder / "sites/a.conf").write_text(
+        f"<IfModule ssl_module>\n<VirtualHost *:8441 [::]:8441>\n  servername a.example.org:8441\n  ServerAlias \"www.a.example.org\" \\\n"
+        f"    *.a.example.org\n  SSLEngine on\n  SSLCertificateFile a.pem\n  SSLCertificateKeyFile {a.key} # not a comment here\n"
+        f"</VirtualHost>\n<VirtualHost 127.0.0.1:8442>\n  ServerName a2.example.org\n  SSLEngine On\n  SSLCertificateFile {a.cert}\n"
+        f"  SSLCertificateKeyFile {a.key}\n</VirtualHost>\n</IfModule>\n".replace(" # not a comment here", ""))
+    (folder / "sites/b.conf").write_text(
+        f"<VirtualHost 127.0.0.1:8443>\n  ServerName b.example.org\n  SSLEngine on\n  SSLCertificateFile {b.cert}\n"
+        f"  SSLCertificateKeyFile {b.key}\n</VirtualHost>\n<VirtualHost *:8080>\n  ServerName plain.example.org\n</VirtualHost>\n")
+    conf = folder / "apache2.conf"
+    conf.write_text(f"{modules}ServerRoot {folder}\nServerName x\nPidFile {folder}/p\nErrorLog {folder}/e\nDefaultRuntimeDir {folder}\n"
+                    f"Listen 127.0.0.1:8441\nInclude sites/*.conf\n")
+    return ({"read": [str(conf)], "include": ["Include", "IncludeOptional"]}, ["/usr/sbin/apache2", "-f", conf, "-t"],
+            {"a.example.org": (a, {"a.example.org", "www.a.example.org", "*.a.example.org", "a2.example.org"}, {("127.0.0.1", 8441), ("127.0.0.1", 8442)}),
+             "b.example.org": (b, {"b.example.org"}, {("127.0.0.1", 8443)})})
+
+
+def haproxy(folder):
+    """Two binds, a folder of certificates, crt-base, quotes, and a bind without TLS."""
+    one, two = Site(folder, "one", True), Site(folder, "with space", True)
+    (folder / "more").mkdir()
+    three = Site(folder / "more", "three", True)
+    three.key.unlink()
+    conf = folder / "haproxy.cfg"
+    conf.write_text(f"global\n  maxconn 100\n  crt-base {folder}\ndefaults\n  mode http\n  timeout connect 5s\n  timeout client 5s\n  timeout server 5s\n"
+                    f"frontend tls\n  bind 127.0.0.1:8451,[::1]:8452 ssl crt one.pem crt \"with space.pem\" alpn h2\n  bind :8453 ssl crt one.pem\n"
+                    f"  bind /run/x.sock ssl crt one.pem # a socket\n  bind *:8454\nlisten more\n  bind *:8455 ssl crt {folder}/more/\n")
+    return ({"read": [str(conf)], "list": [f"{folder}/more/*"]}, ["/usr/sbin/haproxy", "-c", "-q", "-f", conf],
+            {"one.pem": (one, set(), {("127.0.0.1", 8451), ("::1", 8452), ("127.0.0.1", 8453)}),
+             "with space.pem": (two, set(), {("127.0.0.1", 8451), ("::1", 8452)}),
+             "three.pem": (three, set(), {("127.0.0.1", 8455)})})
+
+
+def lighttpd(folder):
+    """The server itself and a socket with a host of its own."""
+    a, b = Site(folder, "a"), Site(folder, "b")
+    conf = folder / "lighttpd.conf"
+    (folder / "conf.d").mkdir()
+    (folder / "conf.d/tls.conf").write_text(
+        f'ssl.engine = "enable"\nssl.pemfile = "{a.cert}"\nssl.privkey= "{a.key}"\n'
+        f'$SERVER["socket"] == "[::]:8461" {{\n  ssl.engine = "enable"\n  $HTTP["host"] == "b.example.org" {{ ssl.pemfile = "{b.cert}"\n'
+        f'  ssl.privkey = "{b.key}" }}\n}}\n')
+    conf.write_text(f'server.modules = ("mod_openssl")\nserver.document-root = "{folder}"\nserver.bind = "127.0.0.1"\n'
+                    f'server.port = 8462 # a port\nserver.pid-file = "{folder}/p"\nserver.errorlog = "{folder}/error.log"\n'
+                    f'include "conf.d/*.conf"\n')
+    return ({"read": [str(conf)], "include": ["include"]}, ["/usr/sbin/lighttpd", "-tt", "-f", conf],
+            {"a.pem": (a, set(), {("127.0.0.1", 8462), ("::1", 8461)}), "b.example.org": (b, {"b.example.org"}, {("::1", 8461)})})
+
+
+def mosquitto(folder):
+    a, b = Site(folder, "a"), Site(folder, "b")
+    conf = folder / "mosquitto.conf"
+    (folder / "conf.d").mkdir()
+    (folder / "conf.d/b.conf").write_text(f"listener 8472\ncertfile {b.cert}\nkeyfile {b.key}\n")
+    conf.write_text(f"# brokers\nlistener 8471 127.0.0.1\ncertfile {a.cert}\nkeyfile {a.key}\nlistener 8473\ninclude_dir {folder}/conf.d\n")
+    return ({"read": [str(conf)], "include": ["include_dir"]}, None,
+            {"a.pem": (a, set(), {("127.0.0.1", 8471)}), "b.pem": (b, set(), {("127.0.0.1", 8472)})})
+
+
+def redis(folder):
+    a = Site(folder, "a")
+    conf = folder / "redis.conf"
+    conf.write_text(f'bind 127.0.0.1 -::1\nport 0\nTLS-PORT 8481\ndir "{folder}"\ntls-cert-file a.pem\ntls-key-file \'{a.key}\'\n')
+    return {"read": [str(conf)]}, None, {"a.pem": (a, set(), {("127.0.0.1", 8481)})}
+
+
+ALL = [apache, haproxy, lighttpd, mosquitto, redis]
+
+
+@pytest.fixture
+def found(make_hub, tmp_path):
+    """One hub whose agent looks into all of them."""
+    hub, wanted = make_hub(start=False), {}
+    for service in ALL:
+        folder = tmp_path / service.__name__
+        folder.mkdir()
+        dump, check, places = service(folder)
+        if check:
+            done = subprocess.run([str(a) for a in check], capture_output=True, text=True)
+            assert done.returncode == 0, f"{service.__name__} does not take what it should be found in: {done.stderr}"
+        hub.agent_settings["connectors"].append(service.__name__)
+        hub.agent_settings["paths"].append(str(folder))
+        hub.agent_settings["commands"][f"{service.__name__}-dump"] = dump
+        wanted[service.__name__] = places
+    hub.write_agent()
+    hub.start()
+    hub.ok("target", "discover")
+    return hub, wanted
+
+
+def targets(hub, connector):
+    return [t for t in hub.ok("target", "list", "-o", "json").json() if t["connector"] == connector]
+
+
+def test_every_place_that_a_configuration_names_is_found(found):
+    hub, wanted = found
+    for connector, places in wanted.items():
+        rows = targets(hub, connector)
+        assert len(rows) == len(places), (connector, rows)
+        for site, names, ends in places.values():
+            files = {str(site.cert)} | ({str(site.key)} if connector != "haproxy" else set())
+            row = [r for r in rows if set(r["parameters"].values()) == files]
+            assert len(row) == 1, (connector, files, rows)
+            assert set(row[0]["names"]) == names, row
+            assert {(e["address"], e["port"]) for e in row[0]["endpoints"]} == ends, row
+    assert len({t["name"] for c in wanted for t in targets(hub, c)}) == sum(map(len, wanted.values())), "names are distinct"

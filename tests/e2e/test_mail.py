@@ -1,0 +1,89 @@
+"""Postfix, Dovecot and Exim, each the real one: deployed, reloaded, proved at each port (after STARTTLS and from the start), put back
+when broken."""
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from lib import mail, pki
+
+NAME = mail.NAME
+
+
+@pytest.fixture(scope="module", params=mail.ALL, ids=lambda s: s.connector)
+def service(request):
+    if request.param.needs_root and not mail.ROOT:
+        pytest.skip(f"{request.param.connector} starts as root only")
+    folder = Path(tempfile.mkdtemp(prefix="cw-e2e-", dir="/tmp"))
+    folder.chmod(0o755)
+    one = None
+    try:
+        one = request.param(folder)
+        one.start()
+        one.first = fingerprint(one)
+        yield one
+    finally:
+        if one:
+            one.stop()
+        shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def hub(hub_maker, service):
+    """One for the tests of a service: its certificate is issued and deployed, and nothing is under way."""
+    hub = hub_maker(start=False)
+    hub.agent_settings["connectors"].append(service.connector)
+    hub.agent_settings["paths"].append(str(service.folder))
+    hub.agent_settings["users"] += [service.user]
+    hub.agent_settings["commands"].update(service.commands)
+    hub.write_agent()
+    hub.start()
+    hub.ok("target", "add", "mail", "--connector", service.connector, *service.parameters,
+           *(w for e in service.endpoints() for w in ("--endpoint", e)))
+    hub.ok("cert", "add", NAME, "--to", "mail")
+    yield hub
+    hub.stop()
+
+
+def fingerprint(service):
+    return pki.fingerprint(service.served())
+
+
+def current(hub):
+    return hub.show("cert", NAME)["current_version"]["fingerprint"]
+
+
+def files(service):
+    return [pki.state_of(path) for path in service.files]
+
+
+def test_the_certificate_is_served_and_renewed(hub, service):
+    first, before = current(hub), files(service)
+    assert fingerprint(service) == first != service.first
+    accepted, words = service.trusted(hub.roots())
+    assert accepted, words
+    hub.ok("cert", "renew", NAME)
+    assert fingerprint(service) == current(hub) != first
+    assert [s[1:] for s in files(service)] == [s[1:] for s in before] and all(s[3] == 0o600 for s in before), "as their owner had them"
+
+
+def test_a_configuration_that_is_broken_before_changes_nothing(hub, service):
+    first, before = current(hub), files(service)
+    service.write(broken="\nno such directive {\n")
+    done = hub.cw("cert", "renew", NAME)
+    assert done.code == 6 and "was broken before" in done.err, done
+    assert files(service) == before and fingerprint(service) == first
+    service.write()
+    hub.ok("cert", "retry", NAME)
+    assert fingerprint(service) == current(hub) != first
+
+
+def test_a_service_that_goes_on_with_the_old_certificate_gets_its_files_back(hub, service):
+    first, before = current(hub), files(service)
+    service.keep_old(hub.agent_settings)
+    hub.write_agent()
+    hub.restart()
+    done = hub.cw("cert", "renew", NAME)
+    assert done.code == 6 and "shows another certificate" in done.err, done
+    assert files(service) == before and fingerprint(service) == first

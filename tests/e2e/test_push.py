@@ -1,0 +1,231 @@
+"""Targets without an agent on their host: a Kubernetes Secret and a Vault secret, over API servers that check every call.  Neither of the
+two is in Debian: docs/OPERATIONS.md says what was never run against the real one."""
+import pytest
+
+from lib import pki, push, wait
+
+WWW = "www.example.org"
+
+
+class Site:
+    """A hub whose agent may send to one API."""
+
+    def __init__(self, hub, api, connector, parameters, ingress):
+        self.hub, self.api, self.connector, self.parameters, self.ingress = hub, api, connector, parameters, ingress
+
+    def target(self, *more, **changes):
+        values = {"server": self.api.url, "token": "api-token", **self.parameters, **changes}
+        sets = [x for k, v in values.items() for x in ("--set", f"{k}={v}")]
+        self.hub.ok("target", "add", "site", "--connector", self.connector, *sets, *more)
+        return self
+
+    def add(self, code=0):
+        done = self.hub.cw("cert", "add", WWW, "--to", "site")
+        assert done.code == code, done
+        return done
+
+    def current(self):
+        return self.hub.show("cert", WWW)["current_version"]["fingerprint"]
+
+
+KINDS = {"kubernetes": (push.Kubernetes, {"namespace": "web", "secret": "web-tls"}), "vault": (push.Vault, {"secret": "web/tls"})}
+
+
+@pytest.fixture
+def make_site(make_hub, tmp_path_factory):
+    made = []
+
+    def make(connector, hosts=None, secret=None, **start):
+        folder = tmp_path_factory.mktemp(connector)
+        for path in (folder, folder.parent):
+            path.chmod(0o755)
+        kind, parameters = KINDS[connector]
+        api = kind(folder)
+        ingress = push.Ingress(folder, lambda: None)
+        made.extend([api, ingress])
+        token = folder / "token"
+        token.write_text((secret or api.token) + "\n")
+        token.chmod(0o600)
+        hub = make_hub(start=False)
+        hub.agent_settings["connectors"].append(connector)
+        hub.agent_settings["credentials"] = {"api-token": {"file": str(token), "hosts": hosts or [f"127.0.0.1:{api.port}"], "roots": str(api.roots)}}
+        hub.write_agent()
+        hub.start(**start)
+        return Site(hub, api, connector, parameters, ingress)
+    yield make
+    for one in made:
+        one.stop()
+
+
+@pytest.fixture(params=sorted(KINDS))
+def site(request, make_site):
+    return make_site(request.param)
+
+
+def test_it_is_made_then_renewed_and_nothing_else_is_touched(site):
+    api = site.target().api
+    site.add()
+    assert api.fingerprint() == site.current()
+    other = {"note": "ours" if site.connector == "vault" else "b3Vycw=="}
+    if site.connector == "vault":
+        api.put("web/tls", {**api.data(), **other})
+    else:
+        api.put("web", "web-tls", {**api.secrets["web", "web-tls"]["data"], **other}, labels={"app": "web"})
+    first = site.current()
+    site.hub.ok("cert", "renew", WWW)
+    assert api.fingerprint() == site.current() != first
+    assert "note" in api.data(), "what else the secret holds stays"
+    assert site.connector == "vault" or api.secrets["web", "web-tls"]["metadata"]["labels"] == {"app": "web"}
+    text = api.data()["private_key" if site.connector == "vault" else "tls.key"]
+    assert "BEGIN PRIVATE KEY" in (text if isinstance(text, str) else text.decode())
+    assert not api.wrong, api.wrong
+
+
+def kubernetes_pair(api):
+    data = api.data()
+    return (data["tls.crt"], data["tls.key"]) if data else None
+
+
+def test_the_ingress_shows_it(make_site):
+    site = make_site("kubernetes")
+    site.ingress.pair = lambda: kubernetes_pair(site.api)
+    site.target("--endpoint", f"127.0.0.1:{site.ingress.port}").add()
+    assert site.ingress.fingerprint() == site.current() == site.api.fingerprint()
+
+
+def test_what_was_there_is_back_when_the_handshake_does_not_show_it(site):
+    api = site.target().api
+    site.add()
+    first, before = site.current(), api.data()
+    deployed = site.ingress.fingerprint()
+    site.hub.ok("target", "edit", "site", "--endpoint", f"127.0.0.1:{site.ingress.port}")
+    done = site.hub.cw("cert", "renew", WWW)
+    assert done.code in (1, 6) and "shows another certificate" in done.err, done
+    assert api.data() == before and api.fingerprint() == first and site.ingress.fingerprint() == deployed
+    assert not api.wrong, api.wrong
+
+
+def test_what_was_not_there_is_gone_again(site):
+    site.target("--endpoint", f"127.0.0.1:{site.ingress.port}")
+    done = site.hub.cw("cert", "add", WWW, "--to", "site")
+    assert done.code in (1, 6), done
+    assert site.api.data() is None and not site.api.wrong, (site.api.data(), site.api.wrong)
+
+
+def test_somebody_edits_it_meanwhile_and_it_is_looked_at_again(site):
+    api = site.target().api
+    site.add()
+    edited = []
+
+    def edit(call):
+        if call.method == "PATCH" and not edited:
+            edited.append(True)
+            if site.connector == "vault":
+                api.put("web/tls", {**api.data(), "note": "theirs"})
+            else:
+                api.put("web", "web-tls", {**api.secrets["web", "web-tls"]["data"], "note": "dGhlaXJz"})
+    api.before.append(edit)
+    site.hub.ok("cert", "renew", WWW)
+    assert edited and api.fingerprint() == site.current() and "note" in api.data()
+    assert not api.wrong, api.wrong
+
+
+def test_somebody_elses_certificate_is_not_overwritten_by_the_undoing(make_site):
+    site = make_site("kubernetes")
+    api = site.target("--endpoint", f"127.0.0.1:{site.ingress.port}").api
+    cert, key = pki.self_signed([WWW])
+    theirs = {"tls.crt": push.base64.b64encode(pki.pem(cert)).decode(), "tls.key": push.base64.b64encode(pki.key_pem(key)).decode()}
+    seen = []
+
+    def replace(call): # between our change and our undoing
+        if call.method == "GET" and api.asked("POST") and not seen:
+            seen.append(True)
+            api.put("web", "web-tls", theirs)
+    api.before.append(replace)
+    site.hub.cw("cert", "add", WWW, "--to", "site")
+    assert api.fingerprint() == pki.fingerprint(cert)
+    assert "somebody else" in site.hub.ok("cert", "steps", WWW).out
+
+
+@pytest.mark.parametrize("how", ["wrong", "missing", "readable", "elsewhere"])
+def test_a_credential_that_cannot_be_used_says_what_to_do(make_site, how):
+    site = make_site("vault", secret="hvs.wrong" if how == "wrong" else None, hosts=["vault.example.org"] if how == "elsewhere" else None)
+    path = site.hub.agent_settings["credentials"]["api-token"]["file"]
+    if how in ("missing", "readable"):
+        site.hub.stop()
+        push.__dict__["tempfile"]  # the file is changed while nothing runs
+        import os
+        os.remove(path) if how == "missing" else os.chmod(path, 0o644)
+        site.hub.start()
+    site.target()
+    done = site.hub.cw("cert", "add", WWW, "--to", "site")
+    words = {"wrong": "permission denied", "missing": "is not there", "readable": "others may read it", "elsewhere": "may not be sent to"}[how]
+    assert done.code in (3, 6) and words in done.err, done
+    assert "hvs." not in done.err and "hvs." not in site.hub.text()
+    assert how == "wrong" or not site.api.calls, "nothing was sent"
+
+
+def test_a_redirect_is_not_followed(make_site):
+    site = make_site("vault").target()
+    site.api.before.append(push.once(307, None, {"Location": "https://169.254.169.254/latest/meta-data/"}, times=99))
+    done = site.add(code=6)
+    assert "redirect" in done.err and "169.254.169.254" in done.err, done
+
+
+def test_a_private_address_that_is_not_granted_is_refused(make_site):
+    site = make_site("vault")
+    site.hub.agent_settings["networks"]["relay"] = []
+    site.hub.write_agent()
+    site.hub.restart()
+    site.target()
+    done = site.hub.cw("cert", "add", WWW, "--to", "site")
+    assert done.code in (3, 6) and "range" in done.err and not site.api.calls, done
+
+
+def test_it_waits_as_long_as_it_is_asked_to(make_site):
+    site = make_site("kubernetes").target()
+    site.api.before.append(push.once(429, {"message": "too many"}, {"Retry-After": "1"}, times=1))
+    site.add()
+    assert site.api.fingerprint() == site.current()
+
+
+@pytest.mark.parametrize("answer", ["endless", "drop", "page"])
+def test_an_answer_that_is_none_ends_the_attempt(make_site, answer):
+    site = make_site("vault").target()
+
+    def look(call):
+        if answer == "page":
+            raise push.Refused(200, b"<html>Please log in</html>", {"Content-Type": "text/html"})
+        return answer
+    site.api.before.append(look)
+    done = site.hub.cw("cert", "add", WWW, "--to", "site")
+    assert done.code in (1, 6, 7), done
+    assert site.hub.ok("status").out
+
+
+def settled(site):
+    wait.until(lambda: site.hub.settled(WWW)["state"] != "working" and site.hub.jobs_under_way() == 0 if hasattr(site.hub, "jobs_under_way") else
+               site.hub.settled(WWW), "settled", 30)
+
+
+@pytest.mark.parametrize("point", ["agent:agent.push_saved", "apply:apply.push_saved", "relay:relay.push_install", "relay:relay.push_installed",
+                                   "agent:agent.install_after", "agent:agent.commit_before"])
+def test_the_deployment_completes_after_kill_9(make_site, point):
+    site = make_site("kubernetes", failpoint=f"{point}=kill").target()
+    site.hub.cw("cert", "add", WWW, "--to", "site", timeout=60)
+    wait.until(lambda: (site.hub.show("cert", WWW).get("current_version") or {}).get("fingerprint") == site.api.fingerprint() is not None,
+               "the new certificate is there", 30)
+    site.hub.settled(WWW)
+    assert f" failpoint name={point.split(':')[1]} " in site.hub.text()
+    assert not site.api.wrong, site.api.wrong
+
+
+@pytest.mark.parametrize("point", ["agent:agent.push_undo", "relay:relay.push_undo", "agent:agent.undo_after"])
+def test_the_undoing_completes_after_kill_9(make_site, point):
+    site = make_site("vault", failpoint=f"{point}=kill").target("--endpoint", f"127.0.0.1:{{port}}") if False else make_site("vault", failpoint=f"{point}=kill")
+    site.target("--endpoint", f"127.0.0.1:{site.ingress.port}")
+    site.hub.cw("cert", "add", WWW, "--to", "site", timeout=60)
+    wait.until(lambda: f" failpoint name={point.split(':')[1]} " in site.hub.text(), "it was killed", 30)
+    wait.until(lambda: site.api.data() is None, "what was sent is gone", 30)
+    site.hub.settled(WWW)
+    assert not site.api.wrong, site.api.wrong
