@@ -12,7 +12,7 @@
 
 static const char *const top_keys[] = {"name",     "hub",    "state",  "connectors_dir", "connectors", "paths", "users",
                                        "groups",   "networks", "commands", "http01",       "workers",    "prove_s",
-                                       "credentials", "uid_base", NULL};
+                                       "credentials", "uid_base", "share_keys", NULL};
 
 /* What is true where the file is silent. */
 static struct agent_config defaults(const char *file)
@@ -48,6 +48,15 @@ static RC read_int(struct ctx *ctx, const struct yaml *y, const json_t *obj, con
     if (!json_is_integer(v) || json_integer_value(v) < least || json_integer_value(v) > most)
         return yaml_fail(ctx, y, v, "%s must be a number from %d to %d", key, least, most);
     *out = (int)json_integer_value(v);
+    return RC_OK;
+}
+
+static RC read_bool(struct ctx *ctx, const struct yaml *y, const char *key, bool *out)
+{
+    const json_t *v = json_object_get(y->root, key);
+    if (v != NULL && !json_is_boolean(v))
+        return yaml_fail(ctx, y, v, "%s must be true or false", key);
+    *out = v != NULL ? json_is_true(v) : *out;
     return RC_OK;
 }
 
@@ -180,10 +189,10 @@ static RC read_commands(struct ctx *ctx, const struct yaml *y, struct agent_conf
 
 static RC read_credential(struct ctx *ctx, const struct yaml *y, const char *name, const json_t *v, struct agent_credential *out)
 {
-    static const char *const keys[] = {"file", "hosts", "roots", NULL};
+    static const char *const keys[] = {"file", "hosts", "roots", "paths", NULL};
     const json_t *file = json_object_get(v, "file"), *roots = json_object_get(v, "roots");
     if (!str_is_name(bytes_z(name)) || !json_is_object(v))
-        return yaml_fail(ctx, y, v, "credential %s must hold file, hosts and perhaps roots", name);
+        return yaml_fail(ctx, y, v, "credential %s must hold file, hosts and perhaps roots and paths", name);
     TRY(yaml_only(ctx, y, v, keys));
     *out = (struct agent_credential){.name = arena_strdup(&ctx->arena, name)};
     if (!json_is_string(file) || !path_is_plain(json_string_value(file)))
@@ -195,6 +204,10 @@ static RC read_credential(struct ctx *ctx, const struct yaml *y, const char *nam
     TRY(read_list(ctx, y, v, "hosts", &out->hosts));
     if (out->hosts.n == 0)
         return yaml_fail(ctx, y, v, "credential %s: hosts must say where it may be sent, e.g. [vault.example.org:8200]", name);
+    TRY(read_list(ctx, y, v, "paths", &out->paths));
+    for (size_t i = 0; i < out->paths.n; i++)
+        if (!path_is_plain(out->paths.v[i]))
+            return yaml_fail(ctx, y, v, "credential %s: paths: %s is not an absolute path", name, out->paths.v[i]);
     return RC_OK;
 }
 
@@ -264,6 +277,7 @@ static RC read_all(struct ctx *ctx, const struct yaml *y, struct agent_config *c
     TRY(read_int(ctx, y, y->root, "workers", 1, 64, &c->workers));
     TRY(read_int(ctx, y, y->root, "prove_s", 1, 300, &c->prove_s));
     TRY(read_int(ctx, y, y->root, "uid_base", 1, 1 << 30, &c->uid_base));
+    TRY(read_bool(ctx, y, "share_keys", &c->share_keys));
     TRY(read_paths(ctx, y, c));
     TRY(read_sections(ctx, y, c));
     TRY(read_credentials(ctx, y, c));
@@ -375,17 +389,20 @@ bool agent_credential_reaches(const struct agent_credential *c, const char *host
     return false;
 }
 
-bool agent_config_path_allowed(const struct agent_config *c, const char *path)
+static bool is_below(const struct str_list *paths, const char *path)
 {
     if (!path_is_plain(path))
         return false;
-    for (size_t i = 0; i < c->paths.n; i++) {
-        size_t n = strlen(c->paths.v[i]);
-        if (strncmp(path, c->paths.v[i], n) == 0 && (path[n] == '\0' || path[n] == '/'))
+    for (size_t i = 0; i < paths->n; i++) {
+        size_t n = strlen(paths->v[i]);
+        if (strncmp(path, paths->v[i], n) == 0 && (path[n] == '\0' || path[n] == '/'))
             return true;
     }
     return false;
 }
+
+bool agent_config_path_allowed(const struct agent_config *c, const char *path) { return is_below(&c->paths, path); }
+bool agent_credential_opens(const struct agent_credential *c, const char *path) { return is_below(&c->paths, path); }
 
 RC agent_config_check_path(struct ctx *ctx, const struct agent_config *c, const char *path)
 {

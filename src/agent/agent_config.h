@@ -19,7 +19,8 @@
  *     http01: {port: 80, address: "0.0.0.0"}
  *     workers: 8
  *     uid_base: 62000                       # roles run as this user id and those after it, where they have no users of their own
- *     prove_s: 15 */
+ *     prove_s: 15
+ *     share_keys: true                      # keys made here may be sealed to other hosts that serve the same certificate */
 #ifndef AGENT_AGENT_CONFIG_H
 #define AGENT_AGENT_CONFIG_H
 
@@ -51,6 +52,7 @@ struct agent_credential {
     const char *file;
     struct str_list hosts; /* "name", "name:port", "*.suffix", "*.suffix:port"; without a port: 443, or 22 for SSH */
     const char *roots;     /* PEM file of the CAs of these hosts; NULL: the system's */
+    struct str_list paths; /* over SSH: files and folders of those hosts that may be read and replaced with it */
 };
 
 struct agent_config {
@@ -72,6 +74,7 @@ struct agent_config {
     int http01_port;
     int workers; /* 1..64: jobs done at a time, besides those that wait for a CA */
     int uid_base; /* 0: the users certwright-agent, certwright-relay and certwright-probe */
+    bool share_keys; /* whether apply may seal keys made here to other hosts */
     int prove_s; /* 1..300: how long a service may take until it shows its new certificate */
 };
 
@@ -87,6 +90,8 @@ RC agent_config_command(struct ctx *ctx, const struct agent_config *c, const cha
 RC agent_config_credential(struct ctx *ctx, const struct agent_config *c, const char *name, const struct agent_credential **out);
 /* agent_credential_reaches says whether it may be sent to `host` (lower case) at `port`; `usual` is the port of rows without one. */
 bool agent_credential_reaches(const struct agent_credential *c, const char *host, uint16_t port, uint16_t usual);
+/* agent_credential_opens says whether `path` (plain, as above) is on or below one of its `paths`. */
+bool agent_credential_opens(const struct agent_credential *c, const char *path);
 /* agent_config_path_allowed says whether `path` (absolute, no "." or ".." or empty element) is on or below one of `paths`. */
 bool agent_config_path_allowed(const struct agent_config *c, const char *path);
 /* agent_config_check_path fails with E_NOT_GRANTED and the remedy where it is not. */

@@ -5,6 +5,7 @@
 
 #include "agent/find.h"
 #include "agent/push_desc.h"
+#include "agent/send_desc.h"
 #include "base/yaml.h"
 
 struct word {
@@ -15,10 +16,12 @@ struct word {
 static const struct word types[] = {{"path", PARAM_PATH},   {"command", PARAM_COMMAND}, {"user", PARAM_USER},
                                     {"group", PARAM_GROUP}, {"mode", PARAM_MODE},       {"name", PARAM_NAME},
                                     {"url", PARAM_URL},     {"host", PARAM_HOST},       {"text", PARAM_TEXT},
-                                    {"number", PARAM_NUMBER}, {"word", PARAM_WORD},     {"credential", PARAM_CREDENTIAL}, {NULL, 0}};
+                                    {"number", PARAM_NUMBER}, {"word", PARAM_WORD},     {"credential", PARAM_CREDENTIAL},
+                                    {NULL, 0}};
 static const struct word contents[] = {{"fullchain", CONTENT_FULLCHAIN}, {"leaf", CONTENT_LEAF},         {"chain", CONTENT_CHAIN},
                                        {"key", CONTENT_KEY},             {"combined", CONTENT_COMBINED}, {"root", CONTENT_ROOT},
-                                       {NULL, 0}};
+                                       {"leaf_der", CONTENT_LEAF_DER},   {"key_der", CONTENT_KEY_DER},   {"pkcs12", CONTENT_PKCS12},
+                                       {"pkcs12_legacy", CONTENT_PKCS12_LEGACY}, {"jks", CONTENT_JKS}, {NULL, 0}};
 static const struct word challenges[] = {
     {"nginx", CHALLENGE_NGINX}, {"webroot", CHALLENGE_WEBROOT}, {"listener", CHALLENGE_LISTENER}, {NULL, 0}};
 static const char *const readers[] = {"nginx", NULL};
@@ -116,9 +119,27 @@ static RC read_param_ref(struct ctx *ctx, const struct yaml *y, const struct con
     return RC_OK;
 }
 
+bool connector_content_has_key(enum connector_content content)
+{
+    return content == CONTENT_KEY || content == CONTENT_COMBINED || content == CONTENT_KEY_DER || content >= CONTENT_PKCS12;
+}
+
+/* What is under a password says where that is; nothing else does. */
+static RC read_protection(struct ctx *ctx, const struct yaml *y, const struct connector *c, const json_t *v, struct connector_file *f)
+{
+    bool has = f->content >= CONTENT_PKCS12;
+    static const char *const keys[] = {"password", "alias"};
+    for (size_t i = 0; !has && i < 2; i++)
+        if (json_object_get(v, keys[i]) != NULL)
+            return yaml_fail(ctx, y, json_object_get(v, keys[i]), "content %s has no %s", connector_content_name(f->content), keys[i]);
+    TRY(read_param_ref(ctx, y, c, v, "password", PARAM_PATH, has, &f->password_param));
+    return read_param_ref(ctx, y, c, v, "alias", PARAM_NAME, false, &f->alias_param);
+}
+
 static RC read_file_row(struct ctx *ctx, const struct yaml *y, struct connector *c, const json_t *v)
 {
-    static const char *const keys[] = {"content", "path", "mode", "mode_parameter", "owner", "group", NULL};
+    static const char *const keys[] = {"content", "path",  "mode",     "mode_parameter",
+                                       "owner",   "group", "password", "alias", NULL};
     struct connector_file *f = &c->files[c->n_files++];
     int content = 0;
     const char *mode = NULL;
@@ -134,10 +155,9 @@ static RC read_file_row(struct ctx *ctx, const struct yaml *y, struct connector 
     TRY(read_text(ctx, y, v, "mode", true, &mode));
     if (!mode_parse(mode, &f->mode))
         return yaml_fail(ctx, y, json_object_get(v, "mode"), "mode must be an octal text such as \"0640\"");
-    bool has_key = f->content == CONTENT_KEY || f->content == CONTENT_COMBINED;
-    if (has_key && (f->mode & 0077) != 0)
+    if (connector_content_has_key(f->content) && (f->mode & 0077) != 0)
         return yaml_fail(ctx, y, json_object_get(v, "mode"), "a file with a key starts readable by its owner alone (0600)");
-    return RC_OK;
+    return read_protection(ctx, y, c, v, f);
 }
 
 static RC read_files(struct ctx *ctx, const struct yaml *y, struct connector *c)
@@ -194,6 +214,15 @@ static RC read_discover(struct ctx *ctx, const struct yaml *y, struct connector 
     return yaml_fail(ctx, y, json_object_get(v, "reader"), "no reader is named %s", reader);
 }
 
+static RC read_send(struct ctx *ctx, const struct yaml *y, struct connector *c)
+{
+    const json_t *v = json_object_get(y->root, "send");
+    if (c->reload != NULL)
+        return yaml_fail(ctx, y, v, "a description holds either reload or send");
+    c->send = ARENA_NEW(&ctx->arena, struct send_desc);
+    return send_desc_read(ctx, y, c, v, c->send);
+}
+
 static RC read_relay(struct ctx *ctx, const struct yaml *y, struct connector *c)
 {
     const json_t *v = json_object_get(y->root, "relay");
@@ -206,7 +235,7 @@ static RC read_relay(struct ctx *ctx, const struct yaml *y, struct connector *c)
 static RC read_all(struct ctx *ctx, const struct yaml *y, struct connector *c)
 {
     static const char *const keys[] = {"connector", "description", "discover", "parameters", "files",
-                                       "check",     "reload",      "challenge", "relay", NULL};
+                                       "check",     "reload",      "challenge", "relay", "send", NULL};
     int challenge = CHALLENGE_NONE;
     TRY(yaml_only(ctx, y, y->root, keys));
     TRY(read_text(ctx, y, y->root, "connector", true, &c->name));
@@ -218,6 +247,8 @@ static RC read_all(struct ctx *ctx, const struct yaml *y, struct connector *c)
     TRY(read_discover(ctx, y, c));
     TRY(read_action(ctx, y, c, "check", &c->check));
     TRY(read_action(ctx, y, c, "reload", &c->reload));
+    if (json_object_get(y->root, "send") != NULL)
+        TRY(read_send(ctx, y, c));
     if (json_object_get(y->root, "relay") != NULL)
         TRY(read_relay(ctx, y, c));
     if (json_object_get(y->root, "challenge") != NULL)

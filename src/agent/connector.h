@@ -8,11 +8,13 @@
  *     files:                                                   # what to write, in this order
  *       - {content: fullchain, path: certificate, mode: "0644"}
  *       - {content: key, path: key, mode: "0600", owner: owner}
+ *       - {content: pkcs12, path: keystore, mode: "0600", password: password_file, alias: alias}
  *     check: nginx-check             # a command of agent.yaml; "{name}": the command that the parameter names, or its default
  *     reload: nginx-reload
+ *     send: …                        # instead of reload: what is said over the service's Unix socket (agent/send_desc.h)
  *     challenge: nginx               # http-01: nginx, webroot or listener
  *
- * `path`, `owner`, `group` and `mode` of a file name parameters; a file whose path parameter is not given is not written.  A closed
+ * `path`, `owner`, `group`, `mode`, `password` and `alias` of a file name parameters; a file whose path parameter is not given is not written.  A closed
  * schema: anything else is refused with file, line and reason.  The hub never sends any of this (invariant 5). */
 #ifndef AGENT_CONNECTOR_H
 #define AGENT_CONNECTOR_H
@@ -23,7 +25,9 @@
 /* The last six are for targets without an agent on their host (agent/push_desc.h). */
 enum connector_type { PARAM_PATH, PARAM_COMMAND, PARAM_USER, PARAM_GROUP, PARAM_MODE, PARAM_NAME,
                       PARAM_URL, PARAM_HOST, PARAM_TEXT, PARAM_NUMBER, PARAM_WORD, PARAM_CREDENTIAL };
-enum connector_content { CONTENT_FULLCHAIN, CONTENT_LEAF, CONTENT_CHAIN, CONTENT_KEY, CONTENT_COMBINED, CONTENT_ROOT };
+/* From CONTENT_PKCS12 on: under a password (pki/container.h). */
+enum connector_content { CONTENT_FULLCHAIN, CONTENT_LEAF, CONTENT_CHAIN, CONTENT_KEY, CONTENT_COMBINED, CONTENT_ROOT,
+                         CONTENT_LEAF_DER, CONTENT_KEY_DER, CONTENT_PKCS12, CONTENT_PKCS12_LEGACY, CONTENT_JKS };
 enum connector_challenge { CHALLENGE_NONE, CHALLENGE_NGINX, CHALLENGE_WEBROOT, CHALLENGE_LISTENER };
 
 struct connector_param {
@@ -39,6 +43,8 @@ struct connector_file {
     const char *path_param;
     const char *owner_param, *group_param, *mode_param; /* NULL: none */
     unsigned mode;                                      /* where no parameter says another and the file was not there */
+    const char *password_param; /* of what is under a password: a path, of the file that holds it; else NULL */
+    const char *alias_param;    /* the name of the entry in it; NULL: none */
 };
 
 #define CONNECTOR_PARAMS_MAX 32
@@ -53,12 +59,14 @@ struct connector {
     struct connector_file files[CONNECTOR_FILES_MAX];
     size_t n_files;
     const char *check, *reload; /* NULL: none */
+    struct send_desc *send;     /* instead of reload: steps over the service's socket (agent/send_desc.h); NULL: none */
     enum connector_challenge challenge;
     struct push_desc *relay; /* steps over HTTPS or SSH, for a target without an agent on its host; NULL: files on this one */
     uint8_t digest[32]; /* SHA-256 of the description, as installed; zero from connector_parse */
 };
 
 const char *connector_content_name(enum connector_content content);
+bool connector_content_has_key(enum connector_content content);
 
 /* connector_parse reads a description; `file` is for messages. */
 RC connector_parse(struct ctx *ctx, const char *file, struct bytes text, struct connector *out);

@@ -1,6 +1,7 @@
 #include "agent/deploy.h"
 
 #include "agent/connector.h"
+#include "agent/share.h"
 #include "agent/push.h"
 #include "base/encode.h"
 #include "base/failpoint.h"
@@ -132,7 +133,7 @@ static const char *plan_of(struct ctx *ctx, struct deployment *d)
     json_put_int(&j, "fence", d->lease.fence);
     json_open_obj(&j, "deploy");
     json_object_foreach((json_t *)(uintptr_t)d->body, key, v)
-        if (strcmp(key, "chain_pem") != 0)
+        if (strcmp(key, "chain_pem") != 0 && strcmp(key, "sealed_key") != 0)
             json_put_value(&j, key, v);
     json_close(&j);
     json_close(&j);
@@ -158,6 +159,7 @@ static RC do_stage(struct ctx *ctx, struct deployment *d)
     struct wire_apply_staged out;
     if (story_dropped(d->story))
         return ctx_fail(ctx, E_FENCED, "the lease was given to somebody else before anything was touched");
+    TRY(share_open(ctx, d->h, d->attempt, d->body));
     TRY(stage(ctx, d, false, &out));
     /* A generation taken over from an earlier lease knows what was there before it began; what is there now may be ours. */
     if (strcmp(out.step, "staged") == 0)
@@ -233,10 +235,23 @@ static RC do_check(struct ctx *ctx, struct deployment *d)
     return command(ctx, d, d->check);
 }
 
+/* The service takes what its files hold now: by a command, or over its socket. */
+static RC take_files(struct ctx *ctx, struct deployment *d)
+{
+    struct wire_apply_send in = {d->target, d->id, d->lease.fence, d->connector, d->parameters};
+    struct wire_apply_done done;
+    int64_t begun = clock_mono_ms();
+    if (d->desc.send == NULL)
+        return command(ctx, d, d->reload);
+    TRY(HANDS_CALL(ctx, d->h->apply, apply_send, &in, apply_done, &done));
+    story_add(ctx, d->story, "send", "told over its socket (%lld ms)", (long long)(clock_mono_ms() - begun));
+    return RC_OK;
+}
+
 static RC do_reload(struct ctx *ctx, struct deployment *d)
 {
     FAILPOINT("agent.reload_before");
-    TRY(command(ctx, d, d->reload));
+    TRY(take_files(ctx, d));
     FAILPOINT("agent.reload_after");
     return RC_OK;
 }
@@ -247,7 +262,8 @@ static RC prove_push(struct ctx *ctx, struct deployment *d)
     TRY(push_at_prove(ctx, push_of(d), d->h->cfg->prove_s * 1000LL));
     if (d->n_ends > 0)
         return RC_OK;
-    d->served[0] = (struct served){.at = {"", 0, "", ""}, .verdict = VERDICT_INSTALLED, .fingerprint = d->fingerprint, .detail = ""};
+    d->served[0] = (struct served){.at = {"", 0, "", ""}, .verdict = VERDICT_INSTALLED, .fingerprint = d->fingerprint,
+        .detail = ""};
     d->n_served = 1;
     return RC_OK;
 }
@@ -347,7 +363,7 @@ static RC do_undo_reload(struct ctx *ctx, struct deployment *d)
 {
     struct trail_entry *trail = ctx->trail;
     ctx->trail = NULL;
-    tell_failure(ctx, d, "undo_reload", command(ctx, d, d->reload), trail);
+    tell_failure(ctx, d, "undo_reload", take_files(ctx, d), trail);
     return RC_OK;
 }
 

@@ -1,6 +1,7 @@
 #include "agent/exchange.h"
 
-#include "agent/connector.h"
+#include "agent/push_desc.h"
+#include "agent/share.h"
 #include "base/failpoint.h"
 #include "base/log.h"
 #include "base/version.h"
@@ -27,6 +28,8 @@ static void put_connector(struct ctx *ctx, const struct agent *a, const char *na
         json_put_str(j, "check", c.check);
     if (c.reload)
         json_put_str(j, "reload", c.reload);
+    if (c.relay)
+        json_put_str(j, "transport", c.relay->transport);
     json_close(j);
 }
 
@@ -51,7 +54,7 @@ static void put_connectors(struct ctx *ctx, const struct agent *a, struct json_o
     json_close(j);
 }
 
-static void put_self(struct ctx *ctx, const struct agent *a, struct json_out *j, bool introduce)
+static void put_self(struct ctx *ctx, struct agent *a, struct json_out *j, bool introduce)
 {
     json_open_obj(j, "agent");
     json_put_str(j, "name", a->cfg->name);
@@ -66,8 +69,10 @@ static void put_self(struct ctx *ctx, const struct agent *a, struct json_out *j,
     json_put_str(j, "boot_id", a->boot_id);
     json_put_str(j, "sandbox", a->sandbox);
     json_put_int(j, "now_s", ctx_now_s(ctx));
-    if (introduce)
+    if (introduce) {
         put_connectors(ctx, a, j);
+        share_put_key(ctx, &a->hands, j);
+    }
     json_close(j);
 }
 

@@ -22,6 +22,9 @@
 #define TOKEN_BEGIN "cwj_"
 #define SECRET_LEN  24 /* bytes of a join token behind the fingerprint of the fleet CA */
 
+/* A host may be days off and still has its certificates: the hub's own is good for four days and lives in its memory alone. */
+#define CLOCK_GRACE_S (3 * 86400)
+
 /* Which hub it is was decided on this host: every address is fine. */
 static const struct cidr everywhere[] = {{.base = {.len = 4}}, {.base = {.len = 16}}};
 
@@ -77,8 +80,11 @@ RC fleet_open(struct ctx *ctx, const struct agent_config *cfg, struct fleet *out
 
 RC fleet_client(struct ctx *ctx, const struct fleet *f, struct http_client **out)
 {
-    const struct http_client_config config = {
-        .user_agent = "certwright-agent", .grants = {everywhere, 2}, .roots_pem = f->root_pem, .idle_handles = 2};
+    const struct http_client_config config = {.user_agent = "certwright-agent",
+                                              .grants = {everywhere, 2},
+                                              .roots_pem = f->root_pem,
+                                              .date_grace_s = CLOCK_GRACE_S,
+                                              .idle_handles = 2};
     TRY(http_client_new(ctx, &config, out));
     struct rc rc = http_client_set_certificate(ctx, *out, f->chain_pem, secret_use(&f->key_pem));
     if (rc_failed(rc)) {
@@ -226,7 +232,8 @@ RC fleet_join(struct ctx *ctx, const struct agent_config *cfg, const char *hub, 
     TRY(name_parse_dns(ctx, BYTES_LIT("agent.invalid"), &placeholder));
     name_list_add(&ctx->arena, &names, placeholder);
     TRY(csr_build(ctx, key, &names, NULL, &csr));
-    const struct http_client_config config = {.user_agent = "certwright-agent", .grants = {everywhere, 2}, .roots_pem = f.root_pem};
+    const struct http_client_config config = {
+        .user_agent = "certwright-agent", .grants = {everywhere, 2}, .roots_pem = f.root_pem, .date_grace_s = CLOCK_GRACE_S};
     TRY(http_client_new(ctx, &config, &http));
     struct rc rc = exchange_post(ctx, http, hub, "/agent/v1/join", join_body(ctx, token, name, csr), &answer);
     http_client_free(http);

@@ -3,6 +3,7 @@
 #include "agent/discover.h"
 #include "agent/present.h"
 #include "agent/relay_link.h"
+#include "agent/share.h"
 #include "base/failpoint.h"
 
 struct work {
@@ -76,6 +77,8 @@ static RC undeploy_job(struct ctx *ctx, const struct work *w)
     return rc;
 }
 
+static RC seal_job(struct ctx *ctx, const struct work *w) { return share_seal(ctx, w->h, w->story, w->job->body, w->member); }
+
 static RC relay_run(struct ctx *ctx, const struct work *w) { return relay_job(ctx, w->h, w->story, w->job, w->member); }
 
 static const struct {
@@ -84,6 +87,7 @@ static const struct {
 } kinds[] = {
     {"key", key_run},           {"present", present_job},     {"clean", clean_job},       {"deploy", deploy_job},
     {"verify", verify_job},     {"discover", discover_job},   {"undeploy", undeploy_job}, {"forget_key", forget_key_run},
+    {"seal", seal_job},
     {"order", relay_run},       {"acme_revoke", relay_run},   {"acme_info", relay_run},   {"renewal_info", relay_run},
 };
 
@@ -98,7 +102,7 @@ bool jobs_relayed(const char *kind)
 const char *const *jobs_kinds(void)
 {
     static const char *const names[] = {"key",      "present", "clean",       "deploy",    "verify",       "discover", "undeploy",
-                                        "forget_key", "order",   "acme_revoke", "acme_info", "renewal_info", NULL};
+                                        "forget_key", "seal",    "order",   "acme_revoke", "acme_info", "renewal_info", NULL};
     return names;
 }
 

@@ -4,7 +4,7 @@
 
 #include "base/failpoint.h"
 
-#define DEAD_TRIES 5   /* a relay that died is there again within a second */
+#define DEAD_TRIES    5 /* a relay that died is there again within a second */
 #define CHANGED_TRIES 3
 
 static void sleep_ms(int64_t ms)
@@ -14,12 +14,20 @@ static void sleep_ms(int64_t ms)
 }
 
 /* "Cannot be reached" is said by the relay of the other side as well: only where it is the relay that died it is asked again. */
-static bool died(const struct push_target *p, struct rc rc) { return rc.e == E_UNREACHABLE && !wire_peer_connected(p->h->relay); }
+static bool died(const struct push_target *p, struct rc rc)
+{
+    return rc.e == E_UNREACHABLE && !wire_peer_connected(p->h->relay);
+}
 
 static struct wire_relay_push wish(const struct push_target *p, int verb)
 {
-    return (struct wire_relay_push){.verb = verb, .connector = p->connector, .parameters = p->parameters, .target = p->target,
-                                    .deployment = p->deployment, .fingerprint = p->fingerprint, .serial = p->serial};
+    return (struct wire_relay_push){.verb = verb,
+                                    .connector = p->connector,
+                                    .parameters = p->parameters,
+                                    .target = p->target,
+                                    .deployment = p->deployment,
+                                    .fingerprint = p->fingerprint,
+                                    .serial = p->serial};
 }
 
 static RC see(struct ctx *ctx, const struct push_target *p, struct bytes keep_for, struct wire_relay_pushed *out)

@@ -18,8 +18,8 @@ struct reader {
     size_t n;
 };
 
-static const char *const filters[] = {"base64", "base64lines", "base64url", "hex", "url", "json", "xml", "raw", "upper", "lower",
-                                      "int", "bool", "tree", "null", "list", "nonl", "segments", NULL};
+static const char *const filters[] = {"base64", "base64lines", "base64url", "hex",  "url",  "json", "xml",  "raw",      "upper",
+                                      "lower",  "int",         "bool",      "tree", "null", "list", "nonl", "segments", NULL};
 static const char *const conversions[] = {"base64", "base64url", "hex", "tree", "trim", "certificate", "fingerprint", NULL};
 static const char *const facts[] = {"fingerprint", "serial", "id", "deployment", "target", "passphrase", NULL};
 static const char *const methods_https[] = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", NULL};
@@ -234,7 +234,8 @@ static RC take_pairs(struct ctx *ctx, struct reader *r, const json_t *obj, const
         return RC_OK;
     if (!json_is_object(all) || json_object_size(all) > PUSH_PAIRS_MAX)
         return yaml_fail(ctx, r->y, all, "%s must be at most %d names, each with a text", key, PUSH_PAIRS_MAX);
-    json_object_foreach(all, name, v) {
+    json_object_foreach(all, name, v)
+    {
         struct push_pair *p = &out->v[out->n++];
         p->name = arena_strdup(&ctx->arena, name);
         TRY(take_template(ctx, r, all, name, true, &p->value));
@@ -251,7 +252,8 @@ static RC take_texts(struct ctx *ctx, struct reader *r, const json_t *obj, const
         return RC_OK;
     if (!json_is_array(all) || json_array_size(all) > PUSH_PAIRS_MAX)
         return yaml_fail(ctx, r->y, all, "%s must be a list of at most %d texts", key, PUSH_PAIRS_MAX);
-    json_array_foreach(all, i, v) {
+    json_array_foreach(all, i, v)
+    {
         if (!json_is_string(v) && !json_is_integer(v) && !json_is_boolean(v))
             return yaml_fail(ctx, r->y, all, "%s must be a list of texts", key);
         const char *text = json_is_string(v)    ? arena_strdup(&ctx->arena, json_string_value(v))
@@ -273,7 +275,8 @@ static RC take_statuses(struct ctx *ctx, struct reader *r, const json_t *obj, co
         return RC_OK;
     if (!json_is_array(all) || json_array_size(all) > PUSH_STATUSES_MAX)
         return yaml_fail(ctx, r->y, all, "%s must be a list of at most %d numbers", key, PUSH_STATUSES_MAX);
-    json_array_foreach(all, i, v) {
+    json_array_foreach(all, i, v)
+    {
         if (!json_is_integer(v) || json_integer_value(v) < 0 || json_integer_value(v) > 599)
             return yaml_fail(ctx, r->y, all, "%s must be a list of numbers from 0 to 599", key);
         out->v[out->n++] = (int)json_integer_value(v);
@@ -323,15 +326,16 @@ static RC read_from(struct ctx *ctx, struct reader *r, const json_t *v, struct p
 
 static RC read_reads(struct ctx *ctx, struct reader *r, const json_t *obj, struct push_step *s)
 {
-    static const char *const keys[] = {"json", "find", "where", "header", "between", "body", "value", "as", "optional", "default",
-                                       NULL};
+    static const char *const keys[] = {"json",  "find", "where",    "header",  "between", "body",
+                                       "value", "as",   "optional", "default", NULL};
     json_t *all = json_object_get(obj, "read"), *v;
     const char *name;
     if (all == NULL)
         return RC_OK;
     if (!json_is_object(all) || json_object_size(all) > PUSH_READS_MAX)
         return yaml_fail(ctx, r->y, all, "read must be at most %d names, each with where it is", PUSH_READS_MAX);
-    json_object_foreach(all, name, v) {
+    json_object_foreach(all, name, v)
+    {
         struct push_read *read = &s->reads[s->n_reads];
         const json_t *optional = json_object_get(v, "optional");
         if (!json_is_object(v) || !is_word(bytes_z(name)))
@@ -359,7 +363,8 @@ static RC check_tree(struct ctx *ctx, struct reader *r, const json_t *node, json
     if (json_is_string(v))
         return check_template(ctx, r, v, "json", json_string_value(v));
     if (json_is_object(v))
-        json_object_foreach(v, key, member) {
+        json_object_foreach(v, key, member)
+        {
             TRY(check_template(ctx, r, node, "json", key));
             TRY(check_tree(ctx, r, node, member, depth + 1));
         }
@@ -375,7 +380,8 @@ static RC read_parts(struct ctx *ctx, struct reader *r, json_t *list, struct pus
     size_t i;
     if (!json_is_array(list) || json_array_size(list) > PUSH_PAIRS_MAX)
         return yaml_fail(ctx, r->y, list, "multipart must be a list of at most %d parts", PUSH_PAIRS_MAX);
-    json_array_foreach(list, i, v) {
+    json_array_foreach(list, i, v)
+    {
         struct push_part *p = &s->parts[s->n_parts++];
         if (!json_is_object(v))
             return yaml_fail(ctx, r->y, v, "a part must hold name and text");
@@ -504,7 +510,8 @@ static RC read_answer(struct ctx *ctx, struct reader *r, const json_t *obj, stru
 /* A header's name is a token (RFC 9110 section 5.1), and not one of those that are ours. */
 static RC check_headers(struct ctx *ctx, struct reader *r, const json_t *obj, const struct push_pairs *headers)
 {
-    static const char *const ours[] = {"host", "content-length", "transfer-encoding", "connection", "expect", "te", "upgrade", NULL};
+    static const char *const ours[] = {"host", "content-length", "transfer-encoding", "connection", "expect", "te", "upgrade",
+                                       NULL};
     for (size_t i = 0; i < headers->n; i++) {
         struct bytes name = bytes_z(headers->v[i].name);
         bool good = is_word(name);
@@ -533,9 +540,8 @@ static RC read_request(struct ctx *ctx, struct reader *r, const json_t *v, struc
         return yaml_fail(ctx, r->y, v, "a path needs `base`");
     if (s->mode != NULL && (methods != methods_ssh || strcmp(s->method, "WRITE") != 0))
         return yaml_fail(ctx, r->y, v, "mode is for WRITE over ssh");
-    if (r->list == SEE && (strcmp(s->method, "WRITE") == 0 || strcmp(s->method, "KEEP") == 0 ||
-                           strcmp(s->method, "RESTORE") == 0 || strcmp(s->method, "PUT") == 0 || strcmp(s->method, "DELETE") == 0 ||
-                           strcmp(s->method, "PATCH") == 0))
+    if (r->list == SEE && (strcmp(s->method, "WRITE") == 0 || strcmp(s->method, "KEEP") == 0 || strcmp(s->method, "RESTORE") == 0 ||
+                           strcmp(s->method, "PUT") == 0 || strcmp(s->method, "DELETE") == 0 || strcmp(s->method, "PATCH") == 0))
         return yaml_fail(ctx, r->y, v, "see must not change anything: no %s", s->method);
     TRY(take_pairs(ctx, r, v, "query", &s->query));
     TRY(take_pairs(ctx, r, v, "headers", &s->headers));
@@ -545,8 +551,9 @@ static RC read_request(struct ctx *ctx, struct reader *r, const json_t *v, struc
 
 static RC read_step(struct ctx *ctx, struct reader *r, const json_t *v, struct push_step *s)
 {
-    static const char *const keys[] = {"name", "when", "method", "path", "url", "mode", "query", "headers", "body", "expect",
-                                       "absent", "conflict", "conflict_if", "done", "read", "poll", "fail_if", "message", NULL};
+    static const char *const keys[] = {"name",    "when", "method",  "path",    "url",      "mode",        "query",
+                                       "headers", "body", "expect",  "absent",  "conflict", "conflict_if", "done",
+                                       "read",    "poll", "fail_if", "message", NULL};
     static const char *const taken[] = {"see", "before", "auth", NULL};
     if (!json_is_object(v))
         return yaml_fail(ctx, r->y, v, "a step of %s must hold method and path", list_names[r->list]);
@@ -585,7 +592,8 @@ static RC read_steps(struct ctx *ctx, struct reader *r, const json_t *obj, enum 
     if (one)
         TRY(read_step(ctx, r, all, &(*out)[r->n++]));
     else
-        json_array_foreach(all, i, v) {
+        json_array_foreach(all, i, v)
+        {
             TRY(read_step(ctx, r, v, &(*out)[i]));
             r->n++; /* what a step reads is for those after it */
         }
@@ -657,7 +665,8 @@ static RC read_auth(struct ctx *ctx, struct reader *r, const json_t *section)
     }
     if (strcmp(f->name, "session-login") == 0)
         return read_session(ctx, r, auth);
-    json_object_foreach(auth, key, v) {
+    json_object_foreach(auth, key, v)
+    {
         if (strcmp(key, "family") == 0)
             continue;
         if (!has_word(f->must, key) && !has_word(f->may, key))
@@ -678,8 +687,10 @@ static RC check_parameters(struct ctx *ctx, const struct reader *r, const json_t
         const struct connector_param *p = &r->c->params[i];
         credential |= p->type == PARAM_CREDENTIAL;
         if (p->type < PARAM_NAME)
-            return yaml_fail(ctx, r->y, section, "parameter %s: a target without an agent has no paths, commands and users of this "
-                             "host", p->name);
+            return yaml_fail(ctx, r->y, section,
+                             "parameter %s: a target without an agent has no paths, commands and users of this "
+                             "host",
+                             p->name);
         if (one_of(facts, bytes_z(p->name)) || is_content(bytes_z(p->name)) || !is_word(bytes_z(p->name)))
             return yaml_fail(ctx, r->y, section, "parameter %s must have another name: that one means something in templates",
                              p->name);
@@ -690,7 +701,8 @@ static RC check_parameters(struct ctx *ctx, const struct reader *r, const json_t
 
 RC push_desc_read(struct ctx *ctx, const struct yaml *y, const struct connector *c, const json_t *v, struct push_desc *out)
 {
-    static const char *const keys[] = {"transport", "base", "host", "port", "user", "host_key", "auth", "see", "install", "undo", NULL};
+    static const char *const keys[] = {"transport", "base", "host",    "port", "user", "host_key",
+                                       "auth",      "see",  "install", "undo", NULL};
     static const char *const transports[] = {"https", "ssh", NULL};
     static const char *const ssh[] = {"host", "port", "user", "host_key", NULL};
     struct reader r = {.y = y, .c = c, .d = out, .list = LOGOUT};
@@ -783,7 +795,8 @@ RC push_param_check(struct ctx *ctx, enum connector_type type, const char *point
         if (!is_plain_word(value))
             return ctx_fail_field(ctx, pointer, "%s is not a word of letters, digits, '.', '_' and '-'", value);
         break;
-    default: return ctx_fail(ctx, E_BUG, "no parameter of type %d is checked here", (int)type);
+    default:
+        return ctx_fail(ctx, E_BUG, "no parameter of type %d is checked here", (int)type);
     }
     return RC_OK;
 }

@@ -8,9 +8,10 @@
  *       install: [steps]
  *       undo:    [steps]
  *
- * A step is a request: method, path (or url), query, headers, body, which statuses are good, what to read from the answer.  All texts
- * are templates: "{name|filter}".  A name is a parameter, a content or fact of the new certificate, or what an answer said; one that
- * cannot be there is refused when the description is read, with file, line and reason.  docs/CONNECTORS.md describes all of it. */
+ * A step is a request: method, path (or url), query, headers, body, which statuses are good, what to read from the answer.  All
+ * texts are templates: "{name|filter}".  A name is a parameter, a content or fact of the new certificate, or what an answer said;
+ * one that cannot be there is refused when the description is read, with file, line and reason.  docs/CONNECTORS.md describes all
+ * of it. */
 #ifndef AGENT_PUSH_DESC_H
 #define AGENT_PUSH_DESC_H
 
@@ -43,8 +44,8 @@ struct push_statuses {
 
 /* Where in an answer a value is: one of json, header, between, body and value. */
 struct push_from {
-    const char *json;   /* JSON pointer (RFC 6901), a template; NULL: not this */
-    const char *find;   /* with json: the list or object whose first member is meant that fits `where` */
+    const char *json;        /* JSON pointer (RFC 6901), a template; NULL: not this */
+    const char *find;        /* with json: the list or object whose first member is meant that fits `where` */
     struct push_pairs where; /* pointer in the member: template it must equal */
     const char *header;
     const char *between[2];

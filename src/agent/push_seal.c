@@ -2,8 +2,8 @@
 
 #include "base/buf.h"
 
-static const struct bytes infos[] = {[PUSH_TO_RELAY] = BYTES_LIT("certwright push to relay v1"),
-                                     [PUSH_TO_APPLY] = BYTES_LIT("certwright push to apply v1")};
+static const struct bytes infos[] = {
+    [PUSH_TO_RELAY] = BYTES_LIT("certwright push to relay v1"), [PUSH_TO_APPLY] = BYTES_LIT("certwright push to apply v1")};
 
 static struct bytes bound_to(struct ctx *ctx, const char *target, const char *deployment)
 {
@@ -15,8 +15,8 @@ static struct bytes bound_to(struct ctx *ctx, const char *target, const char *de
     return buf_bytes(&b);
 }
 
-RC push_seal(struct ctx *ctx, enum push_way way, struct bytes public, const char *target, const char *deployment, struct bytes plain,
-             struct bytes *out)
+RC push_seal(struct ctx *ctx, enum push_way way, struct bytes public, const char *target, const char *deployment,
+             struct bytes plain, struct bytes *out)
 {
     SECRET_CLEANUP struct secret copy = {0};
     if (plain.n > HPKE_PLAIN_MAX)

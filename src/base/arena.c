@@ -23,11 +23,18 @@ static void die(const char *why)
     abort();
 }
 
+static void block_free(const struct arena *a, struct arena_block *b)
+{
+    if (a->wipe)
+        explicit_bzero(b->data, b->used);
+    free(b);
+}
+
 void arena_free(struct arena *a)
 {
     for (struct arena_block *b = a->blocks, *next; b; b = next) {
         next = b->next;
-        free(b);
+        block_free(a, b);
     }
     a->blocks = NULL;
     a->used = 0;
@@ -40,8 +47,10 @@ void arena_reset(struct arena *a)
     while (a->blocks->next) {
         struct arena_block *b = a->blocks;
         a->blocks = b->next;
-        free(b);
+        block_free(a, b);
     }
+    if (a->wipe)
+        explicit_bzero(a->blocks->data, a->blocks->used);
     a->blocks->used = 0;
     a->used = 0;
 }

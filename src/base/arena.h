@@ -12,6 +12,7 @@ struct arena {
     struct arena_block *blocks;
     size_t used; /* bytes handed out */
     size_t max;  /* ceiling; 0 means ARENA_MAX_DEFAULT */
+    bool wipe;   /* secrets pass through it: overwrite memory before it is given back */
 };
 #define ARENA_MAX_DEFAULT ((size_t)256 << 20)
 

@@ -1,5 +1,6 @@
 #include "base/secret.h"
 
+#include <malloc.h>
 #include <sys/mman.h>
 
 #define SECRET_MAX ((size_t)1 << 20)
@@ -7,6 +8,24 @@
 void wipe(void *p, size_t n)
 {
     explicit_bzero(p, n);
+}
+
+void wipe_free(void *p)
+{
+    if (p != NULL)
+        wipe(p, malloc_usable_size(p));
+    free(p);
+}
+
+void *wipe_realloc(void *p, size_t n)
+{
+    size_t had = p != NULL ? malloc_usable_size(p) : 0;
+    void *q = malloc(n);
+    if (q == NULL || p == NULL)
+        return q;
+    memcpy(q, p, had < n ? had : n);
+    wipe_free(p);
+    return q;
 }
 
 static size_t whole_pages(size_t n)

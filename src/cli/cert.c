@@ -1,7 +1,10 @@
 /* certwright cert … */
 #include <unistd.h>
 
+#include "base/encode.h"
 #include "cli/cli.h"
+#include "os/file.h"
+#include "pki/pem.h"
 
 #define CERTS "/api/v1/managed-certificates"
 
@@ -91,6 +94,31 @@ static void body_common(struct cli *cli, struct cli_body *b)
     }
 }
 
+/* PEM as most tools write it, or DER. */
+static struct rc body_csr(struct cli *cli, struct cli_body *b)
+{
+    struct ctx *ctx = cli->ctx;
+    const char *path = cli_opt(cli, "csr");
+    struct bytes data, text;
+    struct pem_block block;
+    bool found = true;
+    if (!path)
+        return RC_OK;
+    TRY(file_read(ctx, path, (size_t)1 << 16, &data));
+    text = data;
+    while (bytes_find(data, BYTES_LIT("-----BEGIN ")) != SIZE_MAX && found) {
+        TRY(pem_next(ctx, &text, &block, &found));
+        if (found && (bytes_equal_z(block.label, PEM_REQUEST) || bytes_equal_z(block.label, "NEW CERTIFICATE REQUEST"))) {
+            json_put_base64(&b->j, "csr", block.der);
+            return RC_OK;
+        }
+    }
+    if (!found)
+        return ctx_fail(ctx, E_USAGE, "%s holds no certificate request (BEGIN CERTIFICATE REQUEST)", path);
+    json_put_base64(&b->j, "csr", data);
+    return RC_OK;
+}
+
 /* "20%" or "5". */
 static struct rc body_rollout(struct cli *cli, struct cli_body *b)
 {
@@ -135,6 +163,7 @@ RC verb_cert_add(struct cli *cli)
     cli_body_list(&b, "names", &cli->args);
     body_common(cli, &b);
     TRY(body_rollout(cli, &b));
+    TRY(body_csr(cli, &b));
     const struct bytes body = cli_body_end(&b);
     if (cli_has(cli, "dry-run"))
         return print_plan(cli, body);
@@ -154,6 +183,7 @@ RC verb_cert_edit(struct cli *cli)
         cli_body_list(&b, "names", &names);
     body_common(cli, &b);
     TRY(body_rollout(cli, &b));
+    TRY(body_csr(cli, &b));
     struct cli_follow f;
     TRY(cli_follow_from(cli, cli->args.v[0], &f));
     json_auto_t *managed = NULL;

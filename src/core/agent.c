@@ -9,6 +9,7 @@
 #include "core/audit.h"
 #include "core/job.h"
 #include "core/result.h"
+#include "core/sharing.h"
 #include "core/target.h"
 #include "pki/cert.h"
 #include "pki/csr.h"
@@ -315,6 +316,8 @@ static struct rc greeting_write(struct ctx *ctx, struct txn *txn, void *arg)
                                        .address = g->address,
                                        .now = ctx_now_s(ctx)};
     TRY(q_agent_seen(ctx, txn, &in));
+    if (a->seal_key.n)
+        TRY(sharing_key_told(ctx, txn, g->row.id, a->seal_key));
     return a->connectors.n ? q_agent_connectors_set(ctx, txn, g->row.id, g->connectors) : RC_OK;
 }
 
@@ -381,7 +384,7 @@ RC agent_greet(struct ctx *ctx, struct core *core, const char *identity, const c
         return ctx_fail(ctx, E_UNAUTHENTICATED, "no agent is known as %s", identity);
     TRY(may_work(ctx, &g));
     if (str_equal(g.row.boot_id, self->boot_id) && str_equal(g.row.version, self->version) &&
-        str_equal(g.row.sandbox, self->sandbox) && str_equal(g.row.address, address) && !self->connectors.n &&
+        str_equal(g.row.sandbox, self->sandbox) && str_equal(g.row.address, address) && !self->connectors.n && !self->seal_key.n &&
         g.row.seen_at > ctx_now_s(ctx) - SEEN_EVERY_S)
         return RC_OK;
     g.capabilities = strings_json(ctx, &self->capabilities);
@@ -460,6 +463,11 @@ static struct rc change_state(struct ctx *ctx, struct txn *txn, void *arg)
 {
     struct agent_change *c = arg;
     TRY(change_find(ctx, txn, c));
+    bool accepted = false; /* another sealing key */
+    if (str_equal(c->permission, "agent.approve"))
+        TRY(sharing_key_accept(ctx, txn, c->row.id, &accepted));
+    if (accepted)
+        TRY(audit_write(ctx, txn, "agent.approve", "agent", c->row.id, c->row.team_id, BYTES_LIT("{\"seal_key\":\"accepted\"}")));
     if (str_equal(c->row.state, c->state))
         return RC_OK;
     TRY(q_agent_state(ctx, txn, c->row.id, c->state, ""));

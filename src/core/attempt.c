@@ -8,10 +8,15 @@
 #include "core/job.h"
 #include "core/managed.h"
 #include "core/payload.h"
+#include "core/sharing.h"
 #include "pki/cert.h"
+#include "pki/csr.h"
 #include "pki/digest.h"
 #include "pki/name.h"
 #include "pki/spki.h"
+
+/* An agent that was not heard for so long makes no key that others need, where there is another. */
+#define MAKER_SILENT_S 900
 
 enum attempt_event { KEY_FOR_CA, KEY_FOR_ACME, SIGNED, PINNED, CHALLENGED, READY, PRESENTED, ISSUED, FAILED, CANCELLED };
 
@@ -61,14 +66,14 @@ static const char *lane_of(struct ctx *ctx, const char *kind, const char *id)
     return arena_printf(&ctx->arena, "%s:%s", kind, id);
 }
 
-/* The agent that makes the key is the one where it will be served. */
+/* The agent that makes the key is one where it will be served: of several the first that answers, for the others wait for it. */
 static struct rc agent_for(struct ctx *ctx, struct txn *txn, const char *managed, const char **agent)
 {
-    struct q_managed_targets_row *targets = NULL;
+    struct q_managed_makers_row *makers = NULL;
     size_t n = 0;
-    TRY(q_managed_targets(ctx, txn, managed, &targets, &n));
+    TRY(q_managed_makers(ctx, txn, managed, ctx_now_s(ctx) - MAKER_SILENT_S, 1, &makers, &n));
     if (n) {
-        *agent = targets[0].agent_id;
+        *agent = makers[0].agent_id;
         return RC_OK;
     }
     struct q_agent_first_row first;
@@ -80,18 +85,44 @@ static struct rc agent_for(struct ctx *ctx, struct txn *txn, const char *managed
     return RC_OK;
 }
 
-/* Whose key the next version may have; NULL: a new one.  The key of a certificate that was revoked is not used again. */
+/* Whose key the next version may have, and the agent that has it; NULL: a new one.  The key of a certificate that was revoked is
+ * not used again. */
 static struct rc reusable_key(struct ctx *ctx, struct txn *txn, const struct q_managed_by_id_row *m, const struct wish *w,
-                              const char **attempt)
+                              const char **attempt, const char **agent)
 {
+    struct q_attempt_by_id_row made;
+    struct q_agent_of_row maker;
     struct q_version_get_row v;
     bool found = false;
-    if (!w->reuse_key || m->version == 0)
+    if (!w->reuse_key || w->csr.n || m->version == 0)
         return RC_OK;
     TRY(q_version_get(ctx, txn, m->id, m->version, &v, &found));
-    if (found && !v.revoked_at)
-        *attempt = v.attempt_id;
+    if (!found || v.revoked_at)
+        return RC_OK;
+    *attempt = v.attempt_id;
+    TRY(q_attempt_by_id(ctx, txn, v.attempt_id, &made));
+    TRY(q_agent_of(ctx, txn, made.agent_id, &maker));
+    if (str_equal(maker.state, "active")) /* else another one that has it, sealed, may be asked */
+        *agent = made.agent_id;
     return RC_OK;
+}
+
+static struct rc key_job(struct ctx *ctx, struct core *core, struct txn *txn, const char *managed, const char *attempt,
+                         const char *agent, const struct wish *w, const char *reuse)
+{
+    struct bytes payload;
+    TRY(payload_key(ctx, managed, attempt, w, reuse, &payload));
+    return job_add(ctx, core, txn, "key", agent, lane_of(ctx, "attempt", attempt), attempt, payload, 0);
+}
+
+/* The request is there already. */
+static struct rc csr_take(struct ctx *ctx, struct core *core, struct txn *txn, const char *attempt, const struct wish *w)
+{
+    struct q_attempt_by_id_row a;
+    struct csr csr;
+    TRY(q_attempt_by_id(ctx, txn, attempt, &a));
+    TRY(csr_parse(ctx, w->csr, &csr));
+    return attempt_key_made(ctx, core, txn, &a, w->csr, arena_bytes(&ctx->arena, bytes_of(csr.spki_sha256, SHA256_LEN)));
 }
 
 RC attempt_begin(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_managed_by_id_row *m, const char *reason)
@@ -110,8 +141,14 @@ RC attempt_begin(struct ctx *ctx, struct core *core, struct txn *txn, const stru
         return ctx_fail(ctx, E_CONFLICT, "%s names no issuer", m->name);
     /* The first of them, and after a failure the next in turn. */
     const struct q_managed_issuers_row *issuer = &issuers[m->failures > 0 ? (size_t)m->failures % n : 0];
-    const char *agent = NULL;
-    TRY(agent_for(ctx, txn, m->id, &agent));
+    struct wish w;
+    const char *agent = NULL, *reuse = NULL;
+    TRY(wish_decode(ctx, m->wish, &w));
+    if (w.csr.n) /* the key is with whoever made the request */
+        agent = core->hub_agent;
+    else
+        TRY(agent_for(ctx, txn, m->id, &agent));
+    TRY(reusable_key(ctx, txn, m, &w, &reuse, &agent));
 
     const char *id = id_new(&ctx->arena, clock_unix_ms(ctx->clock));
     const int64_t number = m->attempts + 1;
@@ -127,14 +164,8 @@ RC attempt_begin(struct ctx *ctx, struct core *core, struct txn *txn, const stru
                                         .wish_hash = m->wish_hash,
                                         .now = ctx_now_s(ctx)};
     TRY(q_attempt_add(ctx, txn, &in));
-    struct wish w;
-    TRY(wish_decode(ctx, m->wish, &w));
-    struct bytes payload;
-    const char *reuse = NULL;
-    TRY(reusable_key(ctx, txn, m, &w, &reuse));
-    TRY(payload_key(ctx, m->id, id, &w, reuse, &payload));
     TRY(timer_clear(ctx, txn, "retry", m->id));
-    TRY(job_add(ctx, core, txn, "key", agent, lane_of(ctx, "attempt", id), id, payload, 0));
+    TRY(w.csr.n ? csr_take(ctx, core, txn, id, &w) : key_job(ctx, core, txn, m->id, id, agent, &w, reuse));
     TRY(step_write(ctx, txn, m->id, id, NULL, "attempt", "attempt %lld begins (%s) with issuer %s", (long long)number, reason,
                    issuer->name));
     core_wake_after_commit(ctx, core, txn, "managed:", m->id);
@@ -172,11 +203,17 @@ static struct rc key_forget(struct ctx *ctx, struct core *core, struct txn *txn,
     struct q_attempt_by_id_row a;
     TRY(q_attempt_by_id(ctx, txn, attempt, &a));
     struct wish w;
+    struct q_sealed_key_agents_row *shared = NULL;
+    size_t n = 0;
     TRY(wish_decode(ctx, a.wish, &w));
-    if (w.reuse_key)
+    TRY(q_sealed_key_agents(ctx, txn, attempt, &shared, &n));
+    TRY(q_sealed_key_drop(ctx, txn, attempt));
+    if (w.reuse_key || w.csr.n)
         return RC_OK;
     struct bytes payload;
     TRY(payload_ref(ctx, "attempt", attempt, &payload));
+    for (size_t i = 0; i < n; i++)
+        TRY(job_add(ctx, core, txn, "forget_key", shared[i].agent_id, lane_of(ctx, "attempt", attempt), attempt, payload, 0));
     return job_add(ctx, core, txn, "forget_key", a.agent_id, lane_of(ctx, "attempt", attempt), attempt, payload, 0);
 }
 

@@ -8,6 +8,7 @@
 #include "core/managed.h"
 #include "core/payload.h"
 #include "core/rollout.h"
+#include "core/sharing.h"
 
 /* How often what is placed is looked at again: a quarter of a day, spread. */
 #define VERIFY_EVERY_S (6 * 3600)
@@ -71,6 +72,43 @@ RC deployment_overtake_all(struct ctx *ctx, struct txn *txn, const char *managed
     return RC_OK;
 }
 
+static struct rc deploy_job(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_managed_by_id_row *m,
+                            const char *id, const struct q_target_by_id_row *t, const struct q_version_get_row *v,
+                            const struct shared_key *key)
+{
+    struct q_chain_get_row chain;
+    TRY(q_chain_get(ctx, txn, v->chain_sha256, &chain));
+    const char *roots = NULL;
+    TRY(issuer_roots(ctx, core, txn, v->issuer_id, &roots));
+    struct q_placement_get_row placed;
+    bool any = false;
+    TRY(q_placement_get(ctx, txn, t->id, &placed, &any));
+    struct wish w;
+    TRY(wish_decode(ctx, m->wish, &w));
+    struct bytes payload;
+    TRY(payload_deploy(ctx, id, t, v->attempt_id, v, chain.pem, roots, &w, any ? placed.fingerprint : (struct bytes){0}, key,
+                       &payload));
+    return job_add(ctx, core, txn, "deploy", t->agent_id, arena_printf(&ctx->arena, "target:%s", t->id), id, payload, 0);
+}
+
+RC deployment_release(struct ctx *ctx, struct core *core, struct txn *txn, const char *deployment)
+{
+    struct q_deployment_by_id_row d;
+    struct q_managed_by_id_row m;
+    struct q_target_by_id_row t;
+    struct q_version_get_row v;
+    struct shared_key key;
+    bool found = false;
+    TRY(q_deployment_by_id(ctx, txn, deployment, &d));
+    TRY(q_managed_by_id(ctx, txn, d.managed_id, &m));
+    TRY(q_target_by_id(ctx, txn, d.target_id, &t));
+    TRY(q_version_get(ctx, txn, d.managed_id, d.version, &v, &found));
+    if (!found || d.finished_at)
+        return RC_OK;
+    TRY(sharing_look(ctx, core, txn, v.attempt_id, t.agent_id, &key));
+    return key.missing ? RC_OK : deploy_job(ctx, core, txn, &m, d.id, &t, &v, &key);
+}
+
 RC deployment_begin_as(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_managed_by_id_row *m, int64_t version,
                        const char *target, const char *reason, int64_t tries, const char **out)
 {
@@ -82,16 +120,6 @@ RC deployment_begin_as(struct ctx *ctx, struct core *core, struct txn *txn, cons
     TRY(q_version_get(ctx, txn, m->id, version, &v, &found));
     if (!found)
         return ctx_fail(ctx, E_NOT_FOUND, "%s has no version %lld", m->name, (long long)version);
-    struct q_chain_get_row chain;
-    TRY(q_chain_get(ctx, txn, v.chain_sha256, &chain));
-    const char *roots = NULL;
-    TRY(issuer_roots(ctx, core, txn, v.issuer_id, &roots));
-    struct q_placement_get_row placed;
-    bool any = false;
-    TRY(q_placement_get(ctx, txn, target, &placed, &any));
-    struct wish w;
-    TRY(wish_decode(ctx, m->wish, &w));
-
     const char *id = id_new(&ctx->arena, clock_unix_ms(ctx->clock));
     *out = id;
     const struct q_deployment_add_in in = {.id = id,
@@ -103,10 +131,9 @@ RC deployment_begin_as(struct ctx *ctx, struct core *core, struct txn *txn, cons
                                            .now = ctx_now_s(ctx)};
     TRY(q_deployment_add(ctx, txn, &in));
     TRY(timer_clear(ctx, txn, "redeploy", target));
-    struct bytes payload;
-    TRY(payload_deploy(ctx, id, &t, v.attempt_id, &v, chain.pem, roots, &w, any ? placed.fingerprint : (struct bytes){0},
-                       &payload));
-    TRY(job_add(ctx, core, txn, "deploy", t.agent_id, arena_printf(&ctx->arena, "target:%s", target), id, payload, 0));
+    struct shared_key key;
+    TRY(sharing_look(ctx, core, txn, v.attempt_id, t.agent_id, &key));
+    TRY(key.missing ? sharing_ask(ctx, core, txn, v.attempt_id) : deploy_job(ctx, core, txn, m, id, &t, &v, &key));
     return step_write(ctx, txn, m->id, NULL, id, "deploy", "version %lld on its way to %s", (long long)version, t.name);
 }
 
@@ -197,7 +224,7 @@ static int64_t verify_time(struct ctx *ctx)
 }
 
 /* Whether the target still belongs to the managed certificate: it may have been removed while the deployment ran. */
-static struct rc still_wanted(struct ctx *ctx, struct txn *txn, const struct q_deployment_by_id_row *d, bool *wanted)
+RC deployment_wanted(struct ctx *ctx, struct txn *txn, const struct q_deployment_by_id_row *d, bool *wanted)
 {
     struct q_target_managed_by_row *by = NULL;
     size_t n = 0;
@@ -250,7 +277,7 @@ static struct rc ended_well(struct ctx *ctx, struct core *core, struct txn *txn,
     const struct q_deployment_proof_in proof = {.id = d->id, .served = seen_json(ctx, o->seen, o->seen_n)};
     TRY(q_deployment_proof(ctx, txn, &proof));
     bool wanted = false, trusted = false, of_rollout = false;
-    TRY(still_wanted(ctx, txn, d, &wanted));
+    TRY(deployment_wanted(ctx, txn, d, &wanted));
     if (!wanted)
         return rollout_proved(ctx, core, txn, d, &of_rollout);
     TRY(was_trusted(ctx, txn, d->target_id, &trusted));
@@ -279,8 +306,11 @@ static struct rc ended_badly(struct ctx *ctx, struct core *core, struct txn *txn
 {
     int64_t retry_at = ctx_now_s(ctx) + retry_delay_s(d->tries + 1, o->retry_after_s);
     bool of_rollout = false;
+    bool wanted = false;
     TRY(deployment_move(ctx, txn, d->id, d->state, o->rolled_back ? UNDONE : BROKE));
-    TRY(rollout_failed(ctx, core, txn, d, o->why, o->retry_after_s, &retry_at, &of_rollout));
+    TRY(deployment_wanted(ctx, txn, d, &wanted));
+    TRY(wanted ? rollout_failed(ctx, core, txn, d, o->why, o->retry_after_s, &retry_at, &of_rollout)
+               : rollout_proved(ctx, core, txn, d, &of_rollout)); /* nobody waits for it any more: the wave is done without it */
     const struct q_deployment_proof_in proof = {.id = d->id,
                                                 .served = seen_json(ctx, o->seen, o->seen_n),
                                                 .rolled_back = o->rolled_back,
@@ -288,8 +318,6 @@ static struct rc ended_badly(struct ctx *ctx, struct core *core, struct txn *txn
                                                 .error = o->why,
                                                 .retry_at = &retry_at};
     TRY(q_deployment_proof(ctx, txn, &proof));
-    bool wanted = false;
-    TRY(still_wanted(ctx, txn, d, &wanted));
     if (wanted) {
         if (!of_rollout) /* else the whole of it begins again */
             TRY(timer_arm(ctx, txn, "redeploy", d->target_id, retry_at));
@@ -362,6 +390,11 @@ RC target_verified(struct ctx *ctx, struct core *core, struct txn *txn, const ch
     bool waves = false;
     TRY(q_managed_by_id(ctx, txn, placed.managed_id, &m));
     TRY(rollout_active(ctx, txn, m.id, m.version, &r, &waves));
+    struct q_deployment_open_of_target_row *open = NULL;
+    size_t open_n = 0;
+    TRY(q_deployment_open_of_target(ctx, txn, target, &open, &open_n));
+    if (waves && open_n) /* something is on its way there already */
+        return RC_OK;
     if (waves && !m.removed_at && !m.paused_at) /* its wave may not have come, or it went back: what it has stays its own */
         return deployment_begin(ctx, core, txn, &m, placed.version, target, "drift", 0);
     TRY(q_placement_drop(ctx, txn, target));

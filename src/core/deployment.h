@@ -19,6 +19,10 @@ RC deployment_begin(struct ctx *ctx, struct core *core, struct txn *txn, const s
 /* deployment_begin_as is deployment_begin that tells the id. */
 RC deployment_begin_as(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_managed_by_id_row *m, int64_t version,
                        const char *target, const char *reason, int64_t tries, const char **id);
+/* deployment_release gives one that waited for its key to its agent. */
+RC deployment_release(struct ctx *ctx, struct core *core, struct txn *txn, const char *deployment);
+/* deployment_wanted says whether its target is still one of the managed certificate's. */
+RC deployment_wanted(struct ctx *ctx, struct txn *txn, const struct q_deployment_by_id_row *d, bool *wanted);
 /* deployment_stop ends one that is not leased yet; deployment_overtake_all those of a managed certificate, for a newer version. */
 RC deployment_stop(struct ctx *ctx, struct txn *txn, const char *id, const char *state);
 RC deployment_overtake_all(struct ctx *ctx, struct txn *txn, const char *managed);

@@ -10,6 +10,7 @@
 #include "core/managed.h"
 #include "core/rollout.h"
 #include "core/target.h"
+#include "pki/csr.h"
 #include "pki/spki.h"
 
 struct change {
@@ -20,11 +21,72 @@ struct change {
     int64_t number, code;
 };
 
+/* A request that somebody brings along must be for these names; its key says what kind of key it is. */
+static struct rc csr_resolve(struct ctx *ctx, struct wish *w)
+{
+    struct csr csr;
+    struct name_list names = {0};
+    if (!w->csr.n)
+        return RC_OK;
+    struct rc rc = csr_parse(ctx, w->csr, &csr);
+    if (rc_failed(rc)) {
+        ctx->field = "/csr";
+        return rc;
+    }
+    TRY(name_list_parse(ctx, w->names.v, w->names.n, &names));
+    if (!name_list_same(&names, &csr.names))
+        return ctx_fail_field(ctx, "/csr", "the request is for other names than those given");
+    if (csr.asks_ca)
+        return ctx_fail_field(ctx, "/csr", "the request is for a CA");
+    const char *kind = key_kind_name(csr.spki.key_kind);
+    if (w->key_kind && !str_equal(w->key_kind, kind))
+        return ctx_fail_field(ctx, "/key_kind", "the request's key is %s, not %s", kind, w->key_kind);
+    w->key_kind = kind;
+    return RC_OK;
+}
+
+static bool holds_key(const char *content)
+{
+    static const char *const without[] = {"fullchain", "leaf", "chain", "root"};
+    for (size_t i = 0; content && i < sizeof without / sizeof *without; i++)
+        if (strncmp(content, without[i], strlen(without[i])) == 0)
+            return false;
+    return true;
+}
+
+/* Where the key is elsewhere a target can only be one that is given none, as far as its agent has told; the agent refuses it too.
+ */
+static struct rc target_keyless(struct ctx *ctx, struct txn *txn, const char *id, const char *name)
+{
+    struct q_target_by_id_row t;
+    struct q_agent_connectors_row agent;
+    json_auto_t *told = NULL, *parameters = NULL;
+    TRY(q_target_by_id(ctx, txn, id, &t));
+    TRY(q_agent_connectors(ctx, txn, t.agent_id, &agent));
+    TRY(json_read(ctx, bytes_z(agent.connectors), &told));
+    TRY(json_read(ctx, bytes_z(t.parameters), &parameters));
+    const json_t *list = json_object_get(told, "connectors");
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *c = json_array_get(list, i), *files = json_object_get(c, "files");
+        if (!str_equal(json_string_value(json_object_get(c, "name")), t.connector))
+            continue;
+        for (size_t k = 0; k < json_array_size(files); k++) {
+            const json_t *f = json_array_get(files, k);
+            const char *parameter = json_string_value(json_object_get(f, "parameter"));
+            if (parameter && json_object_get(parameters, parameter) && holds_key(json_string_value(json_object_get(f, "content"))))
+                return ctx_fail(ctx, E_CONFLICT, "target %s is given the key (%s), which is with whoever made the request", name,
+                                parameter);
+        }
+    }
+    return RC_OK;
+}
+
 /* Fills what the wish takes from its profile, and checks that the names it gives are there. */
 RC wish_resolve(struct ctx *ctx, struct core *core, struct txn *txn, struct wish *w, struct str_list *issuer_ids,
                               struct str_list *target_ids)
 {
     TRY(wish_check(ctx, w));
+    TRY(csr_resolve(ctx, w));
     if (!w->profile)
         w->profile = "tls-server";
     struct q_profile_get_row p;
@@ -66,6 +128,8 @@ RC wish_resolve(struct ctx *ctx, struct core *core, struct txn *txn, struct wish
             ctx->field = arena_printf(&ctx->arena, "/targets/%zu", i);
             return rc;
         }
+        if (w->csr.n)
+            TRY(target_keyless(ctx, txn, id, name));
         if (!str_list_has(target_ids, id)) {
             str_list_add(&ctx->arena, target_ids, id);
             str_list_add(&ctx->arena, &target_names, name);
@@ -91,6 +155,18 @@ RC targets_free(struct ctx *ctx, struct txn *txn, const char *managed, const str
     return RC_OK;
 }
 
+/* What is on its way to a target that was taken away and in no agent's hands: nobody waits for it any more. */
+static struct rc open_stop(struct ctx *ctx, struct txn *txn, const char *managed, const char *target)
+{
+    struct q_deployment_open_of_target_row *open = NULL;
+    size_t n = 0;
+    TRY(q_deployment_open_of_target(ctx, txn, target, &open, &n));
+    for (size_t i = 0; i < n; i++)
+        if (str_equal(open[i].managed_id, managed))
+            TRY(deployment_stop(ctx, txn, open[i].id, open[i].state));
+    return RC_OK;
+}
+
 static struct rc lists_keep(struct ctx *ctx, struct txn *txn, const char *id, const struct str_list *issuers,
                             const struct str_list *targets)
 {
@@ -107,6 +183,7 @@ static struct rc lists_keep(struct ctx *ctx, struct txn *txn, const char *id, co
             TRY(q_observation_clear(ctx, txn, have[i].target_id));
             TRY(timer_clear(ctx, txn, "verify", have[i].target_id));
             TRY(timer_clear(ctx, txn, "redeploy", have[i].target_id));
+            TRY(open_stop(ctx, txn, id, have[i].target_id));
         }
     for (size_t i = 0; i < targets->n; i++)
         TRY(q_managed_target_add(ctx, txn, id, targets->v[i]));
@@ -228,6 +305,7 @@ static struct rc remove_it(struct ctx *ctx, struct txn *txn, struct act *a, cons
     TRY(attempt_cancel(ctx, a->core, txn, row->id, "the managed certificate was removed"));
     TRY(deployment_cancel_all(ctx, a->core, txn, row->id));
     TRY(rollout_forget(ctx, txn, row->id));
+    TRY(q_sealed_key_drop_managed(ctx, txn, row->id));
     struct str_list none = {0};
     TRY(lists_keep(ctx, txn, row->id, &none, &none));
     static const char *const kinds[] = {"renew", "retry", "ari"};

@@ -150,17 +150,37 @@ static struct rc condition_rollout(struct ctx *ctx, struct txn *txn, struct mana
     TRY(waves_of(ctx, txn, v, &r));
     const char *again = r.resume_at ? when(ctx, *r.resume_at) : "once it is resumed";
     if (str_equal(r.state, "halted"))
-        condition_add(v, "halted", true,
-                      arena_printf(&ctx->arena,
-                                   "the roll-out of version %lld stopped in wave %lld (%s); it begins again with the first wave at %s, or "
-                                   "now: certwright cert retry %s",
-                                   (long long)r.version, (long long)r.wave, r.why, again, v->name));
+        condition_add(
+            v, "halted", true,
+            arena_printf(&ctx->arena,
+                         "the roll-out of version %lld stopped in wave %lld (%s); it begins again with the first wave at %s, or "
+                         "now: certwright cert retry %s",
+                         (long long)r.version, (long long)r.wave, r.why, again, v->name));
     else if (str_equal(r.state, "running"))
         condition_add(v, "deploying", true,
-                      r.resume_at ? arena_printf(&ctx->arena, "wave %lld of %zu of version %lld is proved; the next one begins at %s",
-                                                 (long long)r.wave, v->waves_n, (long long)r.version, again)
-                                  : arena_printf(&ctx->arena, "wave %lld of %zu of version %lld is on its way", (long long)r.wave,
-                                                 v->waves_n, (long long)r.version));
+                      r.resume_at
+                          ? arena_printf(&ctx->arena, "wave %lld of %zu of version %lld is proved; the next one begins at %s",
+                                         (long long)r.wave, v->waves_n, (long long)r.version, again)
+                          : arena_printf(&ctx->arena, "wave %lld of %zu of version %lld is on its way", (long long)r.wave,
+                                         v->waves_n, (long long)r.version));
+    return RC_OK;
+}
+
+/* A key on its way to other hosts: who is waited for. */
+static struct rc condition_sealing(struct ctx *ctx, struct txn *txn, struct managed_view *v)
+{
+    struct q_version_get_row ver;
+    struct q_job_of_row job;
+    bool found = false, open = false;
+    if (v->version)
+        TRY(q_version_get(ctx, txn, v->id, v->version, &ver, &found));
+    if (found)
+        TRY(q_job_of(ctx, txn, ver.attempt_id, &job, &open));
+    if (open && str_equal(job.kind, "seal") && ctx_now_s(ctx) - job.created_at >= 5)
+        condition_add(v, "sealing", true,
+                      arena_printf(&ctx->arena, "since %lld s agent %s has been asked to seal the key to the other hosts%s%s",
+                                   (long long)(ctx_now_s(ctx) - job.created_at), job.agent, job.error ? ": " : "",
+                                   job.error ? job.error : ""));
     return RC_OK;
 }
 
@@ -177,6 +197,7 @@ static struct rc conditions(struct ctx *ctx, struct txn *txn, struct managed_vie
     struct q_deployment_open_of_managed_row *deploying = NULL;
     size_t n = 0;
     TRY(q_deployment_open_of_managed(ctx, txn, v->id, &deploying, &n));
+    TRY(condition_sealing(ctx, txn, v));
     if (n && !condition_of(v, "deploying"))
         condition_add(
             v, "deploying", true,
@@ -312,10 +333,10 @@ RC managed_why(struct ctx *ctx, struct core *core, const char *ref, const char *
     const char *cause = "", *next = "";
     if (v.paused_reason)
         cause = arena_printf(&ctx->arena, "; paused: %s", v.paused_reason);
-    else if (v.failures && v.error)
-        cause = arena_printf(&ctx->arena, "; failed %lld time%s: %s", (long long)v.failures, v.failures == 1 ? "" : "s", v.error);
     else if (condition_of(&v, "halted"))
         cause = arena_printf(&ctx->arena, "; %s", condition_of(&v, "halted")->reason);
+    else if (v.failures && v.error)
+        cause = arena_printf(&ctx->arena, "; failed %lld time%s: %s", (long long)v.failures, v.failures == 1 ? "" : "s", v.error);
     else if (late)
         cause = arena_printf(&ctx->arena, "; late: %s", late->reason);
     else if (condition_of(&v, "not_yet_valid"))

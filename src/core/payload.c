@@ -122,13 +122,13 @@ static void put_target(struct json_out *j, const struct q_target_by_id_row *t)
 
 RC payload_deploy(struct ctx *ctx, const char *deployment, const struct q_target_by_id_row *t, const char *attempt,
                   const struct q_version_get_row *v, const char *chain_pem, const char *roots_pem, const struct wish *w,
-                  struct bytes previous, struct bytes *out)
+                  struct bytes previous, const struct shared_key *key, struct bytes *out)
 {
     struct payload p;
     payload_open(ctx, &p);
     json_put_str(&p.j, "deployment", deployment);
     put_target(&p.j, t);
-    json_put_str(&p.j, "attempt", attempt);
+    json_put_str(&p.j, "attempt", key->elsewhere ? "" : attempt);
     json_put_int(&p.j, "version", v->number);
     struct buf pem;
     buf_init_arena(&pem, &ctx->arena, PAYLOAD_MAX);
@@ -140,6 +140,35 @@ RC payload_deploy(struct ctx *ctx, const char *deployment, const struct q_target
     put_strings(&p.j, "names", &w->names);
     if (previous.n)
         json_put_hex(&p.j, "previous_fingerprint", previous);
+    if (key->sealed.n) {
+        json_open_obj(&p.j, "sealed_key");
+        json_put_str(&p.j, "installation", key->installation);
+        json_put_str(&p.j, "certificate", key->managed);
+        json_put_str(&p.j, "agent", t->agent_id);
+        json_put_hex(&p.j, "spki_sha256", key->spki_sha256);
+        json_put_base64(&p.j, "sealed", key->sealed);
+        json_close(&p.j);
+    }
+    return payload_close(&p, out);
+}
+
+RC payload_seal(struct ctx *ctx, const struct q_attempt_by_id_row *a, const char *installation, const struct payload_receiver *to,
+                size_t n, struct bytes *out)
+{
+    struct payload p;
+    payload_open(ctx, &p);
+    json_put_str(&p.j, "attempt", a->id);
+    json_put_str(&p.j, "certificate", a->managed_id);
+    json_put_str(&p.j, "installation", installation);
+    json_put_hex(&p.j, "spki_sha256", a->spki_sha256);
+    json_open_list(&p.j, "receivers");
+    for (size_t i = 0; i < n; i++) {
+        json_open_obj(&p.j, NULL);
+        json_put_str(&p.j, "agent", to[i].agent);
+        json_put_hex(&p.j, "seal_key", to[i].seal_key);
+        json_close(&p.j);
+    }
+    json_close(&p.j);
     return payload_close(&p, out);
 }
 

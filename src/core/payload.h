@@ -2,6 +2,7 @@
 #ifndef CORE_PAYLOAD_H
 #define CORE_PAYLOAD_H
 
+#include "core/sharing.h"
 #include "core/wish.h"
 #include "store/queries.h"
 
@@ -19,7 +20,14 @@ RC payload_order(struct ctx *ctx, const struct q_attempt_by_id_row *a, const str
 RC payload_challenge(struct ctx *ctx, const char *attempt, const struct q_challenge_list_row *c, struct bytes *out);
 RC payload_deploy(struct ctx *ctx, const char *deployment, const struct q_target_by_id_row *t, const char *attempt,
                   const struct q_version_get_row *v, const char *chain_pem, const char *roots_pem, const struct wish *w,
-                  struct bytes previous, struct bytes *out);
+                  struct bytes previous, const struct shared_key *key, struct bytes *out);
+/* payload_seal asks for the key of an attempt, sealed to each of these agents. */
+struct payload_receiver {
+    const char *agent;
+    struct bytes seal_key;
+};
+RC payload_seal(struct ctx *ctx, const struct q_attempt_by_id_row *a, const char *installation, const struct payload_receiver *to,
+                size_t n, struct bytes *out);
 RC payload_verify(struct ctx *ctx, const struct q_target_by_id_row *t, const struct wish *w, struct bytes fingerprint,
                   const char *roots_pem, struct bytes *out);
 /* payload_ref is an object of one text. */

@@ -65,6 +65,13 @@ static struct rc plan_target(struct ctx *ctx, struct txn *txn, struct planning *
     }
     plan_command(ctx, p, parameters, commands, text(connector, "check"));
     plan_command(ctx, p, parameters, commands, text(connector, "reload"));
+    const char *transport = text(connector, "transport"), *host = text(parameters, "server");
+    if (!host)
+        host = text(parameters, "host");
+    if (transport)
+        plan_add(ctx, p, "send",
+                 arena_printf(&ctx->arena, "%s: over %s%s%s, as connector %s says", t->name, transport, host ? " to " : "",
+                              host ? host : "", t->connector));
     json_auto_t *ends = NULL;
     TRY(json_read(ctx, bytes_z(t->endpoints), &ends));
     for (size_t i = 0; i < json_array_size(ends); i++) {
@@ -76,7 +83,8 @@ static struct rc plan_target(struct ctx *ctx, struct txn *txn, struct planning *
     }
     if (!json_array_size(ends))
         plan_add(ctx, p, "prove",
-                 arena_printf(&ctx->arena, "%s: the files are read back; else what was there is put back", t->name));
+                 arena_printf(&ctx->arena, "%s: %s; else what was there is put back", t->name,
+                              transport ? "the target is asked what it holds" : "the files are read back"));
     return RC_OK;
 }
 
@@ -91,8 +99,9 @@ static void plan_waves(struct ctx *ctx, struct planning *p, const struct wish *w
         buf_init_arena(&names, &ctx->arena, 1 << 18);
         for (int64_t k = 0; k < most && i < w->targets.n; k++, i++)
             buf_printf(&names, "%s%s", k ? ", " : "", w->targets.v[i]);
-        plan_add(ctx, p, "wave", arena_printf(&ctx->arena, "%lld: %s%s", (long long)++number, buf_z(&names),
-                                              i < w->targets.n ? "; the next one once it is proved" : ""));
+        plan_add(ctx, p, "wave",
+                 arena_printf(&ctx->arena, "%lld: %s%s", (long long)++number, buf_z(&names),
+                              i < w->targets.n ? "; the next one once it is proved" : ""));
     }
 }
 
@@ -106,8 +115,9 @@ static struct rc plan(struct ctx *ctx, struct txn *txn, void *arg)
     TRY(wish_resolve(ctx, p->core, txn, &w, &issuers, &targets));
     TRY(targets_free(ctx, txn, "", &targets));
     plan_add(ctx, p, "key",
-             arena_printf(&ctx->arena, "make an %s key where it will be served%s", w.key_kind,
-                          w.reuse_key ? ", or use the one there" : ""));
+             w.csr.n ? "none is made: it is with whoever made the request"
+                     : arena_printf(&ctx->arena, "make an %s key where it will be served%s", w.key_kind,
+                                    w.reuse_key ? ", or use the one there" : ""));
     struct buf names;
     buf_init_arena(&names, &ctx->arena, 1 << 16);
     for (size_t i = 0; i < w.names.n; i++)

@@ -7,9 +7,11 @@
 #include "core/job.h"
 #include "core/managed.h"
 #include "core/payload.h"
+#include "core/sharing.h"
 #include "core/target.h"
 #include "pki/cert.h"
 #include "pki/csr.h"
+#include "pki/hpke.h"
 #include "pki/pem.h"
 #include "pki/weak.h"
 
@@ -120,6 +122,29 @@ static struct rc check_verify(struct ctx *ctx, struct core *core, struct checked
     (void)core;
     const struct api_job_verify_done *done = r->raw->verify;
     return done ? check_served(ctx, done->served.v, done->served.n, r) : RC_OK;
+}
+
+/* Each must be for an agent that was asked for, once. */
+static struct rc check_seal(struct ctx *ctx, struct core *core, struct checked_result *r)
+{
+    const struct api_job_seal_done *done = r->raw->seal;
+    json_auto_t *asked = NULL;
+    struct str_list agents = {0};
+    (void)core;
+    TRY(json_read(ctx, bytes_z(r->job.payload), &asked));
+    const json_t *list = json_object_get(asked, "receivers");
+    for (size_t i = 0; i < json_array_size(list); i++)
+        str_list_add(&ctx->arena, &agents, json_string_value(json_object_get(json_array_get(list, i), "agent")));
+    if (!done || done->sealed.n != agents.n)
+        return ctx_fail(ctx, E_BAD_ANSWER, "the agent sealed the key to %zu of %zu agents", done ? done->sealed.n : 0, agents.n);
+    r->sealed = arena_array(&ctx->arena, agents.n, sizeof *r->sealed);
+    for (size_t i = 0; i < agents.n; i++) {
+        const struct api_job_sealed *s = &done->sealed.v[i];
+        if (!str_equal(s->agent, agents.v[i]) || s->sealed.n < HPKE_OVERHEAD || s->sealed.n > SEALED_KEY_MAX)
+            return ctx_fail(ctx, E_BAD_ANSWER, "the agent's sealed key for %s is not acceptable", agents.v[i]);
+        r->sealed[r->sealed_n++] = (struct sealed_for){s->agent, s->sealed};
+    }
+    return RC_OK;
 }
 
 /* --- applying, inside the transaction */
@@ -261,6 +286,13 @@ static struct rc apply_renewal_info(struct ctx *ctx, struct core *core, struct t
     return managed_renewal_window(ctx, core, txn, r->job.ref, done->start, done->end, done->retry_after_s);
 }
 
+static struct rc apply_seal(struct ctx *ctx, struct core *core, struct txn *txn, const struct checked_result *r)
+{
+    if (!r->ok)
+        return sharing_failed(ctx, core, txn, r->job.ref, r->e, r->why, r->retry_after_s);
+    return sharing_sealed(ctx, core, txn, r->job.ref, r->sealed, r->sealed_n);
+}
+
 static struct rc apply_nothing(struct ctx *ctx, struct core *core, struct txn *txn, const struct checked_result *r)
 {
     (void)core;
@@ -304,6 +336,7 @@ static const struct job_kind {
     {"revoke", false, 100, 5, check_nothing, apply_nothing},
     {"undeploy", false, 3, 1, check_nothing, apply_nothing},
     {"forget_key", false, 3, 1, check_nothing, apply_nothing},
+    {"seal", false, 3, 5, check_seal, apply_seal},
 };
 
 static const struct job_kind *kind_of(const char *kind)

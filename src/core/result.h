@@ -26,6 +26,8 @@ struct checked_result {
     const char *challenge_url;         /* present, clean */
     struct seen *seen;                 /* deploy, verify */
     size_t seen_n;
+    struct sealed_for *sealed;         /* seal */
+    size_t sealed_n;
 };
 
 /* results_check reads the jobs of `results` and checks what they say. */

@@ -64,12 +64,28 @@ static struct rc rollout_read(struct ctx *ctx, struct txn *txn, const char *mana
     return *found ? q_rollout_deployments(ctx, txn, x->r.id, &x->rows, &x->n) : RC_OK;
 }
 
+static bool is_proved(const struct q_rollout_deployments_row *row)
+{
+    return str_equal(row->state, "served") || str_equal(row->state, "untrusted");
+}
+
+/* One that made room for something else did not begin. */
 static bool has_begun(const struct rollout *x, const char *target)
 {
     for (size_t i = 0; i < x->n; i++)
-        if (str_equal(x->rows[i].target_id, target))
+        if (str_equal(x->rows[i].target_id, target) && !str_equal(x->rows[i].state, "superseded") &&
+            !str_equal(x->rows[i].state, "cancelled"))
             return true;
     return false;
+}
+
+/* Until a target has proved the version the next one is a canary still: the first may have been taken away. */
+static int64_t next_size(const struct rollout *x)
+{
+    for (size_t i = 0; i < x->n; i++)
+        if (is_proved(&x->rows[i]))
+            return x->r.size;
+    return x->r.canary;
 }
 
 static struct rc begin_one(struct ctx *ctx, struct core *core, struct txn *txn, const struct rollout *x, int64_t wave,
@@ -101,7 +117,7 @@ static struct rc next_wave(struct ctx *ctx, struct core *core, struct txn *txn, 
     size_t n = 0;
     TRY(wish_decode(ctx, x->m.wish, &w));
     TRY(rollout_order(ctx, txn, x->m.id, &w, &targets, &n));
-    const int64_t wave = x->r.wave + 1, most = wave == 1 ? x->r.canary : x->r.size;
+    const int64_t wave = x->r.wave + 1, most = next_size(x);
     struct str_list chosen = {0};
     size_t left = 0;
     for (size_t i = 0; i < n; i++) {
@@ -115,9 +131,11 @@ static struct rc next_wave(struct ctx *ctx, struct core *core, struct txn *txn, 
         return ends_well(ctx, txn, x);
     TRY(q_rollout_wave(ctx, txn, x->m.id, x->r.id, wave));
     TRY(timer_clear(ctx, txn, "rollout", x->m.id));
-    TRY(step_write(ctx, txn, x->m.id, NULL, NULL, "wave", "wave %lld of version %lld: %zu target%s, %zu after %s%s",
-                   (long long)wave, (long long)x->r.version, chosen.n, chosen.n == 1 ? "" : "s", left - chosen.n,
-                   chosen.n == 1 ? "it" : "them", wave == 1 ? " once it is proved" : ""));
+    const char *then = left == chosen.n ? "the last"
+                                        : arena_printf(&ctx->arena, "%zu more once %s proved", left - chosen.n,
+                                                       chosen.n == 1 ? "it is" : "they are");
+    TRY(step_write(ctx, txn, x->m.id, NULL, NULL, "wave", "wave %lld of version %lld: %zu target%s, %s", (long long)wave,
+                   (long long)x->r.version, chosen.n, chosen.n == 1 ? "" : "s", then));
     for (size_t i = 0; i < chosen.n; i++)
         TRY(begin_one(ctx, core, txn, x, wave, chosen.v[i]));
     return RC_OK;
@@ -212,7 +230,12 @@ static struct rc go_back(struct ctx *ctx, struct core *core, struct txn *txn, co
                          const struct q_rollout_deployments_row *row)
 {
     const int64_t before = row->version_before;
+    const struct q_deployment_by_id_row at = {.managed_id = x->m.id, .target_id = row->target_id};
     const char *why = NULL;
+    bool wanted = false;
+    TRY(deployment_wanted(ctx, txn, &at, &wanted));
+    if (!wanted) /* taken away meanwhile */
+        return RC_OK;
     TRY(no_way_back(ctx, txn, x, before, &why));
     if (why)
         return step_write(ctx, txn, x->m.id, NULL, NULL, "halted", "%s keeps version %lld: %s", row->target,
@@ -231,14 +254,14 @@ static struct rc halt(struct ctx *ctx, struct core *core, struct txn *txn, const
     TRY(timer_arm(ctx, txn, "rollout", x->m.id, *retry_at));
     size_t changed = 0;
     for (size_t i = 0; i < x->n; i++)
-        changed += str_equal(x->rows[i].state, "served") || str_equal(x->rows[i].state, "untrusted");
+        changed += is_proved(&x->rows[i]);
     TRY(step_write(ctx, txn, x->m.id, NULL, NULL, "halted",
                    "the roll-out of version %lld stops in wave %lld; %zu target%s that had it go%s back: %s",
                    (long long)x->r.version, (long long)x->r.wave, changed, changed == 1 ? "" : "s", changed == 1 ? "es" : "", why));
     for (size_t i = 0; i < x->n; i++) {
         if (!x->rows[i].finished_at)
             TRY(deployment_stop(ctx, txn, x->rows[i].id, x->rows[i].state));
-        else if (str_equal(x->rows[i].state, "served") || str_equal(x->rows[i].state, "untrusted"))
+        else if (is_proved(&x->rows[i]))
             TRY(go_back(ctx, core, txn, x, &x->rows[i]));
     }
     return RC_OK;

@@ -10,11 +10,13 @@
 #include "core/job.h"
 #include "core/managed.h"
 #include "core/rollout.h"
+#include "core/sharing.h"
 
 /* Retention. */
 #define STEPS_KEPT_S (90 * 86400)
 #define JOBS_KEPT_S (7 * 86400)
 #define ANSWERS_KEPT_S 86400
+#define JOIN_TOKENS_KEPT_S (365 * 86400) /* after their end */
 
 static struct rc fire_renew(struct ctx *ctx, struct core *core, struct txn *txn, const char *ref)
 {
@@ -54,6 +56,7 @@ static struct rc fire_retention(struct ctx *ctx, struct core *core, struct txn *
     TRY(q_step_expire(ctx, txn, (now - STEPS_KEPT_S) * 1000));
     TRY(q_job_expire(ctx, txn, now - JOBS_KEPT_S));
     TRY(q_idempotency_expire(ctx, txn, now - ANSWERS_KEPT_S));
+    TRY(q_join_token_expire(ctx, txn, now - JOIN_TOKENS_KEPT_S));
     return timer_arm(ctx, txn, "retention", ref, now + 600);
 }
 
@@ -64,7 +67,7 @@ static const struct timer_kind {
 } timer_kinds[] = {
     {"renew", fire_renew},       {"retry", fire_retry}, {"redeploy", fire_redeploy},
     {"verify", fire_verify},     {"ari", fire_ari},     {"retention", fire_retention},
-    {"rollout", rollout_due},
+    {"rollout", rollout_due},    {"seal", sharing_due},
 };
 
 struct firing {

@@ -133,6 +133,14 @@ static struct rc look_agents(struct ctx *ctx, struct txn *txn, struct looking *l
     TRY(q_agent_troubled(ctx, txn, access_scope(ctx), ctx_now_s(ctx) - AGENT_SILENT_S, EACH_MAX, &agents, &n));
     for (size_t i = 0; i < n; i++)
         agent_problem(ctx, l, &agents[i]);
+    struct q_agent_seal_keys_offered_row *offered = NULL;
+    TRY(q_agent_seal_keys_offered(ctx, txn, access_scope(ctx), EACH_MAX, &offered, &n));
+    for (size_t i = 0; i < n; i++)
+        problem_add(
+            l, offered[i].name,
+            arena_printf(&ctx->arena, "agent %s tells another sealing key than before: shared keys are not sealed to it",
+                         offered[i].name),
+            arena_printf(&ctx->arena, "where its state was lost or set up anew: certwright agent approve %s", offered[i].name));
     TRY(q_agent_count(ctx, txn, access_scope(ctx), 100001, &count));
     l->agents = (size_t)count.n;
     return RC_OK;

@@ -21,6 +21,8 @@ static void put_essence(struct json_out *j, const struct wish *w)
     json_put_str(j, "profile", w->profile);
     json_put_str(j, "key_kind", w->key_kind);
     json_put_bool(j, "reuse_key", w->reuse_key);
+    if (w->csr.n)
+        json_put_base64(j, "csr", w->csr);
     put_list(j, "issuers", &w->issuers);
 }
 
@@ -77,6 +79,7 @@ RC wish_decode(struct ctx *ctx, const char *json, struct wish *out)
     TRY(json_get_int(ctx, root, "validity_s", true, &out->validity_s));
     TRY(json_get_str(ctx, root, "key_kind", true, &out->key_kind));
     TRY(json_get_bool(ctx, root, "reuse_key", true, &out->reuse_key));
+    TRY(json_get_base64(ctx, root, "csr", false, &out->csr));
     TRY(get_list(ctx, root, "issuers", &out->issuers));
     TRY(json_get_int(ctx, root, "renew_percent", true, &out->renew_percent));
     TRY(json_get_int(ctx, root, "renew_before_s", true, &out->renew_before_s));

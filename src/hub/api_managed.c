@@ -69,6 +69,7 @@ static void managed_out(struct ctx *ctx, const struct managed_view *v, struct ap
         .issuers = api_strings_of(&w->issuers),
         .key_kind = w->key_kind,
         .reuse_key = w->reuse_key,
+        .key_elsewhere = w->csr.n != 0,
         .targets = api_strings_of(&w->targets),
         .paused = v->paused_reason != NULL,
         .pause_reason = v->paused_reason,
@@ -144,6 +145,7 @@ static struct managed_input input_of(struct ctx *ctx, const struct api_managed_c
                  .profile = in->profile,
                  .key_kind = in->key_kind,
                  .reuse_key = in->reuse_key,
+                 .csr = in->csr,
                  .issuers = api_list_of(ctx, &in->issuers),
                  .targets = api_list_of(ctx, &in->targets)},
     };
@@ -201,6 +203,10 @@ static struct rc update_once(struct api_call *call, const struct api_managed_cer
         w->key_kind = in->key_kind;
     if (in->has_reuse_key)
         w->reuse_key = in->reuse_key;
+    if (in->has_csr) {
+        w->csr = in->csr;
+        w->key_kind = in->has_key_kind ? in->key_kind : NULL; /* the request's */
+    }
     if (in->has_targets)
         w->targets = api_list_of(ctx, &in->targets);
     if (in->has_renewal)

@@ -10,6 +10,7 @@
 #include "base/secret.h"
 #include "base/str.h"
 #include "base/uri.h"
+#include "net/tls.h"
 #include "os/library.h"
 
 #define RETRY_AFTER_MOST_S ((int64_t)365 * 86400)
@@ -28,7 +29,7 @@
     X(curl_easy_strerror) \
     X(curl_free) \
     X(curl_global_cleanup) \
-    X(curl_global_init) \
+    X(curl_global_init_mem) \
     X(curl_slist_append) \
     X(curl_slist_free_all) \
     X(curl_url) \
@@ -51,7 +52,7 @@ static struct {
 #define curl_easy_strerror lib.curl_easy_strerror_
 #define curl_free lib.curl_free_
 #define curl_global_cleanup lib.curl_global_cleanup_
-#define curl_global_init lib.curl_global_init_
+#define curl_global_init_mem lib.curl_global_init_mem_
 #define curl_slist_append lib.curl_slist_append_
 #define curl_slist_free_all lib.curl_slist_free_all_
 #define curl_url lib.curl_url_
@@ -69,6 +70,7 @@ struct http_client {
     struct http_client_config config;
     struct bytes certificate_pem;
     struct secret key_pem;
+    struct tls_dates dates;
     pthread_mutex_t lock; /* of the idle handles */
     struct handle *idle;
     unsigned idle_n;
@@ -110,13 +112,14 @@ RC http_client_new(struct ctx *ctx, const struct http_client_config *config, str
 {
     TRY(http_client_load(ctx));
     struct http_client *c = calloc(1, sizeof *c);
-    if (!c || curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
+    if (!c || curl_global_init_mem(CURL_GLOBAL_DEFAULT, malloc, wipe_free, wipe_realloc, strdup, calloc) != CURLE_OK) {
         free(c);
         return ctx_fail(ctx, E_NO_MEMORY, "no memory for an HTTP client");
     }
     c->config = *config;
     c->config.user_agent = arena_strdup(&c->arena, config->user_agent ? config->user_agent : "certwright");
     c->config.ca_file = arena_strdup(&c->arena, config->ca_file);
+    c->dates = (struct tls_dates){ctx->clock, config->date_grace_s};
     c->config.unix_socket = arena_strdup(&c->arena, config->unix_socket);
     c->config.roots_pem = arena_bytes(&c->arena, config->roots_pem);
     if (config->grants.n)
@@ -344,8 +347,21 @@ static void set_blob(CURL *curl, CURLoption option, struct bytes data)
     curl_easy_setopt(curl, option, &blob);
 }
 
+/* libcurl asks for each new connection. */
+static CURLcode prepare_tls(CURL *curl, void *ssl_ctx, void *arg)
+{
+    const struct http_client *c = arg;
+    (void)curl;
+    tls_cleanse(ssl_ctx);
+    if (c->dates.grace_s)
+        tls_allow_dates(ssl_ctx, &c->dates);
+    return CURLE_OK;
+}
+
 static void set_tls(CURL *curl, const struct http_client *c, const struct http_call *call)
 {
+    curl_easy_setopt(curl, CURLOPT_SSL_CTX_FUNCTION, prepare_tls);
+    curl_easy_setopt(curl, CURLOPT_SSL_CTX_DATA, (void *)(uintptr_t)c);
     curl_easy_setopt(curl, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, call->skip_verify ? 0L : 1L);
     curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, call->skip_verify ? 0L : 2L);

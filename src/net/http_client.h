@@ -17,6 +17,7 @@ struct http_client_config {
     struct address_grants grants; /* what may be reached besides public addresses */
     const char *ca_file;          /* PEM roots; NULL: the system's */
     struct bytes roots_pem;       /* PEM roots, instead of ca_file */
+    int64_t date_grace_s;         /* how far a certificate's dates may be off: for hosts whose clock is wrong; 0: not at all */
     const char *unix_socket;      /* connect to this path instead of the URL's host */
     unsigned idle_handles;        /* 4: handles kept for reuse */
 };

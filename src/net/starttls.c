@@ -65,7 +65,7 @@ static RC hear(struct ctx *ctx, const struct talk *t, uint8_t *out, size_t n)
     return RC_OK;
 }
 
-/* Who speaks out of turn is not understood: somebody on the way may have put words into a conversation that has no protection yet. */
+/* Who speaks out of turn is not listened to: somebody on the way may have put in words, since nothing protects them yet. */
 static RC quiet(struct ctx *ctx, const struct talk *t)
 {
     uint8_t c;
@@ -91,7 +91,7 @@ static RC hear_line(struct ctx *ctx, const struct talk *t, struct bytes *out)
             break;
         buf_put_u8(&b, c);
         if (rc_failed(buf_status(&b)))
-            return ctx_fail(ctx, E_BAD_ANSWER, "%s sends a line of more than %d bytes before STARTTLS", t->peer, LINE_CEILING);
+            return ctx_fail(ctx, E_BAD_ANSWER, "%s sends a line of more than %d bytes before TLS", t->peer, LINE_CEILING);
     }
     *out = buf_bytes(&b);
     if (bytes_ends_with(*out, BYTES_LIT("\r")))

@@ -32,6 +32,16 @@ void tls_conn_close(struct tls_conn *c);       /* sends close_notify if it can b
 /* tls_conn_client_certificate returns heap memory with the DER, to be freed by the caller; NULL and 0 where none came. */
 uint8_t *tls_conn_client_certificate(struct tls_conn *c, size_t *n, bool *verified, const char **why);
 
+/* tls_cleanse makes the connections of an SSL_CTX wipe what they have received as soon as it is read: answers hold keys. */
+void tls_cleanse(void *ssl_ctx);
+/* tls_allow_dates makes an SSL_CTX (OpenSSL's, of a client) take certificates whose dates are off by no more than the grace; *dates must
+ * outlive it. */
+struct tls_dates {
+    const struct clock *clock;
+    int64_t grace_s;
+};
+void tls_allow_dates(void *ssl_ctx, const struct tls_dates *dates);
+
 /* Roots that chains of other servers are verified with: loaded once, used by any number of threads. */
 struct tls_trust;
 /* tls_trust_new takes the system's roots (where `system` says so) and those of a PEM bundle, which may be empty. */

@@ -91,7 +91,7 @@ def test_the_hub_opens_no_connection_but_to_its_database(hub):
     tcp = [line.split() for line in open(f"/proc/{pid}/net/tcp", encoding="ascii").read().splitlines()[1:]]
     ours = [row for row in tcp if row[9] in inodes]
     assert {row[3] for row in ours} <= {"0A"}, "only listeners"
-    assert sorted(int(row[1].split(":")[1], 16) for row in ours) == sorted([hub.https_port, hub.status_port])
+    assert sorted(int(row[1].split(":")[1], 16) for row in ours) == sorted([hub.https_port, hub.agents_port, hub.status_port])
 
 
 def test_a_hub_whose_signer_hangs_is_alive_but_not_ready(hub):

@@ -2,14 +2,20 @@
 import base64
 import os
 import re
+import shutil
 import struct
+import tempfile
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.serialization import load_der_private_key, load_pem_private_key
 
 from lib import hub as hubs
-from lib import pki, postgres
+from lib import pki, postgres, push
+from lib.remote import ROLES as FAR_ROLES
+from lib.remote import Remote
+from lib.remote import token as remote_token
 
 WWW = "www.example.org"
 TABLE = hubs.ROOT / "docs" / "SECRETS.md"
@@ -22,8 +28,12 @@ MAY_HOLD = {
     "CA key": {"signer"},
     "ACME account key": {"signer"},
     "host key": {"apply"},
+    "sealing key": {"apply"},
     "hub TLS key, from files": {"hub"},
     "API token": {"hub"},
+    "join token": {"hub"},
+    "fleet agent key": set(),  # the role agent of the other host has it
+    "appliance credential": {"relay"},
     "sign-in code": {"hub"},
     "database password": {"hub", "parent"},
 }
@@ -94,8 +104,9 @@ def memory(pid):
 class World:
     """A hub that has had something to do with a secret of every class."""
 
-    def __init__(self, hub, nginx, pebble):
-        self.hub, self.nginx = hub, nginx
+    def __init__(self, hub, nginx, pebble, vault, far, join_token):
+        self.hub, self.nginx, self.far = hub, nginx, far
+        fleet_key = load_pem_private_key((far.state / "fleet" / "key.pem").read_bytes(), None)
         self.kek = (hub.etc / "kek").read_bytes()
         assert len(self.kek) == 32
         recovery = re.search(r"^    ((?:[0-9A-Z]{4}-){8}[0-9A-Z]{4})$", hub.initial.out, re.M).group(1)
@@ -112,6 +123,10 @@ class World:
         hub.ok("target", "add", "out", "--connector", "files", "--set", f"combined={hub.files}/both.pem")
         hub.ok("cert", "add", "acme.example.org", "--issuer", "pebble", "--to", "out", "--key-kind", "rsa-2048")
         hub.ok("cert", "revoke", WWW)
+        hub.ok("target", "add", "vault", "--connector", "vault", "--set", f"server={vault.url}", "--set", "token=vault", "--set", "secret=web")
+        hub.ok("cert", "add", "vault.example.org", "--to", "vault", "--key-kind", "rsa-2048")
+        hub.ok("cert", "renew", "vault.example.org")
+        assert len(vault.secrets["web"]) == 2 and not vault.wrong
         self.keys = [unsealed(self.kek, p) for p in sorted((hub.state / "signer").rglob("*.key"))]
         self.host_keys = [load_pem_private_key(p.read_bytes(), None) for p in (hub.state / "agent" / "keys").glob("*.key")]
         tls = load_pem_private_key((hub.folder / "tls" / "server.key").read_bytes(), None)
@@ -121,7 +136,11 @@ class World:
             "CA key": set().union(*(of_key(k) for c, k in self.keys if c == "ca-key")),
             "ACME account key": set().union(*(of_key(k) for c, k in self.keys if c == "acme-account")),
             "host key": set().union(*(of_key(k) for k in self.host_keys)),
+            "sealing key": of_bytes((hub.state / "agent" / "keys" / "seal.x25519").read_bytes()),
             "hub TLS key, from files": of_key(tls),
+            "appliance credential": of_text(vault.token),
+            "join token": of_text(join_token),
+            "fleet agent key": of_key(fleet_key),
             "API token": of_text(token) | of_text(signed_in),
             "sign-in code": of_text(code),
             "database password": of_text(postgres.PASSWORD),
@@ -129,14 +148,14 @@ class World:
 
     def found(self, text):
         """The classes of which something is in the text; lines of PEM are put together."""
-        flat = text.replace(b"\n", b"")
+        flat = text.replace(b"\n", b"").replace(b"\\n", b"")
         return {name for name, forms in self.secrets.items() if any(f in text or f in flat for f in forms)}
 
 
 @pytest.fixture(scope="module")
 def world(module_hub, _pebble):
-    hub, nginx = module_hub
-    return World(hub, nginx, _pebble)
+    hub, nginx, vault, far, join_token = module_hub
+    return World(hub, nginx, _pebble, vault, far, join_token)
 
 
 @pytest.fixture(scope="module")
@@ -154,9 +173,25 @@ def module_hub(engine, http_port, hub_maker, nginx_maker):
     key.chmod(0o600)
     yaml = hub.etc / "hub.yaml"
     yaml.write_text(yaml.read_text().replace("https:\n", f"https:\n  certificate: {cert}\n  key: {key}\n"))
+    outside = Path(tempfile.mkdtemp(prefix="cw-e2e-", dir="/tmp"))
+    outside.chmod(0o755)
+    vault = push.Vault(outside, token="hvs.CAESIJlU9JMYEhOPYv4igdhm9PnZDrabYTobQ4Ymnlq1qY-")
+    (outside / "token").write_text(vault.token)
+    (outside / "token").chmod(0o600)
+    hub.agent_settings["connectors"].append("vault")
+    hub.agent_settings["credentials"] = {"vault": {"file": str(outside / "token"), "hosts": [f"127.0.0.1:{vault.port}"], "roots": str(vault.roots)}}
+    hub.write_agent()
     hub.start()
     hub._fleet = roots  # its HTTPS certificate is not of the fleet CA
-    return hub, nginx
+    (outside / "far").mkdir()
+    (outside / "far").chmod(0o755)
+    far, join_token = Remote(hub, outside / "far", "far1"), remote_token(hub, "far")
+    assert far.join(join_token).code == 0
+    far.start()
+    yield hub, nginx, vault, far, join_token
+    far.stop()
+    vault.stop()
+    shutil.rmtree(outside)
 
 
 def test_there_was_a_secret_of_every_class(world):
@@ -179,6 +214,11 @@ def test_a_role_holds_only_the_secrets_that_the_table_gives_it(world, role):
     assert found <= {name for name, who in MAY_HOLD.items() if role in who}
 
 
+@pytest.mark.parametrize("role", FAR_ROLES)
+def test_a_role_on_another_host_holds_no_secret_but_its_own(world, role):
+    assert world.found(memory(world.far.pids()[role])) == ({"fleet agent key"} if role == "agent" else set())
+
+
 def test_the_search_finds_what_is_there(world):
     """Else the tests above would pass by looking nowhere."""
     assert {"key-encryption key", "CA key", "ACME account key"} <= world.found(memory(world.hub.pids()["signer"]))
@@ -192,8 +232,13 @@ def places(world):
                hub.etc / "hub.yaml": {"database password"}, hub.files / "both.pem": {"host key"}, world.nginx.block.key: {"host key"}}
     for top in (hub.folder, world.nginx.folder):
         for path in (p for p in top.rglob("*") if p.is_file() and not p.is_symlink()):
+            if path == hub.state / "agent" / "keys" / "seal.x25519":
+                yield path, {"sealing key"}
+                continue
             ours = path.is_relative_to(hub.state / "agent" / "keys") or path.is_relative_to(hub.state / "agent" / "targets")
             yield path, allowed.get(path, {"host key"} if ours else set())
+    for path in (p for p in world.far.folder.rglob("*") if p.is_file() and not p.is_symlink()):
+        yield path, {"fleet agent key"} if path == world.far.state / "fleet" / "key.pem" else set()
 
 
 def test_a_file_holds_only_the_secrets_that_the_table_gives_it(world):

@@ -1,4 +1,6 @@
 """Roll-outs in waves: a canary first, the rest once it is proved; what fails halts and goes back."""
+import os
+
 import pytest
 
 from lib import pki, wait
@@ -134,3 +136,58 @@ def test_a_kill_in_the_middle_of_a_wave_loses_no_target(make_hub, point):
     wait.until(lambda: len({serial(hub, n) for n in "abcd"} - {first}) == 1 and serial(hub, "d") != first, "all have the new version", 30)
     hub.settled(WWW)
     assert condition(hub, "served_by_all")["status"]
+
+
+def test_a_target_taken_away_in_the_middle_of_a_wave_holds_nothing_up(make_hub, make_remote):
+    hub = make_hub(share_keys=True)
+    web = make_remote(hub, "web1")
+    targets(hub, "a", "b", "c")
+    hub.ok("target", "add", "far", "--agent", "web1", "--connector", "files", "--set", f"fullchain={web.files}/far.pem")
+    web.stop()
+    assert add(hub, ["far", "a", "b", "c"], "--no-wait").code == 0
+    wait.until(lambda: waves(hub) == [("running", ["far"]), ("waiting", ["a", "b", "c"])], "the canary is on its way")
+    hub.ok("cert", "edit", WWW, "--to", "a", "--to", "b", "--to", "c")
+    hub.settled(WWW)
+    assert len({serial(hub, n) for n in "abc"}) == 1 and serial(hub, "a") and condition(hub, "served_by_all")["status"]
+    assert order(hub)[:2] == ["far", "a"], "another canary took its place"
+    assert not (web.files / "far.pem").exists()
+
+
+def test_a_canary_that_clients_trust_less_than_before_is_taken_back(site, nginx, pebble):
+    hub = site
+    targets(hub, "a")
+    hub.ok("cert", "add", WWW, "--to", WWW, "--to", "a", "--canary", "1")
+    before = serial(hub, "a")
+    assert pki.served(nginx.https_port).serial_number == before
+    hub.ok("issuer", "add", "pebble", "--acme", pebble.directory, "--agree", "--roots", pebble.roots, "--grant", "127.0.0.0/8")
+    done = hub.cw("cert", "edit", WWW, "--issuer", "pebble")
+    assert done.code == 6, done
+    wait.until(lambda: pki.served(nginx.https_port).serial_number == before, "what was trusted is served again", 20)
+    assert serial(hub, "a") == before and "clients do not trust it" in condition(hub, "halted")["reason"]
+
+
+@pytest.mark.skipif(not os.environ.get("CERTWRIGHT_SOAK"), reason="exhaustive; with CERTWRIGHT_SOAK alone")
+@pytest.mark.parametrize("fails", [None, "c"])
+@pytest.mark.parametrize("point", [f"hub:store.after_commit@{n}" for n in range(1, 36)] +
+                         [f"agent:agent.{p}@{n}" for p in ("install_before", "install_after", "commit_before", "commit_after", "job_end") for n in range(1, 7)])
+def test_a_kill_at_any_point_of_a_roll_out_ends_as_it_should(make_hub, point, fails):
+    hub = make_hub()
+    targets(hub, "a", "b", "c", "d")
+    assert add(hub, ["a", "b", "c", "d"], "--wave", "1").code == 0
+    before = {n: serial(hub, n) for n in "abcd"}
+    hub.stop()
+    if fails:
+        (hub.files / fails).rename(hub.files / "away")
+    hub.start(failpoint=f"{point}=kill")
+    hub.cw("cert", "renew", WWW)
+    if not fails:
+        wait.until(lambda: len({serial(hub, n) for n in "abcd"} - set(before.values())) == 1 and serial(hub, "d") != before["d"], "all have it", 30)
+        hub.settled(WWW)
+        assert condition(hub, "served_by_all")["status"]
+        return
+    wait.until(lambda: condition(hub, "halted"), "it is halted", 30)
+    wait.until(lambda: all(serial(hub, n) == before[n] for n in "abd"), "all are back", 30)
+    hub.settled(WWW)
+    (hub.files / "away").rename(hub.files / fails)
+    hub.ok("cert", "retry", WWW)
+    assert len({serial(hub, n) for n in "abcd"}) == 1 and condition(hub, "served_by_all")["status"]

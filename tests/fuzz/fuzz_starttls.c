@@ -1,5 +1,5 @@
-/* What is heard before TLS, on any bytes: the first says which protocol, the rest is what the server says, each turn up to the bytes
- * fe fe, the next once the client has spoken.  Whatever it is, the conversation ends without waiting, and what stands in the
+/* What is heard before TLS, on any bytes: the first says which protocol, the rest is what the server says, each turn up to the
+ * bytes fe fe, the next once the client has spoken.  Whatever it is, the conversation ends without waiting, and what stands in the
  * message can be printed. */
 #include <fcntl.h>
 #include <poll.h>

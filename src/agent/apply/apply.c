@@ -5,6 +5,8 @@
 #include "agent/apply/challenge.h"
 #include "agent/apply/disk.h"
 #include "agent/apply/keystore.h"
+#include "agent/apply/sharing.h"
+#include "agent/apply/send.h"
 #include "agent/apply/target.h"
 #include "base/failpoint.h"
 #include "base/log.h"
@@ -38,6 +40,29 @@ static RC on_key_forget(struct ctx *ctx, void *arg, const void *in, void *out)
     const struct wire_apply_key_forget *m = in;
     (void)out;
     return keystore_forget(ctx, config(arg), m->attempt);
+}
+
+static RC on_seal_key(struct ctx *ctx, void *arg, const void *in, void *out)
+{
+    struct wire_apply_seal_key_is *o = out;
+    (void)in;
+    return sharing_public(ctx, config(arg), &o->public);
+}
+
+static RC on_key_seal(struct ctx *ctx, void *arg, const void *in, void *out)
+{
+    const struct wire_apply_key_seal *m = in;
+    struct wire_apply_key_sealed *o = out;
+    const struct sharing s = {m->installation, m->certificate, m->attempt, m->agent, m->spki_sha256};
+    return sharing_seal(ctx, config(arg), &s, m->seal_key, &o->sealed);
+}
+
+static RC on_key_open(struct ctx *ctx, void *arg, const void *in, void *out)
+{
+    const struct wire_apply_key_open *m = in;
+    const struct sharing s = {m->installation, m->certificate, m->attempt, m->agent, m->spki_sha256};
+    (void)out;
+    return sharing_open(ctx, config(arg), &s, m->sealed);
 }
 
 static RC on_stage(struct ctx *ctx, void *arg, const void *in, void *out)
@@ -83,6 +108,14 @@ static RC on_seal(struct ctx *ctx, void *arg, const void *in, void *out)
     struct wire_apply_sealed *o = out;
     struct target_ref ref = {m->target, m->deployment, m->fence};
     return target_seal(ctx, config(arg), &ref, m->public, m->contents, &o->sealed);
+}
+
+static RC on_send(struct ctx *ctx, void *arg, const void *in, void *out)
+{
+    const struct wire_apply_send *m = in;
+    struct target_ref ref = {m->target, m->deployment, m->fence};
+    (void)out;
+    return send_steps(ctx, config(arg), &ref, m->connector, m->parameters);
 }
 
 static RC on_compare(struct ctx *ctx, void *arg, const void *in, void *out)
@@ -172,11 +205,15 @@ static RC on_health(struct ctx *ctx, void *arg, const void *in, void *out)
 static const struct wire_route routes[] = {
     {WIRE_apply_key_make, on_key_make},
     {WIRE_apply_key_forget, on_key_forget},
+    {WIRE_apply_seal_key, on_seal_key},
+    {WIRE_apply_key_seal, on_key_seal},
+    {WIRE_apply_key_open, on_key_open},
     {WIRE_apply_stage, on_stage},
     {WIRE_apply_install, on_install},
     {WIRE_apply_rollback, on_rollback},
     {WIRE_apply_undone, on_undone},
     {WIRE_apply_commit, on_commit},
+    {WIRE_apply_send, on_send},
     {WIRE_apply_save, on_save},
     {WIRE_apply_undo_begin, on_undo_begin},
     {WIRE_apply_seal, on_seal},
@@ -196,6 +233,18 @@ RC apply_serve(struct ctx *ctx, struct wire_server *server, const struct agent_c
     return wire_serve(ctx, server, routes, sizeof routes / sizeof *routes, threads, &a);
 }
 
+/* Whether a connector of this host talks to its service over a Unix socket: only then may apply. */
+static bool sends(struct ctx *ctx, const struct agent_config *cfg)
+{
+    bool any = false;
+    for (size_t i = 0; i < cfg->connectors.n; i++) {
+        struct connector *c = ARENA_NEW(&ctx->arena, struct connector);
+        any |= rc_ok(connector_load(ctx, cfg, cfg->connectors.v[i], c)) && c->send != NULL;
+    }
+    ctx_forget(ctx); /* a description that is wrong is told when it is used */
+    return any;
+}
+
 RC apply_confine(struct ctx *ctx, struct role_env *env, struct sandbox *sb)
 {
     struct agent_config cfg;
@@ -208,6 +257,8 @@ RC apply_confine(struct ctx *ctx, struct role_env *env, struct sandbox *sb)
         sandbox_allow(sb, cfg.paths.v[i], SANDBOX_READ | SANDBOX_WRITE | SANDBOX_OPTIONAL);
     }
     sb->may |= SANDBOX_CHOWN;
+    if (sends(ctx, &cfg))
+        sb->may |= SANDBOX_UNIX;
     return RC_OK;
 }
 

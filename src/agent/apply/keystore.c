@@ -105,6 +105,28 @@ RC keystore_load(struct ctx *ctx, const struct agent_config *cfg, const char *at
     return rc;
 }
 
+RC keystore_put(struct ctx *ctx, const struct agent_config *cfg, const char *attempt, const struct key *key)
+{
+    KEY_CLEANUP struct key *have = NULL;
+    const char *path;
+    BUF_CLEANUP struct buf pem;
+    __attribute__((cleanup(disk_close))) int lock = -1;
+    TRY(store_path(ctx, cfg, attempt, &path));
+    TRY(disk_mkdir(ctx, arena_printf(&ctx->arena, "%s/keys", cfg->state_dir), 0700));
+    TRY(disk_lock(ctx, arena_printf(&ctx->arena, "%s/locks", cfg->state_dir), attempt, &lock));
+    struct rc rc = key_file_read(ctx, path, &have, NULL);
+    if (rc_ok(rc) && key_same(have, key))
+        return RC_OK;
+    if (rc_ok(rc))
+        return ctx_fail(ctx, E_CONFLICT, "another key is kept for attempt %s on this host", attempt);
+    if (rc.e != E_NOT_FOUND)
+        return rc;
+    buf_init_secret(&pem, 65536);
+    TRY(key_to_pem(ctx, key, &pem));
+    TRY(buf_status(&pem));
+    return disk_replace(ctx, path, buf_bytes(&pem), (struct disk_attr){(uid_t)-1, (gid_t)-1, 0600});
+}
+
 RC keystore_forget(struct ctx *ctx, const struct agent_config *cfg, const char *attempt)
 {
     const char *path;

@@ -1,4 +1,5 @@
-/* Keys that were made on this host and never leave it: state_dir/keys, 0600, a file for each attempt, with the request made. */
+/* Keys that were made on this host, or sealed to it by the one that made them (sharing.h): state_dir/keys, 0600, a file for each
+ * attempt, with the request where it was made here. */
 #ifndef AGENT_APPLY_KEYSTORE_H
 #define AGENT_APPLY_KEYSTORE_H
 
@@ -20,6 +21,8 @@ RC keystore_make(struct ctx *ctx, const struct agent_config *cfg, const struct k
                  uint8_t spki_sha256[SHA256_LEN]);
 /* keystore_load reads the key of an attempt; E_NOT_FOUND says that it was made elsewhere or forgotten. */
 RC keystore_load(struct ctx *ctx, const struct agent_config *cfg, const char *attempt, struct key **out);
+/* keystore_put keeps a key that came from another host under its attempt; one that is there stays. */
+RC keystore_put(struct ctx *ctx, const struct agent_config *cfg, const char *attempt, const struct key *key);
 RC keystore_forget(struct ctx *ctx, const struct agent_config *cfg, const char *attempt);
 
 #endif

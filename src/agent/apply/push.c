@@ -64,8 +64,8 @@ static RC put_contents(struct ctx *ctx, const struct agent_config *cfg, const st
 {
     struct connector c;
     char passphrase[PASSPHRASE_LEN + 1];
-    const struct stage_wish wish = {.connector = s->connector, .attempt = s->attempt, .chain_pem = s->chain_pem,
-                                    .roots_pem = s->roots_pem};
+    const struct stage_wish wish = {
+        .connector = s->connector, .attempt = s->attempt, .chain_pem = s->chain_pem, .roots_pem = s->roots_pem};
     TRY(connector_load(ctx, cfg, s->connector, &c));
     if (c.relay == NULL)
         return ctx_fail(ctx, E_CONFLICT, "the description of connector %s has changed: it writes files now", s->connector);

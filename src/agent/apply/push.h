@@ -1,5 +1,5 @@
-/* The part of a target without an agent on its host: apply writes no file for it, but keeps its journal and seals what the relay is to
- * send.  agent/push_seal.h says how. */
+/* The part of a target without an agent on its host: apply writes no file for it, but keeps its journal and seals what the relay is
+ * to send.  agent/push_seal.h says how. */
 #ifndef AGENT_APPLY_PUSH_H
 #define AGENT_APPLY_PUSH_H
 

@@ -43,8 +43,9 @@ static RC make_pieces(struct ctx *ctx, const struct agent_config *cfg, const str
     struct rc rc = chain_order(ctx, &given, &chain, NULL);
     if (rc_failed(rc) || chain.n == 0 || memcmp(chain.v[0].fingerprint, given.v[0].fingerprint, SHA256_LEN) != 0)
         return ctx_fail(ctx, E_BAD_CERTIFICATE, "the certificates are not a chain that begins with the leaf");
-    TRY(keystore_load(ctx, cfg, wish->attempt, &key));
-    if (!bytes_equal(key_spki(key), chain.v[0].spki.der))
+    if (*wish->attempt != '\0') /* else the key is with whoever made the request */
+        TRY(keystore_load(ctx, cfg, wish->attempt, &key));
+    if (key != NULL && !bytes_equal(key_spki(key), chain.v[0].spki.der))
         return ctx_fail(ctx, E_BAD_CERTIFICATE, "the certificate is for another key than the one made here for attempt %s",
                         wish->attempt);
     buf_init_arena(&leaf, &ctx->arena, CERT_MAX * 2);
@@ -53,7 +54,8 @@ static RC make_pieces(struct ctx *ctx, const struct agent_config *cfg, const str
     pem_put(&leaf, PEM_CERTIFICATE, chain.v[0].der);
     for (size_t i = 1; i < chain.n; i++)
         pem_put(&rest, PEM_CERTIFICATE, chain.v[i].der);
-    TRY(key_to_pem(ctx, key, &key_pem));
+    if (key != NULL)
+        TRY(key_to_pem(ctx, key, &key_pem));
     TRY(put_roots(ctx, wish->roots_pem, &roots));
     TRY(buf_status(&leaf));
     TRY(buf_status(&rest));
@@ -63,6 +65,17 @@ static RC make_pieces(struct ctx *ctx, const struct agent_config *cfg, const str
     leaf_of->fingerprint = arena_bytes(&ctx->arena, bytes_of(chain.v[0].fingerprint, SHA256_LEN));
     leaf_of->serial = arena_bytes(&ctx->arena, chain.v[0].serial);
     return RC_OK;
+}
+
+/* Where the key is elsewhere, what holds one cannot be made. */
+static RC check_keyless(struct ctx *ctx, const struct pieces *p, enum connector_content what)
+{
+    static const char *const without[] = {"fullchain", "leaf", "chain", "root"};
+    const char *name = connector_content_name(what);
+    bool holds = p->key.n == 0;
+    for (size_t i = 0; i < sizeof without / sizeof *without; i++)
+        holds = holds && strncmp(name, without[i], strlen(without[i])) != 0;
+    return holds ? ctx_fail(ctx, E_INVALID, "content %s holds the key, which is with whoever made the request", name) : RC_OK;
 }
 
 static struct bytes content_of(struct ctx *ctx, const struct pieces *p, enum connector_content what)
@@ -153,6 +166,7 @@ static RC add_file(struct ctx *ctx, const struct agent_config *cfg, const json_t
     if (rc_failed(rc) && rc.e != E_NOT_FOUND)
         return rc;
     uint8_t *hash = arena_alloc(&ctx->arena, SHA256_LEN);
+    TRY(check_keyless(ctx, pieces, row->content));
     f->content = content_of(ctx, pieces, row->content);
     f->sha256 = bytes_of(hash, SHA256_LEN);
     TRY(digest_sha256(ctx, f->content, hash));
@@ -194,6 +208,7 @@ RC stage_content(struct ctx *ctx, const struct agent_config *cfg, const struct s
     TRY(make_pieces(ctx, cfg, wish, &pieces, &leaf));
     for (int i = 0; strcmp(connector_content_name((enum connector_content)i), "?") != 0; i++)
         if (strcmp(connector_content_name((enum connector_content)i), word) == 0) {
+            TRY(check_keyless(ctx, &pieces, (enum connector_content)i));
             *out = content_of(ctx, &pieces, (enum connector_content)i);
             return RC_OK;
         }

@@ -67,6 +67,12 @@ static RC target_continue(struct ctx *ctx, const struct agent_config *cfg, const
     return RC_OK;
 }
 
+RC target_check(struct ctx *ctx, const struct agent_config *cfg, const struct target_ref *ref)
+{
+    TARGET_CLEANUP struct open_target t = {.lock = -1};
+    return target_continue(ctx, cfg, ref, &t);
+}
+
 static RC wrong_step(struct ctx *ctx, const struct open_target *t, const char *wish)
 {
     return ctx_fail(ctx, E_CONFLICT, "deployment %s is %s: it cannot be %s", t->journal.last.deployment,

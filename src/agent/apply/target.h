@@ -46,6 +46,8 @@ struct target_ref {
 RC target_stage(struct ctx *ctx, const struct agent_config *cfg, const struct stage_wish *wish, struct stage_result *out);
 RC target_install(struct ctx *ctx, const struct agent_config *cfg, const struct target_ref *ref);
 RC target_rollback(struct ctx *ctx, const struct agent_config *cfg, const struct target_ref *ref);
+/* target_check only refuses: an old lease (E_FENCED), another deployment (E_CONFLICT). */
+RC target_check(struct ctx *ctx, const struct agent_config *cfg, const struct target_ref *ref);
 RC target_undone(struct ctx *ctx, const struct agent_config *cfg, const struct target_ref *ref);
 /* For targets without an agent on their host, see wire/hands.def: apply_save, apply_undo_begin, apply_seal. */
 RC target_save(struct ctx *ctx, const struct agent_config *cfg, const struct target_ref *ref, struct bytes previous,

@@ -22,7 +22,10 @@ static const char *unfit(int fd)
     return NULL;
 }
 
-static int open_file(const char *path) { return open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY); }
+static int open_file(const char *path)
+{
+    return open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+}
 
 RC credential_confine(struct ctx *ctx, struct role_env *env, struct sandbox *sb, const struct agent_config *cfg)
 {

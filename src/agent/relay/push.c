@@ -5,9 +5,9 @@
 
 #include "base/encode.h"
 
-#define TRIES_MAX      4
-#define WAIT_MOST_S    30
-#define SETTLE_TRIES   4
+#define TRIES_MAX        4
+#define WAIT_MOST_S      30
+#define SETTLE_TRIES     4
 #define DEADLINE_MOST_MS (10 * 60 * 1000)
 
 static RC pause_ms(struct ctx *ctx, int64_t ms)
@@ -93,8 +93,10 @@ static RC refused(struct ctx *ctx, struct push_session *s, const struct push_ste
         return ctx_fail(ctx, E_DEPLOY_FAILED, "exit code %d: %s", a->status, words);
     if (a->status >= 300 && a->status < 400) {
         const char *to = a->headers != NULL ? http_headers_get(a->headers, "location") : NULL;
-        return ctx_fail(ctx, E_BAD_ANSWER, "a redirect (%d) to %.200s, which is not followed: name the right address in the "
-                        "target's parameters", a->status, to != NULL ? to : "nowhere");
+        return ctx_fail(ctx, E_BAD_ANSWER,
+                        "a redirect (%d) to %.200s, which is not followed: name the right address in the "
+                        "target's parameters",
+                        a->status, to != NULL ? to : "nowhere");
     }
     if (a->status == 401 || a->status == 403)
         return ctx_fail(ctx, E_DEPLOY_FAILED, "the credential %s was refused (%d): %s", s->credentials[0]->name, a->status, words);
@@ -114,8 +116,8 @@ static bool in_texts(const struct push_texts *l, struct bytes value)
 /* What became of a step. */
 enum outcome { GOOD, NOTHING_THERE, ALREADY };
 
-static RC judge(struct ctx *ctx, struct push_session *s, const struct push_step *step, const struct push_answer *a, bool was_touched,
-                enum outcome *out)
+static RC judge(struct ctx *ctx, struct push_session *s, const struct push_step *step, const struct push_answer *a,
+                bool was_touched, enum outcome *out)
 {
     struct bytes value;
     bool found, conflict = false, https = s->transport == &push_https;
@@ -179,7 +181,10 @@ static bool is_set(const struct push_session *s, const char *name)
     return value.n > 0;
 }
 
-static bool nothing(const struct push_identity *i) { return *i->fingerprint == '\0' && *i->serial == '\0' && *i->other == '\0'; }
+static bool nothing(const struct push_identity *i)
+{
+    return *i->fingerprint == '\0' && *i->serial == '\0' && *i->other == '\0';
+}
 
 static bool applies(const struct push_session *s, const struct push_step *step)
 {
@@ -215,8 +220,11 @@ static RC run_steps(struct ctx *ctx, struct push_session *s, const struct push_s
             continue;
         struct rc rc = run_step(ctx, s, &steps[i], prefix, &absent);
         if (rc_failed(rc))
-            return ctx_wrap(ctx, rc, "%s, step %s (%s, line %d)", s->connector.name, steps[i].name != NULL ? steps[i].name :
-                            steps[i].path != NULL ? steps[i].path : steps[i].url, steps[i].method, steps[i].line);
+            return ctx_wrap(ctx, rc, "%s, step %s (%s, line %d)", s->connector.name,
+                            steps[i].name != NULL   ? steps[i].name
+                            : steps[i].path != NULL ? steps[i].path
+                                                    : steps[i].url,
+                            steps[i].method, steps[i].line);
     }
     return RC_OK;
 }

@@ -1,10 +1,10 @@
 /* The engine of targets without an agent on their host: does the steps of a description's section `relay` (agent/push_desc.h) over
  * HTTPS or SSH.
  *
- * A session is one look, one installation or one undoing.  It holds every value that templates may name, in memory that is wiped when
- * it ends: credentials, the new certificate's contents, what answers said.  Answers come from outside: all have ceilings, and nothing
- * they say changes where a request goes without the same checks.  A request goes only to hosts that agent.yaml binds to every
- * credential the session uses (E_NOT_GRANTED), and to addresses that are public or granted (E_ADDRESS_REFUSED). */
+ * A session is one look, one installation or one undoing.  It holds every value that templates may name, in memory that is wiped
+ * when it ends: credentials, the new certificate's contents, what answers said.  Answers come from outside: all have ceilings, and
+ * nothing they say changes where a request goes without the same checks.  A request goes only to hosts that agent.yaml binds to
+ * every credential the session uses (E_NOT_GRANTED), and to addresses that are public or granted (E_ADDRESS_REFUSED). */
 #ifndef AGENT_RELAY_PUSH_H
 #define AGENT_RELAY_PUSH_H
 
@@ -13,11 +13,11 @@
 #include "base/secret.h"
 #include "net/http_client.h"
 
-#define PUSH_BODY_MAX     ((size_t)2 << 20) /* of a request and of an answer */
-#define PUSH_VALUE_MAX    ((size_t)2 << 20) /* of one value */
-#define PUSH_VALUES_MAX   256
-#define PUSH_HEADERS_MAX  32
-#define PUSH_HEADER_MAX   16384 /* of a header's value */
+#define PUSH_BODY_MAX    ((size_t)2 << 20) /* of a request and of an answer */
+#define PUSH_VALUE_MAX   ((size_t)2 << 20) /* of one value */
+#define PUSH_VALUES_MAX  256
+#define PUSH_HEADERS_MAX 32
+#define PUSH_HEADER_MAX  16384 /* of a header's value */
 
 /* A request before it is sent: expanded, not signed.  `method`, `url` and names live in the ctx's arena; header values and body are
  * secret and live in the session. */
@@ -32,7 +32,7 @@ struct push_request {
 };
 
 struct push_answer {
-    int status; /* https: of HTTP; ssh: exit code, 404 for READ of a file that is not there */
+    int status;                         /* https: of HTTP; ssh: exit code, 404 for READ of a file that is not there */
     const struct http_headers *headers; /* NULL: none */
     struct bytes body;
     int64_t retry_after_s; /* -1: not said */
@@ -47,7 +47,8 @@ struct push_auth {
     RC (*prepare)(struct ctx *ctx, struct push_session *s);
     /* Adds what proves who we are: push_header(), or a changed URL.  The last thing done to a request.  NULL: nothing. */
     RC (*sign)(struct ctx *ctx, struct push_session *s, struct push_request *r);
-    /* The answer was 401: *again says whether it is worth signing and sending once more (asked once a request).  NULL: it is not. */
+    /* The answer was 401: *again says whether it is worth signing and sending once more (asked once a request).  NULL: it is not.
+     */
     RC (*refused)(struct ctx *ctx, struct push_session *s, const struct push_answer *a, bool *again);
     /* At the end of the session: logs out; a failure changes nothing.  NULL: nothing to do. */
     RC (*leave)(struct ctx *ctx, struct push_session *s);
@@ -88,6 +89,8 @@ RC push_send(struct ctx *ctx, struct push_session *s, const struct push_request 
 RC push_steps(struct ctx *ctx, struct push_session *s, const struct push_step *steps, size_t n, const char *prefix);
 /* push_check_host fails with E_NOT_GRANTED unless every credential of the session may be sent to this host and port. */
 RC push_check_host(struct ctx *ctx, const struct push_session *s, const char *host, uint16_t port);
+/* push_check_path fails with E_NOT_GRANTED unless a credential of the session may open this file of the host's. */
+RC push_check_path(struct ctx *ctx, const struct push_session *s, const char *path);
 /* push_grants: which private networks may be reached. */
 struct address_grants push_grants(const struct push_session *s);
 /* The transport's own state, kept between open() and close(). */
@@ -110,8 +113,8 @@ struct push_wish {
 /* What `see` found. */
 struct push_seen {
     enum { PUSH_ABSENT, PUSH_NEW, PUSH_PREVIOUS, PUSH_OTHER } state; /* PREVIOUS only where `before` was given */
-    struct bytes fingerprint; /* SHA-256 of the leaf there; empty where it is not known */
-    const char *what;         /* in words: "SHA-256 ab12…", "serial 01ff", "no certificate" */
+    struct bytes fingerprint;                                        /* SHA-256 of the leaf there; empty where it is not known */
+    const char *what; /* in words: "SHA-256 ab12…", "serial 01ff", "no certificate" */
 };
 
 /* push_open reads the description and the credentials, logs in.  push_close logs out and wipes.  `secrets` of push_open holds what

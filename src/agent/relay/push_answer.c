@@ -79,8 +79,7 @@ static RC fits(struct ctx *ctx, struct push_session *s, const struct push_pairs 
     return RC_OK;
 }
 
-static RC find_member(struct ctx *ctx, struct push_session *s, const struct push_from *from, const json_t *root,
-                      const json_t **out)
+static RC find_member(struct ctx *ctx, struct push_session *s, const struct push_from *from, const json_t *root, const json_t **out)
 {
     struct bytes pointer;
     const char *key;
@@ -91,7 +90,8 @@ static RC find_member(struct ctx *ctx, struct push_session *s, const struct push
     json_t *all = (json_t *)(uintptr_t)walk(ctx, root, pointer);
     *out = NULL;
     if (json_is_array(all))
-        json_array_foreach(all, i, member) {
+        json_array_foreach(all, i, member)
+        {
             TRY(fits(ctx, s, &from->where, member, &yes));
             if (yes) {
                 *out = member;
@@ -99,7 +99,8 @@ static RC find_member(struct ctx *ctx, struct push_session *s, const struct push
             }
         }
     else if (json_is_object(all))
-        json_object_foreach(all, key, member) {
+        json_object_foreach(all, key, member)
+        {
             TRY(fits(ctx, s, &from->where, member, &yes));
             if (yes) {
                 *out = member;

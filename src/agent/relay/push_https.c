@@ -11,8 +11,14 @@ static RC https_send(struct ctx *ctx, struct push_session *s, const struct push_
         return ctx_fail(ctx, E_INVALID, "%s is not https: keys and credentials go nowhere else", r->url);
     TRY(push_check_host(ctx, s, uri.host, uri.port));
     bool look = strcmp(r->method, "GET") == 0 || strcmp(r->method, "HEAD") == 0;
-    struct http_call call = {.method = r->method, .url = r->url, .headers = r->headers, .headers_n = r->n_headers, .body = r->body,
-                             .total_ms = 30000, .body_max = PUSH_BODY_MAX, .once = !look};
+    struct http_call call = {.method = r->method,
+                             .url = r->url,
+                             .headers = r->headers,
+                             .headers_n = r->n_headers,
+                             .body = r->body,
+                             .total_ms = 30000,
+                             .body_max = PUSH_BODY_MAX,
+                             .once = !look};
     TRY(http_client_call(ctx, s->http, &call, answer));
     *out = (struct push_answer){answer->status, &answer->headers, answer->body, answer->retry_after_s};
     return RC_OK;

@@ -7,7 +7,7 @@
 #include "base/failpoint.h"
 #include "base/random.h"
 
-#define KEYS_MAX 64
+#define KEYS_MAX    64
 #define KEY_LIFE_MS (10 * 60 * 1000)
 
 struct push_keys {
@@ -111,7 +111,8 @@ static RC run(struct ctx *ctx, struct push_keys *keys, struct push_session *s, c
               struct push_seen *seen, struct wire_relay_pushed *out)
 {
     switch (in->verb) {
-    case WIRE_relay_push_verb_see: return see(ctx, s, in, seen, out);
+    case WIRE_relay_push_verb_see:
+        return see(ctx, s, in, seen, out);
     case WIRE_relay_push_verb_install:
         TRY(load(ctx, keys, in, s));
         FAILPOINT("relay.push_install");
@@ -128,12 +129,15 @@ static RC run(struct ctx *ctx, struct push_keys *keys, struct push_session *s, c
 RC push_serve(struct ctx *ctx, const struct agent_config *cfg, const struct credential_files *files, struct push_keys *keys,
               const struct wire_relay_push *in, struct wire_relay_pushed *out)
 {
-    static const int states[] = {[PUSH_ABSENT] = WIRE_relay_pushed_state_absent, [PUSH_NEW] = WIRE_relay_pushed_state_new,
-                                 [PUSH_PREVIOUS] = WIRE_relay_pushed_state_previous, [PUSH_OTHER] = WIRE_relay_pushed_state_other};
+    static const int states[] = {[PUSH_ABSENT] = WIRE_relay_pushed_state_absent,
+                                 [PUSH_NEW] = WIRE_relay_pushed_state_new,
+                                 [PUSH_PREVIOUS] = WIRE_relay_pushed_state_previous,
+                                 [PUSH_OTHER] = WIRE_relay_pushed_state_other};
     const struct push_host host = {cfg, files};
     const struct push_wish wish = {in->connector, in->parameters, in->target, in->deployment, in->fingerprint, in->serial};
     struct push_session *s = NULL;
     struct push_seen seen = {0};
+    ctx->arena.wipe = true; /* answers are in it, and what they hold */
     TRY(push_open(ctx, &host, &wish, &s));
     struct rc rc = run(ctx, keys, s, in, &seen, out);
     push_close(ctx, s);

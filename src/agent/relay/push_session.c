@@ -2,7 +2,9 @@
 
 #include "base/encode.h"
 #include "base/random.h"
-#include "base/uri.h"
+#include "os/file.h"
+
+#define ROOTS_MAX ((size_t)1 << 20)
 
 static const struct push_transport *const transports[] = {&push_https, &push_ssh};
 
@@ -68,12 +70,30 @@ struct bytes push_setting(const struct push_session *s, const char *name)
     return (struct bytes){0};
 }
 
-int64_t push_clock_s(const struct ctx *ctx) { return ctx_now_s(ctx); }
-struct address_grants push_grants(const struct push_session *s) { return s->grants; }
-void push_set_state(struct push_session *s, void *state) { s->state = state; }
-void *push_state(const struct push_session *s) { return s->state; }
-const struct push_desc *push_description(const struct push_session *s) { return s->desc; }
-struct http_client *push_http(const struct push_session *s) { return s->http; }
+int64_t push_clock_s(const struct ctx *ctx)
+{
+    return ctx_now_s(ctx);
+}
+struct address_grants push_grants(const struct push_session *s)
+{
+    return s->grants;
+}
+void push_set_state(struct push_session *s, void *state)
+{
+    s->state = state;
+}
+void *push_state(const struct push_session *s)
+{
+    return s->state;
+}
+const struct push_desc *push_description(const struct push_session *s)
+{
+    return s->desc;
+}
+struct http_client *push_http(const struct push_session *s)
+{
+    return s->http;
+}
 
 /* --- where it may be sent */
 
@@ -82,9 +102,20 @@ RC push_check_host(struct ctx *ctx, const struct push_session *s, const char *ho
     uint16_t usual = strcmp(s->transport->name, "ssh") == 0 ? 22 : 443;
     for (size_t i = 0; i < s->n_credentials; i++)
         if (!agent_credential_reaches(s->credentials[i], host, port, usual))
-            return ctx_fail(ctx, E_NOT_GRANTED, "credential %s may not be sent to %s port %d: add it to its hosts under "
-                            "credentials in %s", s->credentials[i]->name, host, port, s->host->cfg->file);
+            return ctx_fail(ctx, E_NOT_GRANTED,
+                            "credential %s may not be sent to %s port %d: add it to its hosts under "
+                            "credentials in %s",
+                            s->credentials[i]->name, host, port, s->host->cfg->file);
     return RC_OK;
+}
+
+RC push_check_path(struct ctx *ctx, const struct push_session *s, const char *path)
+{
+    for (size_t i = 0; i < s->n_credentials; i++)
+        if (agent_credential_opens(s->credentials[i], path))
+            return RC_OK;
+    return ctx_fail(ctx, E_NOT_GRANTED, "credential %s may not touch %s: add the file or its folder to its paths under credentials "
+                    "in %s", s->credentials[0]->name, path, s->host->cfg->file);
 }
 
 static RC read_grants(struct ctx *ctx, struct push_session *s)
@@ -102,8 +133,15 @@ static RC read_grants(struct ctx *ctx, struct push_session *s)
 static RC make_client(struct ctx *ctx, struct push_session *s)
 {
     struct http_client_config config = {.grants = s->grants, .idle_handles = 1};
-    for (size_t i = 0; i < s->n_credentials && config.ca_file == NULL; i++)
-        config.ca_file = s->credentials[i]->roots;
+    for (size_t i = 0; i < s->n_credentials; i++) {
+        const struct agent_credential *c = s->credentials[i];
+        if (c->roots == NULL)
+            continue;
+        struct rc rc = file_read(ctx, c->roots, ROOTS_MAX, &config.roots_pem);
+        if (rc_failed(rc))
+            return ctx_wrap(ctx, rc, "the roots of credential %s, which the relay's user must be able to read", c->name);
+        break;
+    }
     return http_client_new(ctx, &config, &s->http);
 }
 
@@ -245,7 +283,8 @@ static RC load_values(struct ctx *ctx, struct push_session *s, const json_t *obj
 {
     const char *name;
     json_t *v;
-    json_object_foreach((json_t *)(uintptr_t)obj, name, v) {
+    json_object_foreach((json_t *)(uintptr_t)obj, name, v)
+    {
         struct bytes value;
         TRY(json_get_base64(ctx, obj, name, true, &value));
         struct rc rc = push_set(ctx, s, arena_printf(&ctx->arena, "%s%s", prefix, name), value, true);
@@ -293,6 +332,7 @@ RC push_save(struct ctx *ctx, struct push_session *s, struct buf *out)
     json_close(&j);
     json_close(&j);
     struct rc rc = buf_status(out);
-    return rc_ok(rc) ? rc : ctx_fail(ctx, E_TOO_LARGE, "what %s must remember of this target is over the limit of %zu bytes",
-                                     s->connector.name, PUSH_SEALED_MAX);
+    return rc_ok(rc) ? rc
+                     : ctx_fail(ctx, E_TOO_LARGE, "what %s must remember of this target is over the limit of %zu bytes",
+                                s->connector.name, PUSH_SEALED_MAX);
 }

@@ -25,12 +25,23 @@ static RC put_xml(struct ctx *ctx, struct push_session *s, struct bytes in, stru
     (void)s;
     for (size_t i = 0; i < in.n; i++)
         switch (in.p[i]) {
-        case '&': buf_put_z(out, "&amp;"); break;
-        case '<': buf_put_z(out, "&lt;"); break;
-        case '>': buf_put_z(out, "&gt;"); break;
-        case '"': buf_put_z(out, "&quot;"); break;
-        case '\'': buf_put_z(out, "&#39;"); break;
-        default: buf_put_u8(out, in.p[i]);
+        case '&':
+            buf_put_z(out, "&amp;");
+            break;
+        case '<':
+            buf_put_z(out, "&lt;");
+            break;
+        case '>':
+            buf_put_z(out, "&gt;");
+            break;
+        case '"':
+            buf_put_z(out, "&quot;");
+            break;
+        case '\'':
+            buf_put_z(out, "&#39;");
+            break;
+        default:
+            buf_put_u8(out, in.p[i]);
         }
     return RC_OK;
 }
@@ -96,13 +107,13 @@ static RC put_nonl(struct ctx *ctx, struct push_session *s, struct bytes in, str
     return RC_OK;
 }
 
-#define PLAIN_FILTER(name, put)                                                                             \
-    static RC name(struct ctx *ctx, struct push_session *s, struct bytes in, struct buf *out)               \
-    {                                                                                                       \
-        (void)ctx;                                                                                          \
-        (void)s;                                                                                            \
-        put(out, in);                                                                                       \
-        return RC_OK;                                                                                       \
+#define PLAIN_FILTER(name, put)                                                                                                    \
+    static RC name(struct ctx *ctx, struct push_session *s, struct bytes in, struct buf *out)                                      \
+    {                                                                                                                              \
+        (void)ctx;                                                                                                                 \
+        (void)s;                                                                                                                   \
+        put(out, in);                                                                                                              \
+        return RC_OK;                                                                                                              \
     }
 PLAIN_FILTER(put_b64, put_base64)
 PLAIN_FILTER(put_b64_lines, put_base64_lines)
@@ -117,10 +128,12 @@ static const struct filter {
     RC (*put)(struct ctx *ctx, struct push_session *s, struct bytes in, struct buf *out);
     bool encoded; /* fit for a path as it is */
 } filters[] = {
-    {"base64", put_b64, false},      {"base64lines", put_b64_lines, false}, {"base64url", put_b64url, false},
-    {"hex", put_hex_text, false},    {"url", put_url, true},                {"segments", put_segments, true},
-    {"json", put_json, false},       {"xml", put_xml, false},               {"raw", put_raw, true},
-    {"upper", put_upper, false},     {"lower", put_lower, false},           {"nonl", put_nonl, false},
+    {"base64", put_b64, false},       {"base64lines", put_b64_lines, false},
+    {"base64url", put_b64url, false}, {"hex", put_hex_text, false},
+    {"url", put_url, true},           {"segments", put_segments, true},
+    {"json", put_json, false},        {"xml", put_xml, false},
+    {"raw", put_raw, true},           {"upper", put_upper, false},
+    {"lower", put_lower, false},      {"nonl", put_nonl, false},
 };
 
 static RC filter_one(struct ctx *ctx, struct push_session *s, struct bytes name, struct bytes *value, bool *encoded)
@@ -276,7 +289,8 @@ static RC put_tree(struct ctx *ctx, struct push_session *s, struct json_out *j, 
         return put_string(ctx, s, j, key, json_string_value(v));
     if (json_is_object(v)) {
         json_open_obj(j, key);
-        json_object_foreach(v, name, member) {
+        json_object_foreach(v, name, member)
+        {
             struct bytes expanded;
             TRY(push_expand(ctx, s, name, PUSH_PLAIN, NULL, &expanded));
             TRY(put_tree(ctx, s, j, str_is_utf8(expanded) ? (const char *)expanded.p : name, member));
@@ -373,12 +387,15 @@ static RC build_body(struct ctx *ctx, struct push_session *s, const struct push_
     struct buf *b;
     r->has_body = step->kind != PUSH_BODY_NONE;
     switch (step->kind) {
-    case PUSH_BODY_NONE: return RC_OK;
+    case PUSH_BODY_NONE:
+        return RC_OK;
     case PUSH_BODY_JSON:
         TRY(build_json(ctx, s, step->body, &r->body));
         type = "application/json";
         break;
-    case PUSH_BODY_TEXT: TRY(push_expand(ctx, s, step->body, PUSH_PLAIN, NULL, &r->body)); break;
+    case PUSH_BODY_TEXT:
+        TRY(push_expand(ctx, s, step->body, PUSH_PLAIN, NULL, &r->body));
+        break;
     case PUSH_BODY_FORM:
         b = push_room(s, PUSH_BODY_MAX);
         TRY(build_pairs(ctx, s, &step->form, b));

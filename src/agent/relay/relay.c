@@ -237,6 +237,7 @@ static void give_up(void *arg)
 
 RC relay_enter(struct ctx *ctx, struct role_env *env)
 {
+    json_set_alloc_funcs(malloc, wipe_free); /* keys and tokens pass through this role as JSON */
     struct agent_config cfg;
     struct credential_files credentials;
     struct relay_agent agent = {.sign = ask_to_sign, .progress = tell, .arg = role_peer(env, "agent")};

@@ -38,14 +38,14 @@ RC sftp_check_path(struct ctx *ctx, struct bytes path);
 RC sftp_read(struct ctx *ctx, struct sftp *f, const char *path, size_t max, struct buf *out, bool *found);
 /* sftp_write replaces the file as a whole: a temporary file beside it (".certwright-new" appended), made with mode 0600, owner of
  * the file it replaces, then `mode`, synced, renamed over it.  `mode` -1: that of the file it replaces, else 0600.  After a failure
- * nothing of it is left, and the file is as it was.  Fails with E_DISK_FULL where the server can tell, E_FORBIDDEN, E_NOT_FOUND (the
- * folder), E_IO. */
+ * nothing of it is left, and the file is as it was.  Fails with E_DISK_FULL where the server can tell, E_FORBIDDEN, E_NOT_FOUND
+ * (the folder), E_IO. */
 RC sftp_write(struct ctx *ctx, struct sftp *f, const char *path, struct bytes data, int mode);
 
-/* sftp_keep keeps a file as it is now, for sftp_restore(): as PATH.previous, a hard link where the server can, else a copy.  `tag` (a
- * word) names the state that is kept; where PATH.previous-of says that this state is kept already, nothing is done, so that it can be
- * repeated after the file was replaced.  A file that is not there is kept as such.  One state a file is kept: that of the newest
- * tag.
+/* sftp_keep keeps a file as it is now, for sftp_restore(): as PATH.previous, a hard link where the server can, else a copy.  `tag`
+ * (a word) names the state that is kept; where PATH.previous-of says that this state is kept already, nothing is done, so that it
+ * can be repeated after the file was replaced.  A file that is not there is kept as such.  One state of a file is kept: that of the
+ * newest tag.
  * sftp_restore puts back what was kept under this tag, and does nothing where nothing is; safe to repeat. */
 RC sftp_keep(struct ctx *ctx, struct sftp *f, const char *path, const char *tag);
 RC sftp_restore(struct ctx *ctx, struct sftp *f, const char *path, const char *tag);

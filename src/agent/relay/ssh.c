@@ -32,6 +32,7 @@
     X(libssh2_channel_write_ex)                                                                                                    \
     X(libssh2_free)                                                                                                                \
     X(libssh2_init)                                                                                                                \
+    X(libssh2_session_callback_set)                                                                                                \
     X(libssh2_session_block_directions)                                                                                            \
     X(libssh2_session_disconnect_ex)                                                                                               \
     X(libssh2_session_free)                                                                                                        \
@@ -61,8 +62,10 @@ struct ssh {
     const char *peer;   /* "web1.example.org port 22" */
     int fd;
     LIBSSH2_SESSION *session;
-    size_t memory;            /* what libssh2 holds */
-    int64_t deadline_ms;      /* of the operation that is going on */
+    size_t memory;       /* what libssh2 holds */
+    int64_t deadline_ms; /* of the operation that is going on */
+    size_t greeted;      /* bytes received before the login was over */
+    bool logged_in;
     bool broken;              /* nothing more can be said */
     LIBSSH2_CHANNEL *channel; /* of SFTP; NULL: not opened */
     struct sftp sftp;
@@ -135,6 +138,20 @@ static void *take_again(void *at, size_t n, void **abstract)
     memcpy(to, at, had < n ? had : n);
     give(at, abstract);
     return to;
+}
+
+/* libssh2 asks for more as long as there is more: a server that floods it with words before the greeting would hold it for good. */
+static ssize_t receive(libssh2_socket_t fd, void *at, size_t n, int flags, void **abstract)
+{
+    struct ssh *s = *abstract;
+    if (clock_mono_ms() >= s->deadline_ms || atomic_load(&stopped))
+        return -EAGAIN; /* wait_fd() says why */
+    if (!s->logged_in && s->greeted > SSH_GREETING_MAX)
+        return -EMSGSIZE;
+    ssize_t got = recv(fd, at, n, flags);
+    if (got > 0 && !s->logged_in)
+        s->greeted += (size_t)got;
+    return got < 0 ? -errno : got;
 }
 
 /* --- waiting and failing */
@@ -414,7 +431,7 @@ static RC log_in(struct ctx *ctx, struct ssh *s, const struct ssh_config *c)
         TRY(wait_turn(ctx, s));
     if (code == 0)
         return RC_OK;
-    if (code == LIBSSH2_ERROR_FILE)
+    if (code == LIBSSH2_ERROR_FILE || code == LIBSSH2_ERROR_KEYFILE_AUTH_FAILED)
         return ctx_fail(ctx, E_INVALID, "the key for the login at %s cannot be read: %s; does it have a passphrase?", s->peer,
                         words(ctx, s));
     if (code == LIBSSH2_ERROR_AUTHENTICATION_FAILED || code == LIBSSH2_ERROR_PUBLICKEY_UNVERIFIED ||
@@ -433,10 +450,13 @@ static RC open_all(struct ctx *ctx, struct ssh *s, const struct ssh_config *c)
     if (s->session == NULL)
         return ctx_fail(ctx, E_NO_MEMORY, "no memory for a session with %s", s->peer);
     lib.libssh2_session_set_blocking_(s->session, 0);
+    lib.libssh2_session_callback_set_(s->session, LIBSSH2_CALLBACK_RECV, (void *)receive);
     TRY(prefer(ctx, s));
     DRIVE(ctx, s, "before the greeting was over", lib.libssh2_session_handshake_(s->session, s->fd));
     TRY(check_host_key(ctx, s, c));
-    return log_in(ctx, s, c);
+    TRY(log_in(ctx, s, c));
+    s->logged_in = true;
+    return RC_OK;
 }
 
 RC ssh_open(struct ctx *ctx, const struct ssh_config *c, struct ssh **out)

@@ -1,9 +1,9 @@
 /* SSH as a client, for targets without an agent on their host: files by SFTP, commands, over libssh2.
  *
  * The host is known by its pinned key and nothing else: no known_hosts file, no trust on first use, no agent, no forwarding, no
- * configuration of the system.  Algorithms: key exchange curve25519-sha256, ecdh-sha2-nistp256/384/521, diffie-hellman-group16-sha512,
- * diffie-hellman-group18-sha512; host and user keys Ed25519 and ECDSA (libssh2 1.10 knows RSA with SHA-1 only, which is not used);
- * ciphers aes256-ctr, aes192-ctr, aes128-ctr; hmac-sha2-512, hmac-sha2-256; no compression.
+ * configuration of the system.  Algorithms: key exchange curve25519-sha256, ecdh-sha2-nistp256/384/521,
+ * diffie-hellman-group16-sha512, diffie-hellman-group18-sha512; host and user keys Ed25519 and ECDSA (libssh2 1.10 knows RSA with
+ * SHA-1 only, which is not used); ciphers aes256-ctr, aes192-ctr, aes128-ctr; hmac-sha2-512, hmac-sha2-256; no compression.
  *
  * Everything ends at the ctx's deadline.  What the server sends has ceilings: memory of a session, packets, files, output. */
 #ifndef AGENT_RELAY_SSH_H
@@ -15,6 +15,7 @@
 #define SSH_OUTPUT_MAX   ((size_t)256 << 10) /* of a command; SSH_ERRORS_MAX of its standard error */
 #define SSH_ERRORS_MAX   ((size_t)16 << 10)
 #define SSH_MEMORY_MAX   ((size_t)16 << 20) /* of libssh2, a session */
+#define SSH_GREETING_MAX ((size_t)256 << 10) /* what a server may say until the login is over */
 #define SSH_LINE_MAX     4096
 #define SSH_HOST_KEYS_MAX 8
 
@@ -53,9 +54,9 @@ RC ssh_restore(struct ctx *ctx, struct ssh *s, const char *path, const char *tag
  * where a signal ended it.  E_BAD_ANSWER where it says more than SSH_OUTPUT_MAX. */
 RC ssh_run(struct ctx *ctx, struct ssh *s, const char *line, struct bytes input, struct buf *out, struct buf *err, int *exit);
 
-/* ssh_put_word appends a value to a command line, as one word whatever reads it there: sh, cmd.exe or PowerShell.  Nothing is quoted,
- * for they do not agree how: a value that holds anything but letters, digits and ". _ - / : @ +", begins with '-', '@' or '+', or is
- * empty, is refused (E_INVALID). */
+/* ssh_put_word appends a value to a command line, as one word whatever reads it there: sh, cmd.exe or PowerShell.  Nothing is
+ * quoted, for they do not agree how: a value that holds anything but letters, digits and ". _ - / : @ +", begins with '-', '@' or
+ * '+', or is empty, is refused (E_INVALID). */
 RC ssh_put_word(struct ctx *ctx, struct bytes value, struct buf *out);
 
 #endif

@@ -43,7 +43,7 @@ static void ssh_transport_close(struct push_session *s)
 static RC read_mode(struct ctx *ctx, const char *text, int *out)
 {
     *out = -1;
-    if (text == NULL)
+    if (text == NULL || *text == '\0')
         return RC_OK;
     int mode = 0;
     size_t n = strlen(text);
@@ -67,6 +67,7 @@ static RC do_read(struct ctx *ctx, struct push_session *s, const struct push_req
 {
     struct buf *b = push_room(s, PUSH_BODY_MAX);
     bool found;
+    TRY(push_check_path(ctx, s, r->url));
     TRY(ssh_read(ctx, push_state(s), r->url, PUSH_BODY_MAX, b, &found));
     out->status = found ? 0 : STATUS_NOT_THERE;
     out->body = buf_bytes(b);
@@ -77,6 +78,7 @@ static RC do_write(struct ctx *ctx, struct push_session *s, const struct push_re
 {
     int mode;
     (void)out;
+    TRY(push_check_path(ctx, s, r->url));
     TRY(read_mode(ctx, r->mode, &mode));
     return ssh_write(ctx, push_state(s), r->url, r->body, mode);
 }
@@ -84,12 +86,14 @@ static RC do_write(struct ctx *ctx, struct push_session *s, const struct push_re
 static RC do_keep(struct ctx *ctx, struct push_session *s, const struct push_request *r, struct push_answer *out)
 {
     (void)out;
+    TRY(push_check_path(ctx, s, r->url));
     return ssh_keep(ctx, push_state(s), r->url, tag_of(ctx, s));
 }
 
 static RC do_restore(struct ctx *ctx, struct push_session *s, const struct push_request *r, struct push_answer *out)
 {
     (void)out;
+    TRY(push_check_path(ctx, s, r->url));
     return ssh_restore(ctx, push_state(s), r->url, tag_of(ctx, s));
 }
 

@@ -37,15 +37,6 @@ DELETE FROM rollout WHERE managed_id = $managed_id;
 SELECT d.id, d.target_id, t.name AS target, d.state, d.wave, d.version_before, d.error, d.finished_at
 FROM deployment d JOIN target t ON t.id = d.target_id WHERE d.rollout_id = $rollout_id ORDER BY d.wave, t.name, d.id LIMIT 10000;
 
--- query rollout_halted : many
--- doc Roll-outs within a team that were halted.
--- in scope text, limit i64
--- out managed text, version i64, why text, resume_at i64?
-SELECT m.name AS managed, r.version, r.why, r.resume_at FROM rollout r JOIN managed_certificate m ON m.id = r.managed_id
-WHERE r.state = 'halted' AND m.removed_at IS NULL
-  AND EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = m.team_id AND w.ancestor_id = $scope)
-ORDER BY m.name LIMIT $limit;
-
 -- query deployment_wave_set : exactly
 -- doc Which wave a deployment belongs to, and what was at its target before.
 -- in id text, rollout_id text, wave i64, version_before i64
@@ -62,6 +53,14 @@ SELECT rollout_id, wave, version_before FROM deployment WHERE id = $id;
 -- in target_id text
 -- out verdict text
 SELECT verdict FROM observation WHERE target_id = $target_id LIMIT 1000;
+
+-- query managed_makers : many
+-- doc The agents of a managed certificate's targets: those that work and were heard of lately first, in the order of the targets' names.
+-- in managed_id text, since i64, limit i64
+-- out agent_id text
+SELECT t.agent_id FROM managed_target mt JOIN target t ON t.id = mt.target_id JOIN agent a ON a.id = t.agent_id
+WHERE mt.managed_id = $managed_id
+ORDER BY CASE WHEN a.state = 'active' AND a.seen_at >= $since THEN 0 WHEN a.state = 'active' THEN 1 ELSE 2 END, t.name LIMIT $limit;
 
 -- query agent_seal_key : one
 -- doc The key that is sealed to for an agent.
@@ -83,7 +82,7 @@ UPDATE agent SET seal_key_offered = $offered WHERE id = $id;
 -- doc Agents within a team that tell another sealing key than the one that counts.
 -- in scope text, limit i64
 -- out name text
-SELECT name FROM agent a WHERE a.seal_key_offered IS NOT NULL AND a.state <> 'removed'
+SELECT name FROM agent a WHERE a.seal_key_offered IS NOT NULL AND a.state IN ('active', 'draining')
   AND EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = a.team_id AND w.ancestor_id = $scope)
 ORDER BY a.name LIMIT $limit;
 

@@ -1,4 +1,5 @@
 """Private servers of directories, databases and files: each runs as its own user, and speaks its protocol before TLS begins."""
+import grp
 import os
 import pwd
 import signal
@@ -190,7 +191,7 @@ class Proftpd(Database):
 
     def text(self):
         cert, key = self.from_files or (self.cert, self.key)
-        user, group = ("nobody", "nogroup") if ROOT else (f"#{os.geteuid()}", f"#{os.getegid()}")
+        user, group = ("nobody", "nogroup") if ROOT else (ME, grp.getgrgid(os.getegid()).gr_name)
         return (f"LoadModule mod_tls.c\nServerName {NAME}\nServerType standalone\nDefaultAddress 127.0.0.1\nPort {self.port}\n"
                 f"UseIPv6 off\nUseReverseDNS off\nDelayTable none\nWtmpLog off\nUser {user}\nGroup {group}\n"
                 f"PidFile {self.folder}/pid\nScoreboardFile {self.folder}/scoreboard\nSystemLog {self.folder}/system.log\n"

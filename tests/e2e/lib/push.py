@@ -3,6 +3,7 @@ answers as the real one does; what it did not expect is in `wrong`, which a test
 import base64
 import http.server
 import json
+import socket
 import ssl
 import tempfile
 import threading
@@ -304,10 +305,9 @@ class Ingress:
 
     def __init__(self, folder, pair):
         self.folder, self.pair = folder, pair
-        self.root = pki.Root("Ingress before")
-        cert, key, _ = self.root.write(folder, ["www.example.org"], "ingress")
-        self.default = cert.read_bytes(), key.read_bytes()
-        self.listener = __import__("socket").create_server(("127.0.0.1", wait.free_port()))
+        cert, key = pki.self_signed(["www.example.org"])
+        self.default = pki.pem(cert), pki.key_pem(key)
+        self.listener = socket.create_server(("127.0.0.1", wait.free_port()))
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self._serve, daemon=True).start()
 

@@ -1,4 +1,5 @@
 """Waiting for something to become so, and nothing else: no test sleeps for a fixed time."""
+import os
 import random
 import socket
 import time
@@ -17,12 +18,14 @@ def until(condition, what, seconds=10.0, every=0.02):
 
 
 _given = set()
+# Tests of two engines may run side by side: each takes its ports from a range of its own.
+_FIRST, _LAST = [(10000, 20999), (21000, 31999)][int(os.environ["CERTWRIGHT_TEST_LANE"])] if "CERTWRIGHT_TEST_LANE" in os.environ else (10000, 31999)
 
 
 def free_port(kind=socket.SOCK_STREAM):
     """A port of 127.0.0.1 that nobody listens on, below those that the kernel gives to outgoing connections."""
     for _ in range(1000):
-        port = random.randint(10000, 32000)
+        port = random.randint(_FIRST, _LAST)
         if port in _given:
             continue
         with socket.socket(socket.AF_INET, kind) as s:

@@ -23,7 +23,7 @@ struct conversation {
 #define LDAP_ASK      "\x30\x1d\x02\x01\x01\x77\x18\x80\x16" "1.3.6.1.4.1.1466.20037"
 #define LDAP_YES      "\x30\x0c\x02\x01\x01\x78\x07\x0a\x01\x00\x04\x00\x04\x00"
 #define POSTGRES_ASK  "\x00\x00\x00\x08\x04\xd2\x16\x2f"
-#define MYSQL_HELLO   "\x28\x00\x00\x00\x0a" "8.0.36\0" "\x01\x00\x00\x00" "abcdefgh\0" "\xff\xff\x21\x02\x00\xff\xdf\x15" "0123456789\0"
+#define MYSQL_HELLO   "\x28\x00\x00\x00\x0a" "8.0.36\0" "\x01\0\0\0" "abcdefgh\0" "\xff\xff\x21\x02\0\xff\xdf\x15" "0123456789\0"
 #define MYSQL_ASK     "\x20\x00\x00\x01\x00\x8a\x00\x00\x00\x00\x00\x01\x21\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
 
 static const struct conversation good[] = {
@@ -34,7 +34,9 @@ static const struct conversation good[] = {
      {B("a1 STARTTLS\r\n")}},
     {STARTTLS_IMAP, {B("* OK ready\r\n* OK [ALERT] closed on Sunday\r\n"), B("a1 OK\r\n")}, {B("a1 STARTTLS\r\n")}},
     {STARTTLS_POP3, {B("+OK ready <1.2@pop.example.org>\r\n"), B("+OK\r\n")}, {B("STLS\r\n")}},
-    {STARTTLS_FTP, {B("220-Welcome\r\n 220 to\r\nall of you\r\n234 no\r\n220 ready\r\n"), B("234 AUTH TLS\r\n")}, {B("AUTH TLS\r\n")}},
+    {STARTTLS_FTP,
+     {B("220-Welcome\r\n 220 to\r\nall of you\r\n234 no\r\n220 ready\r\n"), B("234 AUTH TLS\r\n")},
+     {B("AUTH TLS\r\n")}},
     {STARTTLS_LDAP, {B(""), B(LDAP_YES)}, {B(LDAP_ASK)}},
     {STARTTLS_LDAP, /* the long form of each length */
      {B(""), B("\x30\x84\x00\x00\x00\x10\x02\x01\x01\x78\x84\x00\x00\x00\x07\x0a\x01\x00\x04\x00\x04\x00")},
@@ -185,11 +187,14 @@ static void servers_that_do_not_begin_tls_are_quoted(void **state)
         {{STARTTLS_SMTP, {B("220 hi\r\n"), B("502 what?\r\n")}, {B(EHLO)}}, "502 what?"},
         {{STARTTLS_SMTP, {B("220 hi\r\n"), B(SMTP_CAN), B("454 TLS not available\r\n")}, {B(EHLO), B("STARTTLS\r\n")}},
          "does not begin TLS: 454 TLS not available"},
-        {{STARTTLS_SMTP, {B("220 hi\r\n"), B("250-mx\r\n421 bye\r\n250 x\r\n"), B("503 no\x1b[2J\xff\r\n")}, {B(EHLO), B("STARTTLS\r\n")}},
+        {{STARTTLS_SMTP,
+          {B("220 hi\r\n"), B("250-mx\r\n421 bye\r\n250 x\r\n"), B("503 no\x1b[2J\xff\r\n")},
+          {B(EHLO), B("STARTTLS\r\n")}},
          "503 no?[2J?"},
         {{STARTTLS_IMAP, {B("* BYE overloaded\r\n")}, {B("")}}, "* BYE overloaded"},
         {{STARTTLS_IMAP, {B("* PREAUTH you are root\r\n")}, {B("")}}, "* PREAUTH you are root"},
-        {{STARTTLS_IMAP, {B("* OK\r\n"), B("* BAD x\r\na1 BAD unknown command\r\n")}, {B("a1 STARTTLS\r\n")}}, "a1 BAD unknown command"},
+        {{STARTTLS_IMAP, {B("* OK\r\n"), B("* BAD x\r\na1 BAD unknown command\r\n")}, {B("a1 STARTTLS\r\n")}},
+         "a1 BAD unknown command"},
         {{STARTTLS_IMAP, {B("* OK\r\n"), B("* BYE\r\n")}, {B("a1 STARTTLS\r\n")}}, "does not begin TLS: * BYE"},
         {{STARTTLS_POP3, {B("-ERR [SYS/TEMP] full\r\n")}, {B("")}}, "-ERR [SYS/TEMP] full"},
         {{STARTTLS_POP3, {B("+OK\r\n"), B("-ERR no such command\r\n")}, {B("STLS\r\n")}}, "-ERR no such command"},
@@ -242,6 +247,7 @@ static void what_is_another_protocol_is_told_at_once(void **state)
         {STARTTLS_LDAP, {B(""), B("\x30\x82\x10\x01" "0123456789abcdef")}, {B(LDAP_ASK)}},
         {STARTTLS_LDAP, {B(""), B("\x30\x00")}, {B(LDAP_ASK)}},
         {STARTTLS_LDAP, {B(""), B("\x30\x0c\x02\x01\x02\x78\x07\x0a\x01\x00\x04\x00\x04\x00")}, {B(LDAP_ASK)}}, /* message 2 */
+        {STARTTLS_LDAP, {B(""), B("\x30\x0c\x02\x01\x02\x78\x07\x0a\x01\x02\x04\x00\x04\x00")}, {B(LDAP_ASK)}},
         {STARTTLS_LDAP, {B(""), B("\x30\x0c\x02\x01\x00\x78\x07\x0a\x01\x00\x04\x00\x04\x00")}, {B(LDAP_ASK)}}, /* a good notice */
         {STARTTLS_LDAP, {B(""), B("\x30\x0c\x02\x01\x01\x61\x07\x0a\x01\x00\x04\x00\x04\x00")}, {B(LDAP_ASK)}}, /* BindResponse */
         {STARTTLS_LDAP, {B(""), B("\x30\x0c\x02\x01\x01\x78\x08\x0a\x01\x00\x04\x00\x04\x00")}, {B(LDAP_ASK)}}, /* over its end */
@@ -255,7 +261,7 @@ static void what_is_another_protocol_is_told_at_once(void **state)
         {STARTTLS_MYSQL, {B("\x05\x00\x00\x00\x0a" "8.00")}, {B("")}},               /* the version has no end */
         {STARTTLS_MYSQL, {B("\x10\x00\x00\x00\x0a" "8\0" "\x01\x00\x00\x00" "abcdefgh\0")}, {B("")}}, /* what it can is missing */
         {STARTTLS_MYSQL, {B("\x12\x00\x00\x00\x09" "3\0" "\x01\x00\x00\x00" "abcdefgh\0\xff\xff")}, {B("")}}, /* protocol 9 */
-        {STARTTLS_MYSQL, {B("\x12\x00\x00\x07\x0a" "8\0" "\x01\x00\x00\x00" "abcdefgh\0\xff\xff")}, {B("")}}, /* not the first packet */
+        {STARTTLS_MYSQL, {B("\x12\x00\x00\x07\x0a" "8\0" "\x01\x00\x00\x00" "abcdefgh\0\xff\xff")}, {B("")}}, /* packet 7 */
     };
     for EACH(i, strangers) {
         struct server s = {.talk = &strangers[i], .limit = SIZE_MAX, .holds = true};
@@ -272,7 +278,10 @@ static void who_goes_on_and_on_is_left(void **state)
         enum starttls protocol;
         const char *line;
     } endless[] = {
-        {STARTTLS_SMTP, "220-hello\r\n"}, {STARTTLS_FTP, "220-hello\r\n"}, {STARTTLS_SIEVE, "\"X\" \"y\"\r\n"}, {STARTTLS_IMAP, "* X\r\n"},
+        {STARTTLS_SMTP, "220-hello\r\n"},
+        {STARTTLS_FTP, "220-hello\r\n"},
+        {STARTTLS_SIEVE, "\"X\" \"y\"\r\n"},
+        {STARTTLS_IMAP, "* X\r\n"},
     };
     for EACH(i, endless) {
         struct conversation c = {.protocol = endless[i].protocol};

@@ -1,0 +1,17 @@
+/* JKS, the key store of Java before version 9 (sun.security.provider.JavaKeyStore, version 2): one key with its chain.
+ *
+ * Its protection is SHA-1 and no more: one round of it guards the password.  It is here for programs that read nothing else; others
+ * are better served with PKCS #12 (pki/pkcs12.h). */
+#ifndef PKI_JKS_H
+#define PKI_JKS_H
+
+#include "pki/container.h"
+
+/* jks_build appends the file; the alias is written in lower case, as keytool does.  The date of the entry is the leaf's notBefore. */
+RC jks_build(struct ctx *ctx, const struct container *what, struct buf *out);
+
+/* jks_read reads the first entry that holds a key: its chain, leaf first, in the arena.  Versions 1 and 2, at most CONTAINER_MAX
+ * bytes.  E_FORBIDDEN where the digest at the end does not fit (another password, or a damaged file).  `key`: as for pkcs12_read(). */
+RC jks_read(struct ctx *ctx, struct bytes file, const struct secret *password, struct cert_chain *out, struct key **key);
+
+#endif

@@ -1,0 +1,104 @@
+"""What goes wrong in a fleet: clocks that are days off, targets that go while they are worked on, answers that come twice."""
+import json
+import os
+import signal
+import socket
+import ssl
+
+import pytest
+
+from lib import pki, process, wait
+
+WWW = "www.example.org"
+DAY = 86400
+
+
+def add_target(hub, agent, name="site"):
+    hub.ok("target", "add", name, "--agent", agent.name, "--connector", "files", "--set", f"combined={agent.files}/site.pem")
+
+
+def fingerprint(agent):
+    path = agent.files / "site.pem"
+    return pki.fingerprint(pki.read_chain(path.read_text())[0]) if path.exists() else None
+
+
+@pytest.mark.parametrize("days", [2, -2])
+def test_an_agent_whose_clock_is_two_days_off_works_and_says_so(make_hub, make_remote, days):
+    hub = make_hub()
+    web = make_remote(hub, "web1", start=False)
+    web.move_clock(days * DAY)
+    web.start()
+    add_target(hub, web)
+    hub.ok("cert", "add", WWW, "--to", "site")
+    assert fingerprint(web) == hub.show("cert", WWW)["current_version"]["fingerprint"]
+    assert abs(web.shown()["clock_skew_s"] - days * DAY) < 60
+    problems = [p["text"] for p in hub.ok("status", "-o", "json").json()["problems"]]
+    assert any(f"the clock of agent web1 is 1728" in p and ("fast" if days > 0 else "slow") in p for p in problems), problems
+
+
+def test_a_target_that_is_removed_while_it_is_worked_on(make_hub, make_remote):
+    """What was begun ends as it would have; then the target is left alone, and nothing goes on and on."""
+    hub = make_hub()
+    web = make_remote(hub, "web1")
+    add_target(hub, web)
+    hub.ok("cert", "add", WWW, "--to", "site")
+    first = fingerprint(web)
+    web.stop()
+    web.start(failpoint="agent:agent.install_before=stop")
+    hub.ok("cert", "renew", WWW, "--no-wait")
+    agent = web.pids()["agent"]
+    wait.until(lambda: process.state(agent) == "T", "the deployment is in the middle", 15)
+    assert "serves" in hub.cw("target", "remove", "site").err
+    hub.ok("cert", "remove", WWW)
+    hub.ok("target", "remove", "site")
+    os.kill(agent, signal.SIGCONT)
+    wait.until(lambda: not [j for j in hub.jobs() if "finished_at" not in j], "nothing is left to do", 20)
+    assert fingerprint(web) not in (None, first), "it was in the agent's hands already, and ended well"
+    assert [j["state"] for j in hub.jobs() if j["kind"] == "undeploy"] == ["done"]
+    assert hub.ok("status", "-o", "json").json()["problems"] == []
+    assert not hub.ok("target", "list", "-o", "json").json()
+
+
+def ask(hub, agent, body):
+    """One exchange in the agent's name, with its key."""
+    ctx = ssl.create_default_context(cafile=str(agent.state / "fleet/root.pem"))
+    ctx.check_hostname = False
+    pair = agent.folder / "pair.pem"
+    pair.write_bytes((agent.state / "fleet/key.pem").read_bytes() + (agent.state / "fleet/certificate.pem").read_bytes())
+    ctx.load_cert_chain(pair)
+    pair.unlink()
+    text = json.dumps(body).encode()
+    with socket.create_connection(("127.0.0.1", hub.agents_port), timeout=10) as raw, ctx.wrap_socket(raw) as s:
+        s.sendall(b"POST /agent/v1/exchange HTTP/1.1\r\nHost: hub\r\nContent-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % len(text) + text)
+        answer = b""
+        while part := s.recv(65536):
+            answer += part
+    return json.loads(answer.split(b"\r\n\r\n", 1)[1])
+
+
+def test_an_old_answer_that_comes_again_changes_nothing(make_hub, make_remote):
+    hub = make_hub()
+    web = make_remote(hub, "web1")
+    other = make_remote(hub, "web2")
+    add_target(hub, web)
+    hub.ok("cert", "add", WWW, "--to", "site")
+    hub.settled(WWW)
+    web.stop()
+    before, audit = hub.show("cert", WWW), len(hub.audit())
+    key = next(j for j in hub.jobs() if j["kind"] == "key")
+    deploy = next(j for j in hub.jobs() if j["kind"] == "deploy")
+    me = {"name": "web1", "version": "0", "platform": "test", "boot_id": "replay", "sandbox": ""}
+    served = {"rolled_back": False, "served": [{"address": "", "port": 1, "name": "", "verdict": "untrusted", "fingerprint": "00" * 32}]}
+    results = [{"id": key["id"], "fence": key["fence"], "ok": False, "error": {"code": "io", "text": "again"}, "steps": []},
+               {"id": deploy["id"], "fence": deploy["fence"], "ok": True, "steps": [], "deploy": served},
+               {"id": deploy["id"], "fence": deploy["fence"] + 1, "ok": True, "steps": [], "deploy": served},
+               {"id": "01m7yycs7vpsk661z8jea5gqe0", "fence": 1, "ok": True, "steps": []}]
+    for agent in (web, other):  # its own answers again, and in another agent's name
+        if agent is other:
+            other.stop()
+        for result in results:
+            reply = ask(hub, agent, {"agent": me, "results": [result], "progress": [], "holding": [], "capacity": 0, "wait_s": 0})
+            assert [d["id"] for d in reply.get("dropped", [])] == [result["id"]] and reply["jobs"] == [], reply
+    after = hub.show("cert", WWW)
+    assert {k: v for k, v in after.items() if k != "updated_at"} == {k: v for k, v in before.items() if k != "updated_at"}
+    assert len(hub.audit()) == audit

@@ -1,0 +1,249 @@
+"""Targets over SSH, with the real sshd and a real nginx behind it: deployed, renewed, put back; IIS as far as it can be tested without
+Windows: what is asked of its PowerShell."""
+import json
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from lib import fake_iis, nginx, pki, sshd, wait
+
+WWW = "www.example.org"
+
+
+class Site:
+    def __init__(self, hub, host, web):
+        self.hub, self.host, self.web = hub, host, web
+
+    def target(self, connector="ssh-nginx", endpoint=True, **changes):
+        values = {"host": "127.0.0.1", "port": self.host.port, "host_key": sshd.fingerprint(f"{self.host.host_key}.pub"), "login": "web-key",
+                  **({"certificate_file": self.web.block.cert, "key_file": self.web.block.key} if connector == "ssh-nginx" else {}), **changes}
+        sets = [x for k, v in values.items() if v is not None for x in ("--set", f"{k}={v}")]
+        more = ["--endpoint", f"127.0.0.1:{self.web.https_port}"] if endpoint else []
+        self.hub.ok("target", "add", "site", "--connector", connector, *sets, *more)
+        return self
+
+    def add(self):
+        return self.hub.cw("cert", "add", WWW, "--to", "site", timeout=90)
+
+    def served(self):
+        self.web.settled()
+        return pki.fingerprint(self.web.served())
+
+    def current(self):
+        return (self.hub.show("cert", WWW).get("current_version") or {}).get("fingerprint")
+
+    def files(self):
+        return self.web.block.cert.read_bytes(), self.web.block.key.read_bytes()
+
+    def leftovers(self):
+        return sorted(p.name for p in self.web.certs.iterdir() if ".certwright-new" in p.name or ".previous-of" in p.name)
+
+
+@pytest.fixture
+def folder():
+    path = Path(tempfile.mkdtemp(prefix="cw-e2e-", dir="/tmp"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture
+def host(folder):
+    one = sshd.Sshd(folder).start()
+    yield one
+    one.stop()
+
+
+@pytest.fixture
+def web(folder, host, http_port):
+    (folder / "nginx").mkdir()
+    one = nginx.Nginx(folder / "nginx", http_port).start()
+    host.command("nginx", f'exec {nginx.PROGRAM} -c {one.conf} -p {one.folder} "$@"')
+    yield one
+    one.stop()
+
+
+@pytest.fixture
+def make_site(make_hub, host, web):
+    def make(**start):
+        hub = make_hub(start=False)
+        hub.agent_settings["connectors"] += ["ssh-nginx", "ssh-files", "iis"]
+        hub.agent_settings["credentials"] = {"web-key": {"file": str(host.key), "hosts": [f"127.0.0.1:{host.port}"],
+                                                         "paths": [str(web.certs), str(host.folder / "leaf.pem"), str(host.small)]}}
+        hub.agent_settings["prove_s"] = 2
+        hub.write_agent()
+        hub.start(**start)
+        return Site(hub, host, web)
+    return make
+
+
+@pytest.fixture
+def site(make_site):
+    return make_site()
+
+
+def test_nginx_over_ssh_is_deployed_and_renewed(site):
+    before = site.target().served()
+    done = site.add()
+    assert done.code == 0, done
+    first = site.current()
+    assert site.served() == first != before
+    site.hub.ok("cert", "renew", WWW)
+    assert site.served() == site.current() != first
+    assert site.web.block.key.stat().st_mode & 0o777 == 0o600, "as its owner had it"
+    assert Path(f"{site.web.block.cert}.previous").exists()
+    assert "PRIVATE KEY" not in site.host.log.read_text() + site.hub.text()
+
+
+def test_a_configuration_that_is_broken_changes_nothing(site):
+    site.target()
+    assert site.add().code == 0
+    files, first = site.files(), site.served()
+    good = site.web.conf.read_text()
+    site.web.conf.write_text(good + "no such directive {\n")
+    done = site.hub.cw("cert", "renew", WWW)
+    assert done.code in (1, 6) and "no such directive" in done.err + done.out or "unknown directive" in done.err, done
+    assert site.files() == files and site.served() == first
+    site.web.conf.write_text(good)
+
+
+def test_what_was_there_is_back_when_nginx_refuses_it(site):
+    site.target()
+    assert site.add().code == 0
+    files, first = site.files(), site.served()
+    once = site.host.folder / "once" # the first look is at what was there
+    site.host.command("nginx", f'if [ "$1" = -t ]; then [ -e {once} ] && echo it will not do >&2 && exit 1; touch {once}; fi\n'
+                               f'exec {nginx.PROGRAM} -c {site.web.conf} -p {site.web.folder} "$@"')
+    done = site.hub.cw("cert", "renew", WWW)
+    assert done.code == 6 and "it will not do" in done.err, done
+    assert site.files() == files and site.served() == first and not site.leftovers()
+
+
+def test_what_was_there_is_back_when_the_handshake_does_not_show_it(site):
+    site.target()
+    assert site.add().code == 0
+    files, first = site.files(), site.served()
+    site.host.command("nginx", f'[ "$1" = -s ] && exit 0\nexec {nginx.PROGRAM} -c {site.web.conf} -p {site.web.folder} "$@"')
+    done = site.hub.cw("cert", "renew", WWW)
+    assert done.code == 6 and "shows another certificate" in done.err, done
+    assert site.files() == files and site.served() == first and not site.leftovers()
+
+
+@pytest.mark.parametrize("how", ["host key", "user key", "not granted", "no such path"])
+def test_a_host_that_is_not_the_one_gets_nothing(make_site, host, how):
+    site = make_site()
+    site.target(host="localhost" if how == "not granted" else "127.0.0.1", **({"certificate_file": "/etc/motd"} if how == "no such path" else {}))
+    before = site.files()
+    if how == "host key":
+        old = sshd.fingerprint(f"{host.host_key}.pub")
+        host.new_host_key()
+        words = [old, sshd.fingerprint(f"{host.host_key}.pub"), "nothing was sent"]
+    elif how == "user key":
+        (host.folder / "authorized_keys").write_text("")
+        words = ["authorized_keys"]
+    else:
+        words = ["may not be sent to localhost" if how == "not granted" else "may not touch /etc/motd"]
+    done = site.add()
+    assert done.code in (1, 3, 6, 7) and all(w in done.err for w in words), done
+    assert site.files() == before and (host.logins() == 0 or how == "no such path")
+
+
+def test_files_of_a_service_and_a_full_disk(site):
+    """systemd does not run here: what stands in for systemctl has nginx do what systemd would."""
+    asked = site.host.folder / "asked"
+    site.host.command("systemctl", f'echo "$*" >> {asked}\n[ "$1" = reload ] || exit 0\nexec {nginx.PROGRAM} -c {site.web.conf} -p {site.web.folder} -s reload')
+    site.target("ssh-files", fullchain_file=site.web.block.cert, key_file=site.web.block.key, leaf_file=site.host.folder / "leaf.pem",
+                combined_file=site.host.small / "all.pem", service="nginx.service", key_mode="0640")
+    assert site.add().code == 0
+    first = site.current()
+    assert site.served() == first and pki.fingerprint(pki.read_chain((site.host.folder / "leaf.pem").read_bytes())[0]) == first
+    assert asked.read_text().split("\n")[:2] == ["is-active nginx.service", "reload nginx.service"]
+    assert site.web.block.key.stat().st_mode & 0o777 == 0o640
+    files = site.files()
+    inside = f"/proc/{site.host.child.pid}/root{site.host.small}"
+    Path(inside, "filler").write_bytes(b"x" * 40000)
+    with open(f"{inside}/more", "wb", buffering=0) as f: # the rest
+        try:
+            while f.write(b"x" * 512):
+                pass
+        except OSError:
+            pass
+    done = site.hub.cw("cert", "renew", WWW)
+    assert done.code == 6 and "disk is full" in done.err, done
+    assert site.files() == files and site.served() == first and not site.leftovers()
+
+
+def test_a_value_that_is_more_than_one_word_is_refused(site):
+    site.target("ssh-files", fullchain_file=site.web.block.cert, key_file=site.web.block.key, endpoint=False)
+    done = site.hub.cw("target", "edit", "site", "--set", "service=x;touch /tmp/pwned")
+    assert done.code != 0 or site.add().code in (2, 6)
+    assert not Path("/tmp/pwned").exists()
+
+
+@pytest.mark.parametrize("point", ["relay.sftp_keep_before_note", "relay.sftp_write_before_rename@2", "relay.sftp_write_before_rename@3", "relay.push_installed"])
+def test_the_deployment_completes_after_kill_9(make_site, point):
+    site = make_site(failpoint=f"relay:{point}=kill").target()
+    site.add()
+    wait.until(lambda: site.current() is not None and site.served() == site.current(), "the new certificate is served", 40)
+    site.hub.settled(WWW)
+    assert f" failpoint name={point.split('@')[0]} " in site.hub.text()
+    assert not [x for x in site.leftovers() if "certwright-new" in x]
+
+
+def test_the_undoing_completes_after_kill_9(make_site):
+    site = make_site(failpoint="relay:relay.sftp_restore_before_note=kill").target()
+    files, before = site.files(), site.served()
+    site.host.command("nginx", f'[ "$1" = -s ] && exit 0\nexec {nginx.PROGRAM} -c {site.web.conf} -p {site.web.folder} "$@"')
+    site.add()
+    wait.until(lambda: " failpoint name=relay.sftp_restore_before_note " in site.hub.text(), "it was killed", 30)
+    wait.until(lambda: site.files() == files and not site.leftovers(), "what was there is back", 30)
+    site.hub.settled(WWW)
+    assert site.files() == files and site.served() == before
+
+
+# --- IIS
+
+class Iis:
+    def __init__(self, host):
+        self.host, self.folder = host, host.folder / "iis"
+        self.folder.mkdir()
+        host.command("powershell", f'exec /usr/bin/python3 {Path(fake_iis.__file__)} {self.folder} "$@"')
+
+    def binding(self):
+        return json.loads((self.folder / "binding.json").read_text())
+
+    def right(self):
+        return not (self.folder / "wrong").exists() or (self.folder / "wrong").read_text()
+
+
+@pytest.fixture
+def iis(site):
+    one = Iis(site.host)
+    site.target("iis", endpoint=False, user="root", name=WWW)
+    return one
+
+
+def test_a_binding_of_iis_is_changed_and_put_back(site, iis):
+    done = site.add()
+    assert done.code == 0, done
+    first = site.current()
+    assert iis.right() is True and iis.binding()["fingerprint"] == first
+    site.hub.ok("cert", "renew", WWW)
+    assert iis.right() is True and iis.binding()["fingerprint"] == site.current() != first
+    second = site.current()
+    site.hub.ok("target", "edit", "site", "--endpoint", f"127.0.0.1:{site.web.https_port}") # which shows another
+    done = site.hub.cw("cert", "renew", WWW)
+    assert done.code in (1, 6) and "shows another certificate" in done.err, done
+    assert iis.right() is True and iis.binding()["fingerprint"] == second
+    assert (iis.folder / "asked").read_text().split().count("undo") == 1
+    assert "pkcs12" not in site.hub.text() and not set((iis.folder / "passphrases").read_text().split()) & set(site.hub.text().split())
+
+
+def test_a_binding_that_somebody_changes_meanwhile_is_looked_at_again(site, iis):
+    (iis.folder / "edited").write_text(json.dumps({"exists": "yes", "thumbprint": "AB", "store": "My", "fingerprint": "cd" * 32}))
+    done = site.add()
+    assert done.code == 0, done
+    assert iis.right() is True and iis.binding()["fingerprint"] == site.current()
+    assert (iis.folder / "asked").read_text().split().count("install") == 2
