@@ -184,6 +184,9 @@ void agent_start_job(struct agent *a, const json_t *job)
     for (struct running *r = a->running; r != NULL; r = r->next)
         if (strcmp(r->id, id) == 0) { /* leased anew while we are at it: the result goes under the new lease */
             r->fence = fence > r->fence ? fence : r->fence;
+            pthread_mutex_lock(&r->story.lock);
+            r->story.dropped = false;
+            pthread_mutex_unlock(&r->story.lock);
             return;
         }
     struct running *r = running_new(a, id, kind);

@@ -189,7 +189,7 @@ static RC read_commands(struct ctx *ctx, const struct yaml *y, struct agent_conf
 
 static RC read_credential(struct ctx *ctx, const struct yaml *y, const char *name, const json_t *v, struct agent_credential *out)
 {
-    static const char *const keys[] = {"file", "hosts", "roots", "paths", NULL};
+    static const char *const keys[] = {"file", "hosts", "roots", "paths", "host_keys", NULL};
     const json_t *file = json_object_get(v, "file"), *roots = json_object_get(v, "roots");
     if (!str_is_name(bytes_z(name)) || !json_is_object(v))
         return yaml_fail(ctx, y, v, "credential %s must hold file, hosts and perhaps roots and paths", name);
@@ -205,6 +205,7 @@ static RC read_credential(struct ctx *ctx, const struct yaml *y, const char *nam
     if (out->hosts.n == 0)
         return yaml_fail(ctx, y, v, "credential %s: hosts must say where it may be sent, e.g. [vault.example.org:8200]", name);
     TRY(read_list(ctx, y, v, "paths", &out->paths));
+    TRY(read_list(ctx, y, v, "host_keys", &out->host_keys));
     for (size_t i = 0; i < out->paths.n; i++)
         if (!path_is_plain(out->paths.v[i]))
             return yaml_fail(ctx, y, v, "credential %s: paths: %s is not an absolute path", name, out->paths.v[i]);

@@ -53,6 +53,7 @@ struct agent_credential {
     struct str_list hosts; /* "name", "name:port", "*.suffix", "*.suffix:port"; without a port: 443, or 22 for SSH */
     const char *roots;     /* PEM file of the CAs of these hosts; NULL: the system's */
     struct str_list paths; /* over SSH: files and folders of those hosts that may be read and replaced with it */
+    struct str_list host_keys; /* over SSH: fingerprints of those hosts' keys; empty: what the target says is good */
 };
 
 struct agent_config {

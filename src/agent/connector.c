@@ -125,13 +125,15 @@ bool connector_content_has_key(enum connector_content content)
 }
 
 /* What is under a password says where that is; nothing else does. */
-static RC read_protection(struct ctx *ctx, const struct yaml *y, const struct connector *c, const json_t *v, struct connector_file *f)
+static RC read_protection(struct ctx *ctx, const struct yaml *y, const struct connector *c, const json_t *v,
+                          struct connector_file *f)
 {
     bool has = f->content >= CONTENT_PKCS12;
     static const char *const keys[] = {"password", "alias"};
     for (size_t i = 0; !has && i < 2; i++)
         if (json_object_get(v, keys[i]) != NULL)
-            return yaml_fail(ctx, y, json_object_get(v, keys[i]), "content %s has no %s", connector_content_name(f->content), keys[i]);
+            return yaml_fail(ctx, y, json_object_get(v, keys[i]), "content %s has no %s", connector_content_name(f->content),
+                             keys[i]);
     TRY(read_param_ref(ctx, y, c, v, "password", PARAM_PATH, has, &f->password_param));
     return read_param_ref(ctx, y, c, v, "alias", PARAM_NAME, false, &f->alias_param);
 }

@@ -14,8 +14,9 @@
  *     send: …                        # instead of reload: what is said over the service's Unix socket (agent/send_desc.h)
  *     challenge: nginx               # http-01: nginx, webroot or listener
  *
- * `path`, `owner`, `group`, `mode`, `password` and `alias` of a file name parameters; a file whose path parameter is not given is not written.  A closed
- * schema: anything else is refused with file, line and reason.  The hub never sends any of this (invariant 5). */
+ * `path`, `owner`, `group`, `mode`, `password` and `alias` of a file name parameters; a file whose path parameter is not given is
+ * not written.  A closed schema: anything else is refused with file, line and reason.  The hub never sends any of this (invariant
+ * 5). */
 #ifndef AGENT_CONNECTOR_H
 #define AGENT_CONNECTOR_H
 

@@ -451,9 +451,10 @@ static RC drive(struct ctx *ctx, struct deployment *d)
             story_add(ctx, d->story, table[at].name, "%s", ctx_why(ctx));
             if (rc_ok(d->why) || at == UNDO || d->why.e == rc.e)
                 d->why = final_code(at, rc);
-            if (at == PRECHECK || (at == INSTALL && rc.e == E_FENCED))
+            const bool untouched = at == PRECHECK || (at == INSTALL && rc.e == E_FENCED);
+            if (untouched)
                 TRY(abandon(ctx, d));
-            at = table[at].failed;
+            at = untouched ? FAILED : table[at].failed;
         } else {
             at = d->next != STEPS ? d->next : table[at].ok;
         }

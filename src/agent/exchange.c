@@ -204,6 +204,17 @@ static void drop(struct agent *a, const char *id)
         }
 }
 
+/* A lease that is over, and the same job in the same answer: it goes on. */
+static bool leased_again(const json_t *jobs, const char *id)
+{
+    const json_t *v;
+    size_t i;
+    json_array_foreach(jobs, i, v)
+        if (str_equal(json_string_value(json_object_get(v, "id")), id))
+            return true;
+    return false;
+}
+
 static RC take_reply(struct ctx *ctx, struct agent *a, const json_t *reply, const struct told *told, size_t n)
 {
     const json_t *jobs, *dropped, *v;
@@ -215,7 +226,7 @@ static RC take_reply(struct ctx *ctx, struct agent *a, const json_t *reply, cons
         results_acked(ctx, &a->results, told[i].id, told[i].fence);
     json_array_foreach(dropped, i, v) {
         const json_t *id = json_object_get(v, "id");
-        if (json_is_string(id))
+        if (json_is_string(id) && !leased_again(jobs, json_string_value(id)))
             drop(a, json_string_value(id));
     }
     json_array_foreach(jobs, i, v) agent_start_job(a, v);

@@ -90,6 +90,8 @@ static void find_text(const struct finder *f, const struct find_text *t, const s
         take_words(f, t, l, out);
         take_block(f, t, l, out);
         out->own = l == place;
+        if (f->desc->alone)
+            break;
     }
 }
 

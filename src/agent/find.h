@@ -4,6 +4,7 @@
  *       command: apache-dump             # of agent.yaml: prints the configuration, or reads its files
  *       text: {blocks: angle, nocase: true, comment: "#", assign: "=", continued: backslash, options: false, headings: [frontend]}
  *       places: [VirtualHost]            # blocks or directives that are places of their own, besides the configuration as a whole
+ *       alone: false                     # whether a place takes nothing from what is around it
  *       through: [IfModule]              # blocks that are no more than a condition: what stands in them stands around them
  *       when: {SSLEngine: ["on"]}        # what must be said there, in any case; no list: that it is said
  *       parameters: {certificate: SSLCertificateFile, key: SSLCertificateKeyFile}   # or a list of such, the first that fits
@@ -71,6 +72,7 @@ struct find_listen {
 struct find_desc {
     struct config_syntax syntax;
     struct str_list places, through;
+    bool alone;
     struct find_whens when;
     struct find_set sets[FIND_SETS_MAX];
     size_t n_sets;

@@ -229,7 +229,7 @@ static RC read_listen(struct ctx *ctx, const struct yaml *y, const json_t *v, st
 
 RC find_desc_read(struct ctx *ctx, const struct yaml *y, const struct connector *c, const json_t *v, struct find_desc *out)
 {
-    static const char *const keys[] = {"command", "text", "places", "through", "when", "parameters", "base", "names", "listen", NULL};
+    static const char *const keys[] = {"command", "text", "places", "through", "alone", "when", "parameters", "base", "names", "listen", NULL};
     const json_t *listen = json_object_get(v, "listen"), *one;
     size_t i;
     *out = (struct find_desc){0};
@@ -237,6 +237,7 @@ RC find_desc_read(struct ctx *ctx, const struct yaml *y, const struct connector 
     TRY(read_syntax(ctx, y, v, &out->syntax));
     TRY(read_list(ctx, y, v, "places", 16, &out->places));
     TRY(read_list(ctx, y, v, "through", 16, &out->through));
+    TRY(read_flag(ctx, y, v, "alone", &out->alone));
     TRY(read_whens(ctx, y, v, &out->when));
     TRY(read_sets(ctx, y, c, v, out));
     TRY(read_value(ctx, y, json_object_get(v, "base"), "base", &out->base));

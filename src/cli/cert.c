@@ -71,7 +71,8 @@ static void body_common(struct cli *cli, struct cli_body *b)
         const char *option, *field;
     } lists[] = {{"to", "targets"}, {"issuer", "issuers"}},
       texts[] = {
-          {"profile", "profile"}, {"key-kind", "key_kind"}, {"name", "name"}, {"team", "team"}, {"common-name", "common_name"}};
+          {"profile", "profile"}, {"key-kind", "key_kind"}, {"name", "name"}, {"team", "team"}, {"common-name", "common_name"},
+          {"key-agent", "key_agent"}};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
         const struct str_list l = cli_list_opt(cli, lists[i].option);
         if (cli_has(cli, lists[i].option))
@@ -213,7 +214,7 @@ RC verb_cert_renew(struct cli *cli)
 }
 RC verb_cert_retry(struct cli *cli)
 {
-    return act_each(cli, "/retry");
+    return act_each(cli, cli_has(cli, "now") ? "/now" : "/retry");
 }
 
 RC verb_cert_rollback(struct cli *cli)

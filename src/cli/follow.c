@@ -88,6 +88,10 @@ static struct rc outcome(struct cli *cli, const struct cli_follow *f, const json
 {
     if (str_equal(cli_text(events, "state"), "done"))
         return RC_OK;
+    if (str_equal(cli_text(events, "state"), "waiting")) {
+        cli_say(cli, "%s: %s", f->name, cli_text(events, "text"));
+        return RC_OK;
+    }
     /* Whatever else goes wrong, what was served is still served; but not where it was not seen again. */
     const enum err code = err_by_name(cli_text(events, "code"));
     const int exit = err_info(code)->exit;

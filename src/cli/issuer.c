@@ -46,12 +46,16 @@ static struct rc issuer_body(struct cli *cli, struct cli_body *b)
         cli_body_list(b, "granted_networks", &networks);
     if (cli_has(cli, "agree"))
         json_put_bool(&b->j, "terms_agreed", true);
-    const char *webroot = cli_opt(cli, "webroot"), *via = cli_opt(cli, "via");
+    const char *webroot = cli_opt(cli, "webroot"), *via = cli_opt(cli, "via"), *agent = cli_opt(cli, "challenge-agent");
+    if (agent && !webroot && !via)
+        return ctx_fail(cli->ctx, E_USAGE, "--challenge-agent goes with --via listener or --webroot DIR");
     if (webroot || via) {
         json_open_obj(&b->j, "challenge");
         json_put_str(&b->j, "via", via ? via : "webroot");
         if (webroot)
             json_put_str(&b->j, "webroot", webroot);
+        if (agent)
+            json_put_str(&b->j, "agent", agent);
         json_close(&b->j);
     }
     return RC_OK;

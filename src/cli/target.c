@@ -128,11 +128,24 @@ static struct rc put_endpoints(struct cli *cli, struct cli_body *b, const struct
     return RC_OK;
 }
 
+/* Not split at commas: the days of one stand between them. */
+static void put_windows(struct cli *cli, struct cli_body *b)
+{
+    if (!cli_has(cli, "window"))
+        return;
+    json_open_list(&b->j, "windows");
+    for (size_t i = 0; i < cli->values_n; i++)
+        if (str_equal(cli->values[i].option->name, "window") && *cli->values[i].text)
+            json_put_str(&b->j, NULL, cli->values[i].text);
+    json_close(&b->j);
+}
+
 static struct rc body(struct cli *cli, struct cli_body *b)
 {
     const struct str_list names = cli_list_opt(cli, "names");
     TRY(put_parameters(cli, b));
     TRY(put_endpoints(cli, b, &names));
+    put_windows(cli, b);
     if (names.n)
         cli_body_list(b, "names", &names);
     cli_body_text(b, "description", cli_opt(cli, "description"));

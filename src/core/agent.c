@@ -406,6 +406,16 @@ RC agent_is_current(struct ctx *ctx, struct core *core, const char *identity, co
     return RC_OK;
 }
 
+static struct rc knows(struct ctx *ctx, const char *capabilities, const char *kind, bool *out)
+{
+    json_auto_t *list = NULL;
+    TRY(json_read(ctx, bytes_z(capabilities), &list));
+    *out = json_array_size(list) == 0;
+    for (size_t i = 0; i < json_array_size(list) && !*out; i++)
+        *out = str_equal(json_string_value(json_array_get(list, i)), kind);
+    return RC_OK;
+}
+
 RC agent_may_do(struct ctx *ctx, const struct q_agent_of_row *agent, const char *kind, struct agent_allows *out)
 {
     json_auto_t *granted = NULL;
@@ -416,7 +426,7 @@ RC agent_may_do(struct ctx *ctx, const struct q_agent_of_row *agent, const char 
     for (size_t i = 0; i < sizeof last_kinds / sizeof *last_kinds; i++)
         if (str_equal(last_kinds[i], kind))
             *out = (struct agent_allows){.granted = true, .later = out->later && !str_equal(agent->state, "draining")};
-    return RC_OK;
+    return knows(ctx, agent->capabilities, kind, &out->known);
 }
 
 struct renewing {
@@ -439,6 +449,17 @@ RC agent_certificate_renew(struct ctx *ctx, struct core *core, const char *ident
         return ctx_fail(ctx, E_UNAUTHENTICATED, "no agent is known as %s", identity);
     *out = (struct agent_joined){.id = r.row.id, .name = r.row.name, .state = r.row.state};
     return certify(ctx, core, spki, out);
+}
+
+RC agent_named(struct ctx *ctx, struct txn *txn, const char *ref, const char **id)
+{
+    struct q_agent_get_row row;
+    bool found = false;
+    TRY(q_agent_get(ctx, txn, ref, access_scope(ctx), &row, &found));
+    if (!found)
+        return ctx_fail(ctx, E_NOT_FOUND, "no agent is named %s; certwright agent list shows them", ref);
+    *id = row.id;
+    return RC_OK;
 }
 
 /* --- what people do with agents */

@@ -36,14 +36,18 @@ RC agent_greet(struct ctx *ctx, struct core *core, const char *identity, const c
 /* agent_is_current says whether no other start of the agent has called since: a long poll of one that is gone must take no job. */
 RC agent_is_current(struct ctx *ctx, struct core *core, const char *identity, const char *boot_id, bool *out);
 
+/* agent_named finds an agent that a person has named, by name or id. */
+RC agent_named(struct ctx *ctx, struct txn *txn, const char *ref, const char **id);
+
 /* What people do with agents; each returns the agent as it is then. */
 RC agent_approve(struct ctx *ctx, struct core *core, const char *ref, struct q_agent_get_row *out);
 RC agent_drain(struct ctx *ctx, struct core *core, const char *ref, struct q_agent_get_row *out);
 RC agent_remove(struct ctx *ctx, struct core *core, const char *ref, bool force);
 
-/* agent_may_do says whether a job of this kind may be given to an agent: never where it was not `granted`, not now where `later`. */
+/* agent_may_do says whether a job of this kind may be given to an agent: never where it was not `granted` or the agent's release does
+ * not know it (`known`; one that names no kinds is asked itself), not now where `later`. */
 struct agent_allows {
-    bool granted, later;
+    bool granted, known, later;
 };
 RC agent_may_do(struct ctx *ctx, const struct q_agent_of_row *agent, const char *kind, struct agent_allows *out);
 

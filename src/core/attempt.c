@@ -2,6 +2,7 @@
 
 #include "base/encode.h"
 #include "base/random.h"
+#include "core/agent.h"
 #include "core/audit.h"
 #include "core/deployment.h"
 #include "core/issuer.h"
@@ -66,16 +67,28 @@ static const char *lane_of(struct ctx *ctx, const char *kind, const char *id)
     return arena_printf(&ctx->arena, "%s:%s", kind, id);
 }
 
-/* The agent that makes the key is one where it will be served: of several the first that answers, for the others wait for it. */
-static struct rc agent_for(struct ctx *ctx, struct txn *txn, const char *managed, const char **agent)
+/* The agent that makes the key: the one that was named, else one where it will be served: of several the first that answers, for
+ * the others wait for it. */
+static struct rc agent_for(struct ctx *ctx, struct txn *txn, const char *managed, const struct wish *w, const char **agent)
 {
+    if (w->key_agent)
+        return agent_named(ctx, txn, w->key_agent, agent);
     struct q_managed_makers_row *makers = NULL;
     size_t n = 0;
-    TRY(q_managed_makers(ctx, txn, managed, ctx_now_s(ctx) - MAKER_SILENT_S, 1, &makers, &n));
-    if (n) {
-        *agent = makers[0].agent_id;
-        return RC_OK;
+    TRY(q_managed_makers(ctx, txn, managed, ctx_now_s(ctx) - MAKER_SILENT_S, 1000, &makers, &n));
+    *agent = n ? makers[0].agent_id : NULL;
+    for (size_t i = 0; i < n; i++) { /* where it is given to none it would only be sealed to others */
+        struct q_target_by_id_row t;
+        struct taken_key taken;
+        TRY(q_target_by_id(ctx, txn, makers[i].target_id, &t));
+        TRY(sharing_taken(ctx, txn, &t, &taken));
+        if (!taken.never) {
+            *agent = makers[i].agent_id;
+            break;
+        }
     }
+    if (n)
+        return RC_OK;
     struct q_agent_first_row first;
     bool found = false;
     TRY(q_agent_first(ctx, txn, &first, &found));
@@ -147,7 +160,7 @@ RC attempt_begin(struct ctx *ctx, struct core *core, struct txn *txn, const stru
     if (w.csr.n) /* the key is with whoever made the request */
         agent = core->hub_agent;
     else
-        TRY(agent_for(ctx, txn, m->id, &agent));
+        TRY(agent_for(ctx, txn, m->id, &w, &agent));
     TRY(reusable_key(ctx, txn, m, &w, &reuse, &agent));
 
     const char *id = id_new(&ctx->arena, clock_unix_ms(ctx->clock));

@@ -3,6 +3,7 @@
 #include "base/encode.h"
 #include "base/random.h"
 #include "core/audit.h"
+#include "core/hold.h"
 #include "core/issuer.h"
 #include "core/job.h"
 #include "core/managed.h"
@@ -88,7 +89,8 @@ static struct rc deploy_job(struct ctx *ctx, struct core *core, struct txn *txn,
     struct bytes payload;
     TRY(payload_deploy(ctx, id, t, v->attempt_id, v, chain.pem, roots, &w, any ? placed.fingerprint : (struct bytes){0}, key,
                        &payload));
-    return job_add(ctx, core, txn, "deploy", t->agent_id, arena_printf(&ctx->arena, "target:%s", t->id), id, payload, 0);
+    TRY(job_add(ctx, core, txn, "deploy", t->agent_id, arena_printf(&ctx->arena, "target:%s", t->id), id, payload, 0));
+    return hold_set(ctx, core, txn, id);
 }
 
 RC deployment_release(struct ctx *ctx, struct core *core, struct txn *txn, const char *deployment)
@@ -105,7 +107,7 @@ RC deployment_release(struct ctx *ctx, struct core *core, struct txn *txn, const
     TRY(q_version_get(ctx, txn, d.managed_id, d.version, &v, &found));
     if (!found || d.finished_at)
         return RC_OK;
-    TRY(sharing_look(ctx, core, txn, v.attempt_id, t.agent_id, &key));
+    TRY(sharing_look(ctx, core, txn, v.attempt_id, &t, &key));
     return key.missing ? RC_OK : deploy_job(ctx, core, txn, &m, d.id, &t, &v, &key);
 }
 
@@ -132,7 +134,7 @@ RC deployment_begin_as(struct ctx *ctx, struct core *core, struct txn *txn, cons
     TRY(q_deployment_add(ctx, txn, &in));
     TRY(timer_clear(ctx, txn, "redeploy", target));
     struct shared_key key;
-    TRY(sharing_look(ctx, core, txn, v.attempt_id, t.agent_id, &key));
+    TRY(sharing_look(ctx, core, txn, v.attempt_id, &t, &key));
     TRY(key.missing ? sharing_ask(ctx, core, txn, v.attempt_id) : deploy_job(ctx, core, txn, m, id, &t, &v, &key));
     return step_write(ctx, txn, m->id, NULL, id, "deploy", "version %lld on its way to %s", (long long)version, t.name);
 }

@@ -3,6 +3,7 @@
 #include "base/random.h"
 #include "base/uri.h"
 #include "core/access.h"
+#include "core/agent.h"
 #include "core/audit.h"
 #include "core/job.h"
 #include "pki/cert.h"
@@ -37,6 +38,7 @@ void issuer_settings_encode(struct buf *b, const struct issuer_settings *s)
                  {"ca_roots_pem", s->ca_roots_pem},
                  {"acme_profile", s->acme_profile},
                  {"challenge_via", s->challenge_via},
+                 {"challenge_agent", s->challenge_agent},
                  {"webroot", s->webroot},
                  {"agent", s->agent}};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
@@ -58,6 +60,7 @@ RC issuer_settings_decode(struct ctx *ctx, const char *kind, const char *json, s
     TRY(json_get_str(ctx, root, "ca_roots_pem", false, &out->ca_roots_pem));
     TRY(json_get_str(ctx, root, "acme_profile", false, &out->acme_profile));
     TRY(json_get_str(ctx, root, "challenge_via", false, &out->challenge_via));
+    TRY(json_get_str(ctx, root, "challenge_agent", false, &out->challenge_agent));
     TRY(json_get_str(ctx, root, "webroot", false, &out->webroot));
     TRY(json_get_str(ctx, root, "agent", false, &out->agent));
     TRY(json_get_bool(ctx, root, "terms_agreed", false, &out->terms_agreed));
@@ -276,14 +279,8 @@ RC issuer_account_keep(struct ctx *ctx, struct txn *txn, const char *issuer, con
 RC issuer_agent(struct ctx *ctx, struct txn *txn, const struct issuer_settings *s, const char **agent)
 {
     bool found = false;
-    if (s->agent) {
-        struct q_agent_get_row row;
-        TRY(q_agent_get(ctx, txn, s->agent, access_scope(ctx), &row, &found));
-        if (!found)
-            return ctx_fail(ctx, E_NOT_FOUND, "no agent is named %s", s->agent);
-        *agent = row.id;
-        return RC_OK;
-    }
+    if (s->agent)
+        return agent_named(ctx, txn, s->agent, agent);
     struct q_agent_first_row first;
     TRY(q_agent_first(ctx, txn, &first, &found));
     if (!found)
@@ -320,7 +317,9 @@ RC issuer_challenge_via(struct ctx *ctx, struct txn *txn, const struct issuer_se
     json_begin(&j, &b);
     json_open_obj(&j, NULL);
     *agent = attempt_agent;
-    if (s->agent)
+    if (s->challenge_agent)
+        TRY(agent_named(ctx, txn, s->challenge_agent, agent));
+    else if (s->agent)
         TRY(issuer_agent(ctx, txn, s, agent));
     const char *how = s->challenge_via ? s->challenge_via : "target";
     if (str_equal(how, "target")) {

@@ -17,6 +17,7 @@ struct issuer_settings {
     bool terms_agreed;
     const char *acme_profile;
     const char *challenge_via;   /* "listener", "webroot", "target" */
+    const char *challenge_agent; /* name or id: whose listener or webroot answers; NULL: the one that talks to the CA */
     const char *webroot;
     const char *agent;           /* name of the agent that relays and answers; NULL: the default */
     struct str_list networks;    /* CIDR ranges that this issuer's addresses may lie in besides public ones */

@@ -91,7 +91,7 @@ static struct rc offer_look(struct ctx *ctx, struct txn *txn, void *arg)
     return ready(ctx, txn, o->agent, o->most, &o->jobs, &o->n);
 }
 
-/* Leases what is ready to an agent: what it was not granted ends here, what it shall not begin any more waits. */
+/* Leases what is ready to an agent: what it was not granted or does not know ends here, what it shall not begin any more waits. */
 static struct rc lease_ready(struct ctx *ctx, struct core *core, struct txn *txn, const char *agent, int64_t most,
                              struct leased_job *jobs, size_t *n)
 {
@@ -106,6 +106,10 @@ static struct rc lease_ready(struct ctx *ctx, struct core *core, struct txn *txn
             const char *why = arena_printf(&ctx->arena, "agent %s was not granted jobs of kind %s by the token it joined with", a.name,
                                            jobs[i].kind);
             TRY(job_refuse(ctx, core, txn, jobs[i].id, E_NOT_GRANTED, why));
+        } else if (!allows.known) {
+            const char *why = arena_printf(&ctx->arena, "agent %s (release %s) does not know jobs of kind %s: upgrade it", a.name, a.version,
+                                           jobs[i].kind);
+            TRY(job_refuse(ctx, core, txn, jobs[i].id, E_UNSUPPORTED, why));
         } else if (!allows.later) {
             TRY(lease_one(ctx, core, txn, &jobs[i]));
             jobs[kept++] = jobs[i];

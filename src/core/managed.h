@@ -45,6 +45,7 @@ RC managed_update(struct ctx *ctx, struct core *core, const char *ref, const str
 RC managed_remove(struct ctx *ctx, struct core *core, const char *ref);
 RC managed_renew(struct ctx *ctx, struct core *core, const char *ref);     /* now, whatever the schedule */
 RC managed_retry(struct ctx *ctx, struct core *core, const char *ref);     /* now, without waiting for the backoff */
+RC managed_now(struct ctx *ctx, struct core *core, const char *ref);       /* what waits for a maintenance window */
 RC managed_pause(struct ctx *ctx, struct core *core, const char *ref, const char *reason);
 RC managed_resume(struct ctx *ctx, struct core *core, const char *ref);
 /* managed_rollback makes an earlier version the current one again; 0: the one before. */

@@ -1,14 +1,17 @@
 /* What people change: create, update, renew, retry, pause, roll back, revoke, remove. */
 #include "base/encode.h"
 #include "base/random.h"
+#include "core/agent.h"
 #include "core/access.h"
 #include "core/attempt.h"
 #include "core/audit.h"
 #include "core/deployment.h"
+#include "core/hold.h"
 #include "core/issuer.h"
 #include "core/job.h"
 #include "core/managed.h"
 #include "core/rollout.h"
+#include "core/sharing.h"
 #include "core/target.h"
 #include "pki/csr.h"
 #include "pki/spki.h"
@@ -45,40 +48,17 @@ static struct rc csr_resolve(struct ctx *ctx, struct wish *w)
     return RC_OK;
 }
 
-static bool holds_key(const char *content)
-{
-    static const char *const without[] = {"fullchain", "leaf", "chain", "root"};
-    for (size_t i = 0; content && i < sizeof without / sizeof *without; i++)
-        if (strncmp(content, without[i], strlen(without[i])) == 0)
-            return false;
-    return true;
-}
-
 /* Where the key is elsewhere a target can only be one that is given none, as far as its agent has told; the agent refuses it too.
  */
 static struct rc target_keyless(struct ctx *ctx, struct txn *txn, const char *id, const char *name)
 {
     struct q_target_by_id_row t;
-    struct q_agent_connectors_row agent;
-    json_auto_t *told = NULL, *parameters = NULL;
+    struct taken_key taken;
     TRY(q_target_by_id(ctx, txn, id, &t));
-    TRY(q_agent_connectors(ctx, txn, t.agent_id, &agent));
-    TRY(json_read(ctx, bytes_z(agent.connectors), &told));
-    TRY(json_read(ctx, bytes_z(t.parameters), &parameters));
-    const json_t *list = json_object_get(told, "connectors");
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        const json_t *c = json_array_get(list, i), *files = json_object_get(c, "files");
-        if (!str_equal(json_string_value(json_object_get(c, "name")), t.connector))
-            continue;
-        for (size_t k = 0; k < json_array_size(files); k++) {
-            const json_t *f = json_array_get(files, k);
-            const char *parameter = json_string_value(json_object_get(f, "parameter"));
-            if (parameter && json_object_get(parameters, parameter) && holds_key(json_string_value(json_object_get(f, "content"))))
-                return ctx_fail(ctx, E_CONFLICT, "target %s is given the key (%s), which is with whoever made the request", name,
-                                parameter);
-        }
-    }
-    return RC_OK;
+    TRY(sharing_taken(ctx, txn, &t, &taken));
+    return taken.parameter ? ctx_fail(ctx, E_CONFLICT, "target %s is given the key (%s), which is with whoever made the request",
+                                      name, taken.parameter)
+                           : RC_OK;
 }
 
 /* Fills what the wish takes from its profile, and checks that the names it gives are there. */
@@ -94,6 +74,9 @@ RC wish_resolve(struct ctx *ctx, struct core *core, struct txn *txn, struct wish
     TRY(q_profile_get(ctx, txn, w->profile, access_scope(ctx), &p, &found));
     if (!found)
         return ctx_fail_field(ctx, "/profile", "no profile is named %s; certwright profile list shows them", w->profile);
+    const char *maker = NULL;
+    if (w->key_agent && rc_failed(agent_named(ctx, txn, w->key_agent, &maker)))
+        return ctx_fail_field(ctx, "/key_agent", "no agent is named %s, which shall make the key", w->key_agent);
     struct profile_settings ps;
     TRY(profile_settings_decode(ctx, p.settings, &ps));
     w->profile = p.name;
@@ -279,6 +262,7 @@ RC managed_update(struct ctx *ctx, struct core *core, const char *ref, const str
 struct act {
     struct core *core;
     const char *ref, *action, *reason;
+    const char *noted; /* in the audit log, where that is more than the action; NULL: the action */
     int64_t number, code;
     struct rc (*act)(struct ctx *, struct txn *, struct act *, const struct q_managed_get_row *);
 };
@@ -291,7 +275,7 @@ static struct rc act_run(struct ctx *ctx, struct txn *txn, void *arg)
     TRY(decide(ctx, a->core, txn, a->action, row.team_id));
     TRY(a->act(ctx, txn, a, &row));
     core_wake_after_commit(ctx, a->core, txn, "managed:", row.id);
-    return audit_write(ctx, txn, a->action, "managed-certificate", row.id, row.team_id, (struct bytes){0});
+    return audit_write(ctx, txn, a->noted ? a->noted : a->action, "managed-certificate", row.id, row.team_id, (struct bytes){0});
 }
 
 static struct rc act_do(struct ctx *ctx, struct core *core, struct act a)
@@ -354,6 +338,18 @@ static struct rc retry_it(struct ctx *ctx, struct txn *txn, struct act *a, const
 RC managed_retry(struct ctx *ctx, struct core *core, const char *ref)
 {
     return act_do(ctx, core, (struct act){.ref = ref, .action = "managed-certificate.renew", .act = retry_it});
+}
+
+static struct rc now_it(struct ctx *ctx, struct txn *txn, struct act *a, const struct q_managed_get_row *row)
+{
+    size_t n = 0;
+    TRY(hold_override(ctx, a->core, txn, row->id, &n));
+    return n ? RC_OK : ctx_fail(ctx, E_CONFLICT, "nothing of %s waits for a maintenance window", row->name);
+}
+
+RC managed_now(struct ctx *ctx, struct core *core, const char *ref)
+{
+    return act_do(ctx, core, (struct act){.ref = ref, .action = "managed-certificate.renew", .noted = "deployment.now", .act = now_it});
 }
 
 static struct rc pause_it(struct ctx *ctx, struct txn *txn, struct act *a, const struct q_managed_get_row *row)

@@ -198,10 +198,29 @@ static struct rc conditions(struct ctx *ctx, struct txn *txn, struct managed_vie
     size_t n = 0;
     TRY(q_deployment_open_of_managed(ctx, txn, v->id, &deploying, &n));
     TRY(condition_sealing(ctx, txn, v));
-    if (n && !condition_of(v, "deploying"))
+    size_t held = 0, first = n, soonest = n;
+    for (size_t i = 0; i < n; i++) {
+        const int64_t *until = deploying[i].hold_until;
+        if (!until || *until <= ctx_now_s(ctx)) {
+            first = first < n ? first : i;
+            continue;
+        }
+        held++;
+        if (soonest == n || *until < *deploying[soonest].hold_until)
+            soonest = i;
+    }
+    if (held && held == n)
+        condition_add(v, "waiting", true,
+                      arena_printf(&ctx->arena,
+                                   "version %lld waits for the maintenance window of %s%s, which opens at %s; now: certwright cert retry "
+                                   "%s --now",
+                                   (long long)deploying[soonest].version, deploying[soonest].target,
+                                   held > 1 ? arena_printf(&ctx->arena, " (and of %zu more)", held - 1) : "",
+                                   when(ctx, *deploying[soonest].hold_until), v->name));
+    else if (n && !condition_of(v, "deploying"))
         condition_add(
             v, "deploying", true,
-            arena_printf(&ctx->arena, "version %lld is on its way to %s", (long long)deploying[0].version, deploying[0].target));
+            arena_printf(&ctx->arena, "version %lld is on its way to %s", (long long)deploying[first].version, deploying[first].target));
     if (v->failures)
         condition_add(v, "failing", true, v->error);
     if (v->paused_reason)
@@ -322,6 +341,8 @@ RC managed_why(struct ctx *ctx, struct core *core, const char *ref, const char *
     TRY(managed_show(ctx, core, ref, &v));
     const struct condition *served = condition_of(&v, "served"), *busy = condition_of(&v, "renewing"),
                            *late = condition_of(&v, "late");
+    if (!busy)
+        busy = condition_of(&v, "waiting");
     if (!busy)
         busy = condition_of(&v, "deploying");
     const char *now = !v.version                 ? "has no certificate yet"

@@ -1,5 +1,7 @@
 /* Dry runs: what managed_create would do, told without doing anything. */
+#include "base/encode.h"
 #include "core/access.h"
+#include "core/hold.h"
 #include "core/managed.h"
 #include "core/rollout.h"
 
@@ -28,13 +30,17 @@ static const char *text(const json_t *obj, const char *key)
     return json_string_value(json_object_get(obj, key));
 }
 
-/* "nginx-check", or "{check}": what the parameter names. */
+/* "nginx-check", or "{check}usual": what the parameter names, else what is usual. */
 static void plan_command(struct ctx *ctx, struct planning *p, const json_t *parameters, const json_t *commands, const char *spec)
 {
     const size_t n = spec ? strlen(spec) : 0;
     const char *name = spec;
-    if (n > 2 && spec[0] == '{')
-        name = text(parameters, arena_str(&ctx->arena, bytes_of(spec + 1, n - 2)));
+    const char *end = n > 2 && spec[0] == '{' ? strchr(spec, '}') : NULL;
+    if (end) {
+        name = text(parameters, arena_str(&ctx->arena, bytes_of(spec + 1, (size_t)(end - spec) - 1)));
+        if (!name || !*name)
+            name = end + 1;
+    }
     if (!name || !*name)
         return;
     const char *line = text(commands, name);
@@ -72,6 +78,16 @@ static struct rc plan_target(struct ctx *ctx, struct txn *txn, struct planning *
         plan_add(ctx, p, "send",
                  arena_printf(&ctx->arena, "%s: over %s%s%s, as connector %s says", t->name, transport, host ? " to " : "",
                               host ? host : "", t->connector));
+    int64_t until = 0, closes = 0;
+    const char *why = NULL;
+    TRY(hold_look(ctx, txn, t->id, t->windows, "", &until, &closes, &why));
+    if (until) {
+        struct buf b;
+        buf_init_arena(&b, &ctx->arena, 64);
+        time_put_rfc3339(&b, until);
+        plan_add(ctx, p, "window",
+                 arena_printf(&ctx->arena, "%s is changed in its maintenance window, from %s on", t->name, buf_z(&b)));
+    }
     json_auto_t *ends = NULL;
     TRY(json_read(ctx, bytes_z(t->endpoints), &ends));
     for (size_t i = 0; i < json_array_size(ends); i++) {

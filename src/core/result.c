@@ -407,6 +407,9 @@ static struct rc job_again(struct ctx *ctx, struct txn *txn, const char *id, int
 static bool tries_again(const struct job_kind *kind, const struct checked_result *r)
 {
     const bool over = kind->of_attempt && r->attempt.finished_at && kind->apply != apply_clean;
+    /* An agent that lost its lease before it touched anything may begin again: nothing failed. */
+    if (!r->ok && !over && r->e == E_FENCED && r->job.tries < JOB_TRIES_MAX)
+        return true;
     return !r->ok && !over && err_info(r->e)->retryable && r->job.tries < kind->tries && r->retry_after_s <= ORDER_WAIT_MAX_S &&
            r->e != E_RATE_LIMITED && r->e != E_CHALLENGE_FAILED;
 }

@@ -6,6 +6,7 @@
 #include "base/str.h"
 #include "core/access.h"
 #include "core/deployment.h"
+#include "core/hold.h"
 #include "core/issuer.h"
 #include "core/job.h"
 #include "core/managed.h"
@@ -67,7 +68,7 @@ static const struct timer_kind {
 } timer_kinds[] = {
     {"renew", fire_renew},       {"retry", fire_retry}, {"redeploy", fire_redeploy},
     {"verify", fire_verify},     {"ari", fire_ari},     {"retention", fire_retention},
-    {"rollout", rollout_due},    {"seal", sharing_due},
+    {"rollout", rollout_due},    {"window", hold_due},    {"seal", sharing_due},
 };
 
 struct firing {

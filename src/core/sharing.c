@@ -1,5 +1,6 @@
 #include "core/sharing.h"
 
+#include "base/json.h"
 #include "base/str.h"
 #include "core/audit.h"
 #include "core/deployment.h"
@@ -8,17 +9,59 @@
 #include "core/payload.h"
 #include "pki/hpke.h"
 
-RC sharing_look(struct ctx *ctx, struct core *core, struct txn *txn, const char *attempt, const char *agent, struct shared_key *out)
+static bool holds_key(const char *content)
+{
+    static const char *const without[] = {"fullchain", "leaf", "chain", "root"};
+    for (size_t i = 0; content && i < sizeof without / sizeof *without; i++)
+        if (strncmp(content, without[i], strlen(without[i])) == 0)
+            return false;
+    return true;
+}
+
+RC sharing_taken(struct ctx *ctx, struct txn *txn, const struct q_target_by_id_row *target, struct taken_key *out)
+{
+    struct q_agent_connectors_row agent;
+    json_auto_t *told = NULL, *parameters = NULL;
+    *out = (struct taken_key){0};
+    TRY(q_agent_connectors(ctx, txn, target->agent_id, &agent));
+    TRY(json_read(ctx, bytes_z(agent.connectors), &told));
+    TRY(json_read(ctx, bytes_z(target->parameters), &parameters));
+    const json_t *list = json_object_get(told, "connectors");
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *c = json_array_get(list, i), *files = json_object_get(c, "files");
+        if (!str_equal(json_string_value(json_object_get(c, "name")), target->connector))
+            continue;
+        out->never = str_equal(target->connector, "files"); /* others may hand the key over in ways that are not told */
+        for (size_t k = 0; k < json_array_size(files); k++) {
+            const json_t *f = json_array_get(files, k);
+            const char *parameter = json_string_value(json_object_get(f, "parameter"));
+            if (parameter && json_object_get(parameters, parameter) &&
+                holds_key(json_string_value(json_object_get(f, "content")))) {
+                *out = (struct taken_key){.parameter = arena_strdup(&ctx->arena, parameter)};
+                return RC_OK;
+            }
+        }
+    }
+    return RC_OK;
+}
+
+RC sharing_look(struct ctx *ctx, struct core *core, struct txn *txn, const char *attempt, const struct q_target_by_id_row *target,
+                struct shared_key *out)
 {
     struct q_attempt_by_id_row a;
     struct q_sealed_key_get_row row;
+    struct taken_key taken;
     bool found = false;
     TRY(q_attempt_by_id(ctx, txn, attempt, &a));
     *out = (struct shared_key){.spki_sha256 = a.spki_sha256, .managed = a.managed_id, .installation = core->hub_agent};
     out->elsewhere = str_equal(a.agent_id, core->hub_agent);
-    if (out->elsewhere || str_equal(a.agent_id, agent))
+    if (out->elsewhere || str_equal(a.agent_id, target->agent_id))
         return RC_OK;
-    TRY(q_sealed_key_get(ctx, txn, attempt, agent, &row, &found));
+    TRY(sharing_taken(ctx, txn, target, &taken));
+    out->elsewhere = taken.never; /* nobody gets a key that does not need it */
+    if (out->elsewhere)
+        return RC_OK;
+    TRY(q_sealed_key_get(ctx, txn, attempt, target->agent_id, &row, &found));
     out->missing = !found;
     out->sealed = found ? row.sealed : (struct bytes){0};
     return RC_OK;
@@ -57,13 +100,17 @@ static struct rc receivers(struct ctx *ctx, struct core *core, struct txn *txn, 
     for (size_t i = 0; i < targets_n && *n < SHARING_AGENTS_MAX; i++) {
         struct shared_key key;
         struct q_agent_seal_key_row agent;
+        struct q_target_by_id_row t;
         if (str_list_has(&seen, targets[i].agent_id))
             continue;
-        str_list_add(&ctx->arena, &seen, targets[i].agent_id);
-        TRY(sharing_look(ctx, core, txn, a->id, targets[i].agent_id, &key));
-        TRY(q_agent_seal_key(ctx, txn, targets[i].agent_id, &agent));
-        if (key.missing && agent.seal_key.n)
-            out[(*n)++] = (struct payload_receiver){targets[i].agent_id, agent.seal_key};
+        TRY(q_target_by_id(ctx, txn, targets[i].target_id, &t));
+        TRY(sharing_look(ctx, core, txn, a->id, &t, &key));
+        if (!key.missing)
+            continue;
+        str_list_add(&ctx->arena, &seen, t.agent_id);
+        TRY(q_agent_seal_key(ctx, txn, t.agent_id, &agent));
+        if (agent.seal_key.n)
+            out[(*n)++] = (struct payload_receiver){t.agent_id, agent.seal_key};
     }
     return RC_OK;
 }
@@ -117,13 +164,15 @@ static struct rc waiting_go_on(struct ctx *ctx, struct core *core, struct txn *t
     TRY(q_deployment_unsealed(ctx, txn, attempt, &rows, &n));
     for (size_t i = 0; i < n; i++) {
         struct q_deployment_by_id_row now;
+        struct q_target_by_id_row t;
         struct shared_key key;
         const char *why = NULL;
         bool wanted = false;
         TRY(q_deployment_by_id(ctx, txn, rows[i].id, &now));
         if (now.finished_at) /* one before it halted the roll-out */
             continue;
-        TRY(sharing_look(ctx, core, txn, attempt, rows[i].agent_id, &key));
+        TRY(q_target_by_id(ctx, txn, rows[i].target_id, &t));
+        TRY(sharing_look(ctx, core, txn, attempt, &t, &key));
         TRY(hopeless(ctx, txn, &a, rows[i].agent_id, &why));
         TRY(deployment_wanted(ctx, txn, &now, &wanted));
         if (!wanted)

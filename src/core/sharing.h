@@ -12,16 +12,23 @@
 #define SEALED_KEY_MAX 16384  /* an RSA-4096 key takes 2.4 KiB */
 #define SHARING_AGENTS_MAX 200 /* receivers a job: what comes of it fits one result */
 
-/* What an agent needs to have the key of an attempt: nothing where it made it. */
+/* What the agent of a target needs to have the key of an attempt: nothing where it made it. */
 struct shared_key {
     bool missing;            /* not sealed to it yet */
-    bool elsewhere;          /* no agent has it: it is with whoever made the request */
+    bool elsewhere;      /* no agent has it, for it is with whoever made the request; or this target is not given it */
     struct bytes sealed;     /* empty: made there */
     struct bytes spki_sha256;
     const char *managed, *installation;
 };
-RC sharing_look(struct ctx *ctx, struct core *core, struct txn *txn, const char *attempt, const char *agent,
+RC sharing_look(struct ctx *ctx, struct core *core, struct txn *txn, const char *attempt, const struct q_target_by_id_row *target,
                 struct shared_key *out);
+
+/* sharing_taken says what is known of whether a target is given the key at all: its agent tells what its connectors write. */
+struct taken_key {
+    const char *parameter; /* that names where the key goes; NULL: none does, as far as is known */
+    bool never;            /* it is sure that none does */
+};
+RC sharing_taken(struct ctx *ctx, struct txn *txn, const struct q_target_by_id_row *target, struct taken_key *out);
 
 /* sharing_ask has the key of an attempt sealed to every agent of its managed certificate that lacks it.  Where that cannot be, what
  * waits for it is ended with the reason by the timer "seal" (sharing_due). */

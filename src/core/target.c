@@ -4,6 +4,7 @@
 #include "base/random.h"
 #include "core/access.h"
 #include "core/audit.h"
+#include "core/hold.h"
 #include "core/job.h"
 #include "core/payload.h"
 #include "pki/digest.h"
@@ -64,6 +65,7 @@ static struct rc target_add(struct ctx *ctx, struct core *core, struct txn *txn,
                                        .endpoints = t->endpoints ? t->endpoints : "[]",
                                        .names = t->names ? t->names : "[]",
                                        .description = t->description ? t->description : "",
+                                       .windows = t->windows ? t->windows : "[]",
                                        .found = t->found,
                                        .now = ctx_now_s(ctx)};
     TRY(q_target_add(ctx, txn, &in));
@@ -123,6 +125,7 @@ RC target_create(struct ctx *ctx, struct core *core, const struct target_input *
 {
     if (!str_is_name(bytes_z(in->connector)))
         return ctx_fail_field(ctx, "/connector", "name a connector, such as nginx or files");
+    TRY(hold_windows_check(ctx, in->windows ? in->windows : "[]"));
     struct target_change c = {.core = core, .in = in, .id = id_new(&ctx->arena, clock_unix_ms(ctx->clock))};
     TRY(store_write(ctx, core->store, create, &c));
     *id = c.id;
@@ -155,14 +158,18 @@ static struct rc update(struct ctx *ctx, struct txn *txn, void *arg)
                                           .endpoints = c->in->endpoints ? c->in->endpoints : row.endpoints,
                                           .names = c->in->names ? c->in->names : row.names,
                                           .description = c->in->description ? c->in->description : row.description,
+                                          .windows = c->in->windows ? c->in->windows : row.windows,
                                           .revision = c->revision ? c->revision : row.revision,
                                           .now = ctx_now_s(ctx)};
     TRY(q_target_update(ctx, txn, &in));
+    if (!str_equal(in.windows, row.windows))
+        TRY(hold_target(ctx, c->core, txn, row.id));
     return audit_write(ctx, txn, "target.update", "target", row.id, row.team_id, bytes_z(parameters));
 }
 
 RC target_update(struct ctx *ctx, struct core *core, const char *ref, int64_t revision, const struct target_input *in)
 {
+    TRY(hold_windows_check(ctx, in->windows ? in->windows : "[]"));
     struct target_change c = {.core = core, .ref = ref, .in = in, .revision = revision};
     return store_write(ctx, core->store, update, &c);
 }
@@ -309,6 +316,7 @@ static struct rc found_one(struct ctx *ctx, struct core *core, struct txn *txn, 
                                           .endpoints = t->endpoints,
                                           .names = t->names,
                                           .description = t->description,
+                                          .windows = have.windows,
                                           .revision = have.revision,
                                           .now = ctx_now_s(ctx)};
     return q_target_update(ctx, txn, &in);

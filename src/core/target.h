@@ -14,6 +14,7 @@ struct target_input {
     const char *endpoints;             /* JSON list of {address, port, name} */
     const char *names;                 /* JSON list */
     const char *description;
+    const char *windows;               /* JSON list (core/window.h); NULL: as it is, or none */
     bool found;
 };
 struct target_view {

@@ -49,6 +49,8 @@ void wish_encode(struct buf *b, const struct wish *w)
     json_put_int(&j, "validity_s", w->validity_s);
     json_put_int(&j, "renew_percent", w->renew_percent);
     json_put_int(&j, "renew_before_s", w->renew_before_s);
+    if (w->key_agent)
+        json_put_str(&j, "key_agent", w->key_agent);
     put_list(&j, "targets", &w->targets);
     put_rollout(&j, w);
     json_close(&j);
@@ -80,6 +82,7 @@ RC wish_decode(struct ctx *ctx, const char *json, struct wish *out)
     TRY(json_get_str(ctx, root, "key_kind", true, &out->key_kind));
     TRY(json_get_bool(ctx, root, "reuse_key", true, &out->reuse_key));
     TRY(json_get_base64(ctx, root, "csr", false, &out->csr));
+    TRY(json_get_str(ctx, root, "key_agent", false, &out->key_agent));
     TRY(get_list(ctx, root, "issuers", &out->issuers));
     TRY(json_get_int(ctx, root, "renew_percent", true, &out->renew_percent));
     TRY(json_get_int(ctx, root, "renew_before_s", true, &out->renew_before_s));

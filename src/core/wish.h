@@ -17,6 +17,7 @@ struct wish {
     struct str_list issuers;    /* names, in order */
     int64_t renew_percent;      /* of the lifetime at which it is renewed; 0: two thirds, or half below ten days */
     int64_t renew_before_s;     /* this long before its end instead; 0: by the fraction */
+    const char *key_agent; /* name: the agent that makes the key; NULL: the one where it is served first.  Not part of the hash */
     struct str_list targets;    /* names; not part of the hash: new targets deploy, they do not re-issue */
     int64_t canary;             /* targets of the first wave of a roll-out; 0: none; -1: one where there are more than three */
     int64_t wave, wave_percent; /* targets of each further wave, or as part of all; both 0: all the rest */

@@ -28,6 +28,12 @@ static const struct condition *condition_of(const struct managed_view *v, const 
 static void story_state(const struct managed_view *v, struct api_events *out)
 {
     const struct condition *busy = condition_of(v, "renewing"), *failing = condition_of(v, "failing");
+    const struct condition *waiting = condition_of(v, "waiting");
+    if (!busy && waiting) {
+        out->state = "waiting";
+        out->text = waiting->reason;
+        return;
+    }
     if (!busy)
         busy = condition_of(v, "deploying");
     out->state = busy ? "working" : failing || v->paused_reason ? "failed" : "done";

@@ -33,7 +33,8 @@ static void issuer_out(struct ctx *ctx, const struct issuer_view *v, struct api_
         .updated_at = v->updated_at,
     };
     if (s->challenge_via) {
-        const struct api_issuer_challenge c = {.method = "http-01", .via = s->challenge_via, .webroot = s->webroot};
+        const struct api_issuer_challenge c = {
+            .method = "http-01", .via = s->challenge_via, .webroot = s->webroot, .agent = s->challenge_agent};
         out->challenge = arena_dup(&ctx->arena, &c, sizeof c);
     }
 }
@@ -85,6 +86,7 @@ RC api_issuer_create(struct api_call *call, const struct api_issuer_new *in, str
         .challenge_via = !acme ? NULL
                          : c   ? c->via
                                : "target",
+        .challenge_agent = c ? c->agent : NULL,
         .webroot = c ? c->webroot : NULL,
         .agent = in->agent,
         .networks = api_list_of(ctx, &in->granted_networks),
@@ -117,6 +119,7 @@ RC api_issuer_update(struct api_call *call, const struct api_issuer_patch *in, s
         s->acme_profile = in->acme_profile;
     if (in->has_challenge) {
         s->challenge_via = in->challenge->via;
+        s->challenge_agent = in->challenge->agent;
         s->webroot = in->challenge->webroot;
     }
     if (in->has_agent)

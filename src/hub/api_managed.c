@@ -70,6 +70,7 @@ static void managed_out(struct ctx *ctx, const struct managed_view *v, struct ap
         .key_kind = w->key_kind,
         .reuse_key = w->reuse_key,
         .key_elsewhere = w->csr.n != 0,
+        .key_agent = w->key_agent,
         .targets = api_strings_of(&w->targets),
         .paused = v->paused_reason != NULL,
         .pause_reason = v->paused_reason,
@@ -146,6 +147,7 @@ static struct managed_input input_of(struct ctx *ctx, const struct api_managed_c
                  .key_kind = in->key_kind,
                  .reuse_key = in->reuse_key,
                  .csr = in->csr,
+                 .key_agent = in->key_agent,
                  .issuers = api_list_of(ctx, &in->issuers),
                  .targets = api_list_of(ctx, &in->targets)},
     };
@@ -203,6 +205,8 @@ static struct rc update_once(struct api_call *call, const struct api_managed_cer
         w->key_kind = in->key_kind;
     if (in->has_reuse_key)
         w->reuse_key = in->reuse_key;
+    if (in->has_key_agent)
+        w->key_agent = in->key_agent;
     if (in->has_csr) {
         w->csr = in->csr;
         w->key_kind = in->has_key_kind ? in->key_kind : NULL; /* the request's */
@@ -243,6 +247,12 @@ RC api_managed_renew(struct api_call *call, struct api_managed_certificate *out)
 RC api_managed_retry(struct api_call *call, struct api_managed_certificate *out)
 {
     TRY(managed_retry(call->ctx, call->core, call->path[0]));
+    return reply(call, call->path[0], out);
+}
+
+RC api_managed_now(struct api_call *call, struct api_managed_certificate *out)
+{
+    TRY(managed_now(call->ctx, call->core, call->path[0]));
     return reply(call, call->path[0], out);
 }
 

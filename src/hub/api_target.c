@@ -23,6 +23,7 @@ static struct rc target_out(struct ctx *ctx, const struct target_view *v, struct
     };
     TRY(api_parameters_of_json(ctx, r->parameters, &out->parameters));
     TRY(api_endpoints_of_json(ctx, r->endpoints, &out->endpoints));
+    TRY(api_strings_of_json(ctx, r->windows, &out->windows));
     return api_strings_of_json(ctx, r->names, &out->names);
 }
 
@@ -68,6 +69,7 @@ RC api_target_create(struct api_call *call, const struct api_target_new *in, str
         .endpoints = api_endpoints_json(ctx, &in->endpoints),
         .names = api_strings_json(ctx, &in->names),
         .description = in->description,
+        .windows = api_strings_json(ctx, &in->windows),
     };
     const char *id = NULL;
     TRY(target_create(ctx, call->core, &t, &id));
@@ -86,6 +88,7 @@ RC api_target_update(struct api_call *call, const struct api_target_patch *in, s
         .endpoints = in->has_endpoints ? api_endpoints_json(ctx, &in->endpoints) : v.row.endpoints,
         .names = in->has_names ? api_strings_json(ctx, &in->names) : v.row.names,
         .description = in->has_description ? in->description : v.row.description,
+        .windows = in->has_windows ? api_strings_json(ctx, &in->windows) : v.row.windows,
     };
     TRY(target_update(ctx, call->core, v.row.id, call->has_revision ? call->revision : v.row.revision, &t));
     return reply(call, v.row.id, out);

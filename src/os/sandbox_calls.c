@@ -43,7 +43,7 @@ static const char *const calls_base[] = {
 
 static const char *const calls_chown[] = {"chown",     "fchown",   "lchown",     "fchownat", "chown32",   "fchown32",
                                           "lchown32",  "chmod",    "fchmod",     "fchmodat", "fchmodat2", "fgetxattr",
-                                          "fsetxattr", "getxattr", "flistxattr", "listxattr"};
+                                          "fsetxattr", "getxattr", "flistxattr", "listxattr", "fremovexattr"};
 
 /* Nobody here makes these but an attacker. */
 static const char *const calls_deadly[] = {"ptrace",

@@ -1,9 +1,9 @@
 /* Files under a password that hold a private key with its chain: what PKCS #12 (pki/pkcs12.h) and JKS (pki/jks.h) have in common.
  *
- * The same key, chain, name and password always make the same bytes: whoever installs such a file can then say "it is there already",
- * and a hash of it can be compared later, without asking for the password again.  Random salts would make each writing differ.  So
- * salts and initialization vectors come by HKDF from the private key and from all that is written under them.  Nobody without the
- * key can foresee or relate them; two contents that differ in anything have different salts, and so different keys. */
+ * The same key, chain, name and password always make the same bytes: whoever installs such a file can then say "it is there
+ * already", and a hash of it can be compared later, without asking for the password again.  Random salts would make each writing
+ * differ.  So salts and initialization vectors come by HKDF from the private key and from all that is written under them.  Nobody
+ * without the key can foresee or relate them; two contents that differ in anything have different salts, and so different keys. */
 #ifndef PKI_CONTAINER_H
 #define PKI_CONTAINER_H
 

@@ -7,11 +7,12 @@
 
 #include "pki/container.h"
 
-/* jks_build appends the file; the alias is written in lower case, as keytool does.  The date of the entry is the leaf's notBefore. */
+/* jks_build appends the file; the alias is written in lower case, as keytool does.  The entry's date is the leaf's notBefore. */
 RC jks_build(struct ctx *ctx, const struct container *what, struct buf *out);
 
-/* jks_read reads the first entry that holds a key: its chain, leaf first, in the arena.  Versions 1 and 2, at most CONTAINER_MAX
- * bytes.  E_FORBIDDEN where the digest at the end does not fit (another password, or a damaged file).  `key`: as for pkcs12_read(). */
+/* jks_read reads the first entry that holds a key: its chain, leaf first; the certificates point into `file`.  Versions 1 and 2, at
+ * most CONTAINER_MAX bytes.  E_FORBIDDEN where the digest at the end does not fit (another password, or a damaged file).  `key`: as
+ * for pkcs12_read(). */
 RC jks_read(struct ctx *ctx, struct bytes file, const struct secret *password, struct cert_chain *out, struct key **key);
 
 #endif

@@ -43,10 +43,13 @@ struct digest_row {
     size_t len;
 };
 static const struct digest_row digests[] = {
-    {"SHA256", {(const uint8_t *)"\x60\x86\x48\x01\x65\x03\x04\x02\x01", 9}, {(const uint8_t *)"\x2a\x86\x48\x86\xf7\x0d\x02\x09", 8}, 32},
+    {"SHA256", {(const uint8_t *)"\x60\x86\x48\x01\x65\x03\x04\x02\x01", 9},
+     {(const uint8_t *)"\x2a\x86\x48\x86\xf7\x0d\x02\x09", 8}, 32},
     {"SHA1", {(const uint8_t *)"\x2b\x0e\x03\x02\x1a", 5}, {(const uint8_t *)"\x2a\x86\x48\x86\xf7\x0d\x02\x07", 8}, 20},
-    {"SHA384", {(const uint8_t *)"\x60\x86\x48\x01\x65\x03\x04\x02\x02", 9}, {(const uint8_t *)"\x2a\x86\x48\x86\xf7\x0d\x02\x0a", 8}, 48},
-    {"SHA512", {(const uint8_t *)"\x60\x86\x48\x01\x65\x03\x04\x02\x03", 9}, {(const uint8_t *)"\x2a\x86\x48\x86\xf7\x0d\x02\x0b", 8}, 64},
+    {"SHA384", {(const uint8_t *)"\x60\x86\x48\x01\x65\x03\x04\x02\x02", 9},
+     {(const uint8_t *)"\x2a\x86\x48\x86\xf7\x0d\x02\x0a", 8}, 48},
+    {"SHA512", {(const uint8_t *)"\x60\x86\x48\x01\x65\x03\x04\x02\x03", 9},
+     {(const uint8_t *)"\x2a\x86\x48\x86\xf7\x0d\x02\x0b", 8}, 64},
 };
 #define DIGEST_SHA256 (&digests[0])
 #define DIGEST_SHA1 (&digests[1])
@@ -206,7 +209,8 @@ struct building {
 };
 
 /* AlgorithmIdentifier, then `plain` encrypted under `tag`. */
-static RC put_encrypted(struct ctx *ctx, const struct building *d, const char *label, struct bytes plain, uint8_t tag, struct buf *b)
+static RC put_encrypted(struct ctx *ctx, const struct building *d, const char *label, struct bytes plain, uint8_t tag,
+                        struct buf *b)
 {
     SECRET_CLEANUP struct secret text = {0};
     uint8_t salt[SALT_LEN + BLOCK_MAX];

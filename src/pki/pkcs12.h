@@ -1,7 +1,8 @@
 /* PKCS #12 (RFC 7292): one key with its chain, under one password, for privacy and for integrity.
  *
  * PKCS12_MODERN: PBES2 with PBKDF2-HMAC-SHA-256 and AES-256-CBC, MAC with SHA-256; what OpenSSL 3 and Java 12 and later write too.
- * PKCS12_LEGACY: pbeWithSHAAnd3-KeyTripleDES-CBC, MAC with SHA-1; for Java before 8u301, Windows before Server 2019, and appliances. */
+ * PKCS12_LEGACY: pbeWithSHAAnd3-KeyTripleDES-CBC, MAC with SHA-1; for Java before 8u301, Windows before Server 2019, and
+ * appliances. */
 #ifndef PKI_PKCS12_H
 #define PKI_PKCS12_H
 

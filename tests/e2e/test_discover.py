@@ -1,10 +1,9 @@
 """Finding places in the configuration of real services: what a description says, against what the service itself takes."""
-import json
 import subprocess
 
 import pytest
 
-from lib import pki, process, services, wait
+from lib import pki, services
 
 WWW = services.NAME
 
@@ -91,7 +90,52 @@ def redis(folder):
     return {"read": [str(conf)]}, None, {"a.pem": (a, set(), {("127.0.0.1", 8481)})}
 
 
-ALL = [apache, haproxy, lighttpd, mosquitto, redis]
+def openldap(folder):
+    """A path so long that LDIF breaks its line."""
+    folder = folder / ("a-folder-with-a-long-name-" * 4)
+    folder.mkdir()
+    a, config, text = Site(folder, "a"), folder / "slapd.d", folder / "config.ldif"
+    config.mkdir()
+    text.write_text(f"dn: cn=config\nobjectClass: olcGlobal\ncn: config\nolcTLSCertificateFile: {a.cert}\nolcTLSCertificateKeyFile: {a.key}\n")
+    subprocess.run(["/usr/sbin/slapadd", "-n", "0", "-F", config, "-l", text], check=True)
+    return (["/usr/sbin/slapcat", "-n", "0", "-o", "ldif-wrap=no", "-F", str(config)], ["/usr/sbin/slaptest", "-u", "-Q", "-F", config],
+            {"a.pem": (a, set(), set())})
+
+
+def postgresql(folder):
+    """Two clusters, one with what is usual and an included file, and one without TLS."""
+    usual, other = folder / "usual", folder / "other"
+    for f in (usual, other, usual / "conf.d", folder / "none"):
+        f.mkdir()
+    a, b = Site(usual, "server"), Site(other, "b")
+    (usual / "server.crt").write_bytes(a.cert.read_bytes())
+    a.cert = usual / "server.crt"
+    (usual / "postgresql.conf").write_text(f"data_directory = '{usual}'\nlisten_addresses = '*'\t# what to listen on\n#port = 1\ninclude_dir 'conf.d'\n")
+    (usual / "conf.d/tls.conf").write_text("ssl = on\n")
+    (other / "postgresql.conf").write_text(f"ssl = 'true'\nssl_cert_file='{b.cert}'\nssl_key_file '{b.key}'\nport=8491\nlisten_addresses = 'localhost, 127.0.0.2'\n")
+    (folder / "none/postgresql.conf").write_text("ssl = off\nssl_cert_file = '/x'\nssl_key_file = '/y'\n")
+    return ({"read": [f"{folder}/*/postgresql.conf"], "include": ["include_dir", "include"]}, None,
+            {"usual": (a, set(), {("127.0.0.1", 5432)}), "other": (b, set(), {("localhost", 8491), ("127.0.0.2", 8491)})})
+
+
+def mariadb(folder):
+    a, conf = Site(folder, "a"), folder / "my.cnf"
+    conf.write_text(f"[client]\nssl-cert = /x\n[mysqld]\nssl_cert = {a.cert}\nbind-address = 127.0.0.1\n[mariadb]\nssl-key={a.key}\nport = 8495\n")
+    return (["/usr/bin/my_print_defaults", f"--defaults-file={conf}", "mysqld", "server", "mariadb", "mariadbd"], None,
+            {"a.pem": (a, set(), {("127.0.0.1", 8495)})})
+
+
+def proftpd(folder):
+    a, b, conf = Site(folder, "a"), Site(folder, "b"), folder / "proftpd.conf"
+    conf.write_text(f"LoadModule mod_tls.c\nServerName \"Debian\"\nDefaultAddress 127.0.0.1\nPort 8496\nUseIPv6 off\nUser nobody\nGroup nogroup\n"
+                    f"<IfModule mod_tls.c>\n  TLSEngine on\n  TLSECCertificateFile {a.cert}\n  TLSECCertificateKeyFile {a.key}\n</IfModule>\n"
+                    f"<VirtualHost 127.0.0.1>\n  ServerName ftp.example.org\n  Port 8497\n  TLSEngine on\n  TLSRSACertificateFile {b.cert}\n"
+                    f"  TLSRSACertificateKeyFile {b.key}\n</VirtualHost>\n")
+    return ({"read": [str(conf)], "include": ["Include"]}, None,
+            {"a.pem": (a, set(), {("127.0.0.1", 8496)}), "b": (b, {"ftp.example.org"}, {("127.0.0.1", 8497)})})
+
+
+ALL = [apache, haproxy, lighttpd, mosquitto, redis, openldap, postgresql, mariadb, proftpd]
 
 
 @pytest.fixture
@@ -131,3 +175,34 @@ def test_every_place_that_a_configuration_names_is_found(found):
             assert set(row[0]["names"]) == names, row
             assert {(e["address"], e["port"]) for e in row[0]["endpoints"]} == ends, row
     assert len({t["name"] for c in wanted for t in targets(hub, c)}) == sum(map(len, wanted.values())), "names are distinct"
+
+
+def test_two_instances_on_one_host_are_found_and_each_is_reloaded_by_its_own_command(make_hub, tmp_path_factory):
+    hub, folder, running = make_hub(start=False), tmp_path_factory.mktemp("instances"), {}
+    hub.agent_settings["connectors"].append("haproxy")
+    for path in (folder, folder.parent):
+        path.chmod(0o755)
+    try:
+        for suffix in ("", ".b"):
+            own = folder / f"instance{suffix}"
+            own.mkdir()
+            one = running[suffix] = services.Haproxy(own)
+            one.start()
+            hub.agent_settings["paths"].append(str(own))
+            hub.agent_settings["commands"].update({f"{name}{suffix}": argv for name, argv in one.commands.items()})
+            hub.agent_settings["commands"][f"haproxy-dump{suffix}"] = {"read": [str(one.conf)]}
+        hub.write_agent()
+        hub.start()
+        hub.ok("target", "discover")
+        rows = {r["parameters"]["combined"]: r for r in targets(hub, "haproxy")}
+        assert set(rows) == {str(one.cert) for one in running.values()} and len({r["name"] for r in rows.values()}) == 2
+        second = rows[str(running[".b"].cert)]
+        assert second["parameters"]["reload"] == "haproxy-reload.b" and second["parameters"]["check"] == "haproxy-check.b"
+        assert "reload" not in rows[str(running[""].cert)]["parameters"]
+        first = pki.fingerprint(running[""].served())
+        hub.ok("cert", "add", WWW, "--to", second["name"])
+        assert pki.fingerprint(running[".b"].served()) == hub.show("cert", WWW)["current_version"]["fingerprint"]
+        assert pki.fingerprint(running[""].served()) == first
+    finally:
+        for one in running.values():
+            one.stop()

@@ -102,3 +102,23 @@ def test_an_old_answer_that_comes_again_changes_nothing(make_hub, make_remote):
     after = hub.show("cert", WWW)
     assert {k: v for k, v in after.items() if k != "updated_at"} == {k: v for k, v in before.items() if k != "updated_at"}
     assert len(hub.audit()) == audit
+
+
+def test_key_order_challenge_and_deployment_by_four_agents(make_hub, make_remote, pebble):
+    """Each part of an attempt is done by another host: what one of them knows, the others are told by the hub alone."""
+    hub = make_hub()
+    maker = make_remote(hub, "keys", "--grant", "key", share_keys=True)
+    caller = make_remote(hub, "orders", "--grant", "order", networks={"relay": ["127.0.0.0/8"], "probe": []})
+    answerer = make_remote(hub, "answers", "--grant", "present", http01={"address": "127.0.0.1", "port": hub.http_port})
+    server = make_remote(hub, "serves", "--grant", "deploy,verify")
+    hub.ok("issuer", "add", "pebble", "--acme", pebble.directory, "--agree", "--roots", pebble.all_roots, "--grant", "127.0.0.0/8", "--agent", "orders", "--via",
+           "listener", "--challenge-agent", "answers")
+    add_target(hub, server)
+    hub.ok("cert", "add", WWW, "--issuer", "pebble", "--to", "site", "--key-agent", "keys")
+    assert fingerprint(server) == hub.show("cert", WWW)["current_version"]["fingerprint"]
+    done = {(j["kind"], j["agent"]) for j in hub.jobs() if j["state"] == "done"}
+    assert {("key", "keys"), ("order", "orders"), ("present", "answers"), ("clean", "answers"), ("seal", "keys"), ("deploy", "serves")} <= done, done
+    hub.ok("cert", "renew", WWW)
+    assert fingerprint(server) == hub.show("cert", WWW)["current_version"]["fingerprint"]
+    for agent in (caller, answerer, maker):
+        assert not list(agent.files.iterdir())

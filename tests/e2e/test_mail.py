@@ -64,8 +64,10 @@ def test_the_certificate_is_served_and_renewed(hub, service):
     assert fingerprint(service) == first != service.first
     accepted, words = service.trusted(hub.roots())
     assert accepted, words
+    going_on = service.session()
     hub.ok("cert", "renew", NAME)
     assert fingerprint(service) == current(hub) != first
+    assert going_on(), "a session of before has ended"
     assert [s[1:] for s in files(service)] == [s[1:] for s in before], "as their owner had them"
     assert all(s[3] == 0o600 for s in before)
 
@@ -83,7 +85,8 @@ def test_a_configuration_that_is_broken_before_changes_nothing(hub, service):
 
 def test_its_files_and_ports_are_found(hub, service):
     hub.ok("target", "discover")
-    listed = [t for t in hub.ok("target", "list", "-o", "json").json() if t["connector"] == service.connector and t["name"] != "mail"]
+    listed = hub.ok("target", "list", "-o", "json").json()
+    listed = [t for t in listed if t["connector"] == service.connector and t["name"] != "mail"]
     found = {t["parameters"].get("certificate") or t["parameters"]["combined"]: t for t in listed}
     expected = service.places()
     assert set(found) == {str(cert) for cert, _, _, _ in expected} and len(listed) == len(expected), listed

@@ -1,6 +1,7 @@
 """Targets without an agent on their host: a Kubernetes Secret and a Vault secret, over API servers that check every call.  Neither of the
 two is in Debian: docs/OPERATIONS.md says what was never run against the real one.  CERTWRIGHT_SOAK: killed at more places."""
 import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -22,7 +23,7 @@ class Site:
 
     def target(self, *more, **changes):
         values = {"server": self.api.url, "token": "api-token", **self.parameters, **changes}
-        sets = [x for k, v in values.items() for x in ("--set", f"{k}={v}")]
+        sets = [x for k, v in values.items() if v is not None for x in ("--set", f"{k}={v}")]
         self.hub.ok("target", "add", "site", "--connector", self.connector, *sets, *more)
         return self
 
@@ -39,7 +40,8 @@ SOAK = bool(os.environ.get("CERTWRIGHT_SOAK"))
 LOOP = ["apply:apply.push_saved", "relay:relay.push_installed", "agent:agent.push_saved", "relay:relay.push_install", "agent:agent.install_after",
         "agent:agent.commit_before"]
 UNDO = ["relay:relay.push_undo", "agent:agent.push_undo", "agent:agent.undo_after"]
-KINDS = {"kubernetes": (push.Kubernetes, {"namespace": "web", "secret": "web-tls"}), "vault": (push.Vault, {"secret": "web/tls"})}
+KINDS = {"appliance": (push.Appliance, {"password": "api-token", "token": None}),
+         "kubernetes": (push.Kubernetes, {"namespace": "web", "secret": "web-tls"}), "vault": (push.Vault, {"secret": "web/tls"})}
 
 
 @pytest.fixture
@@ -57,6 +59,10 @@ def make_site(make_hub):
         token.write_text((secret or api.token) + "\n")
         token.chmod(0o600)
         hub = make_hub(start=False)
+        if connector == "appliance":
+            (folder / "connectors").mkdir()
+            (folder / "connectors" / "appliance.yaml").write_text(push.APPLIANCE)
+            hub.agent_settings["connectors_dir"], hub.agent_settings["connectors"] = str(folder / "connectors"), []
         hub.agent_settings["prove_s"] = 1
         hub.agent_settings["connectors"].append(connector)
         hub.agent_settings["credentials"] = {"api-token": {"file": str(token), "hosts": hosts or [f"127.0.0.1:{api.port}"], "roots": str(api.roots)}}
@@ -69,7 +75,7 @@ def make_site(make_hub):
         shutil.rmtree(one.folder, ignore_errors=True)
 
 
-@pytest.fixture(params=sorted(KINDS))
+@pytest.fixture(params=["kubernetes", "vault"])
 def site(request, make_site):
     return make_site(request.param)
 
@@ -175,11 +181,46 @@ def test_a_credential_that_cannot_be_used_says_what_to_do(make_site, how):
     assert how == "wrong" or not site.api.calls, "nothing was sent"
 
 
+def test_a_credential_that_is_replaced_is_read_anew(make_site):
+    site = make_site("vault", secret="hvs.old-token").target()
+    assert "permission denied" in site.add(code=6).err
+    path = Path(site.hub.agent_settings["credentials"]["api-token"]["file"])
+    fresh = path.with_name("fresh")
+    fresh.write_text(site.api.token + "\n")
+    fresh.chmod(0o640)
+    group = re.search(r"^Gid:\t(\d+)", Path(f"/proc/{site.hub.pids()['relay']}/status").read_text(), re.M).group(1)
+    if os.geteuid() == 0:
+        os.chown(fresh, 0, int(group))
+    fresh.rename(path)
+    site.hub.ok("cert", "retry", WWW)
+    assert site.api.fingerprint() == site.current()
+
+
+def test_sessions_uploads_and_bindings_are_data_too(make_site):
+    site = make_site("appliance")
+    api = site.target().api
+    api.expire = True # in the middle of the installation: it logs in once more
+    site.add()
+    first = site.current()
+    assert api.bound_fingerprint() == first and not api.sessions and api.logins > 2, "logged in, and out again"
+    site.hub.ok("target", "edit", "site", "--endpoint", f"127.0.0.1:{site.ingress.port}")
+    site.hub.cw("cert", "renew", WWW)
+    assert api.bound_fingerprint() == first and len(api.certs) == 2, "what was uploaded is gone again"
+    assert not api.wrong and not api.sessions, api.wrong
+
+
 def test_a_redirect_is_not_followed(make_site):
     site = make_site("vault").target()
     site.api.before.append(push.once(307, None, {"Location": "https://169.254.169.254/latest/meta-data/"}, times=99))
     done = site.add(code=6)
     assert "redirect" in done.err and "169.254.169.254" in done.err, done
+
+
+def test_an_api_that_says_yes_and_does_nothing_is_found_out(make_site):
+    site = make_site("kubernetes").target()
+    site.api.before.append(push.once(201, {"kind": "Secret"}, method="POST", times=99))
+    done = site.add(code=6)
+    assert "there is no certificate, not the one that was sent" in done.err and site.api.data() is None, done
 
 
 def test_a_private_address_that_is_not_granted_is_refused(make_site):

@@ -104,6 +104,16 @@ def test_a_host_that_tells_another_sealing_key_is_sealed_nothing_until_somebody_
     assert "All is well" in hub.ok("status").out
 
 
+def test_a_host_that_is_given_no_key_is_sealed_none(make_hub, make_remote):
+    hub = make_hub()  # which does not grant share_keys
+    web = make_remote(hub, "web1")
+    target(hub, hub, "a")
+    hub.ok("target", "add", "A", "--agent", "web1", "--connector", "files", "--set", f"fullchain={web.files}/b.pem")  # the first in order
+    hub.ok("cert", "add", WWW, "--to", "a", "--to", "A")
+    assert pki.read_chain((web.files / "b.pem").read_bytes())[0].public_key().public_numbers() == key(hub, "a").public_key().public_numbers()
+    assert sealed_jobs(hub) == [] and list((web.state / "keys").glob("*.key")) == []
+
+
 def test_a_host_whose_maker_is_gone_is_told_what_to_do(hub, make_remote):
     maker, other = make_remote(hub, "web1"), make_remote(hub, "web2")
     target(hub, maker, "a")

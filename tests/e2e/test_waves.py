@@ -155,11 +155,15 @@ def test_a_target_taken_away_in_the_middle_of_a_wave_holds_nothing_up(make_hub, 
 
 def test_a_canary_that_clients_trust_less_than_before_is_taken_back(site, nginx, pebble):
     hub = site
+    nginx.http = [f"root {nginx.webroot};"]
+    nginx.write()
+    nginx.reload()
     targets(hub, "a")
     hub.ok("cert", "add", WWW, "--to", WWW, "--to", "a", "--canary", "1")
     before = serial(hub, "a")
     assert pki.served(nginx.https_port).serial_number == before
-    hub.ok("issuer", "add", "pebble", "--acme", pebble.directory, "--agree", "--roots", pebble.roots, "--grant", "127.0.0.0/8")
+    hub.ok("issuer", "add", "pebble", "--acme", pebble.directory, "--agree", "--roots", pebble.roots, "--grant", "127.0.0.0/8",
+           "--via", "webroot", "--webroot", nginx.webroot)
     done = hub.cw("cert", "edit", WWW, "--issuer", "pebble")
     assert done.code == 6, done
     wait.until(lambda: pki.served(nginx.https_port).serial_number == before, "what was trusted is served again", 20)

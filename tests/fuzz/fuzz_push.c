@@ -8,7 +8,9 @@ static const struct push_desc desc = {.transport = "https", .family = "header"};
 static const struct push_step step = {
     .name = "s",
     .reads = {{.name = "certificate", .from = {.json = "/data/tls.crt"}, .as = {{"base64"}, 1}, .optional = true},
-              {.name = "fingerprint", .from = {.json = "/f", .find = "/list", .where = {{{"/n", "{target}"}}, 1}}, .as = {{"fingerprint"}, 1},
+              {.name = "fingerprint",
+               .from = {.json = "/f", .find = "/list", .where = {{{"/n", "{target}"}}, 1}},
+               .as = {{"fingerprint"}, 1},
                .optional = true},
               {.name = "serial", .from = {.between = {"<serial>", "</serial>"}}, .as = {{"trim"}, 1}, .optional = true},
               {.name = "tree", .from = {.json = "/{target}"}, .as = {{"tree"}, 1}, .optional = true},
@@ -36,11 +38,13 @@ static void answer(struct bytes body)
     s->desc = &desc;
     s->transport = &push_https;
     s->connector.name = "fuzz";
-    if (rc_failed(push_set(&ctx, s, "target", BYTES_LIT("t/1"), false)) || rc_failed(push_set(&ctx, s, "token", BYTES_LIT("secret-token"), true)))
+    if (rc_failed(push_set(&ctx, s, "target", BYTES_LIT("t/1"), false)) ||
+        rc_failed(push_set(&ctx, s, "token", BYTES_LIT("secret-token"), true)))
         abort();
     if (strstr(push_words(&ctx, s, &step, &a), "secret-token") != NULL)
         abort();
-    if (rc_ok(push_read(&ctx, s, &step, "see", &a, false)) && rc_ok(push_identify(&ctx, s, &id)) && rc_ok(push_build(&ctx, s, &step, &r)))
+    if (rc_ok(push_read(&ctx, s, &step, "see", &a, false)) && rc_ok(push_identify(&ctx, s, &id)) &&
+        rc_ok(push_build(&ctx, s, &step, &r)))
         for (size_t i = 0; i < r.n_headers; i++)
             if (strpbrk(r.headers[i].value, "\r\n") != NULL || strchr(r.url, ' ') != NULL)
                 abort();
@@ -49,14 +53,14 @@ static void answer(struct bytes body)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    CTX_CLEANUP struct ctx ctx;
-    struct connector c;
     if (size == 0 || size > 65536)
         return 0;
     if (data[0] != 'c') {
         answer(bytes_of(data, size));
         return 0;
     }
+    CTX_CLEANUP struct ctx ctx;
+    struct connector c;
     ctx_init(&ctx, &clock_system);
     (void)!rc_ok(connector_parse(&ctx, "fuzz.yaml", bytes_of(data, size), &c));
     return 0;

@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "agent/apply/xattr.h"
 #include "base/buf.h"
 
 #define LOCKS 64
@@ -134,6 +135,15 @@ static RC write_fd(struct ctx *ctx, int fd, const char *path, struct bytes data)
     return RC_OK;
 }
 
+/* The file that will be replaced hands on what it has besides content, owner and mode. */
+static RC keep_xattrs(struct ctx *ctx, const struct place *p, const char *path, int to)
+{
+    FD_CLEANUP int from = openat(p->fd, p->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (from < 0)
+        return errno == ENOENT ? RC_OK : ctx_fail_errno(ctx, "%s", path);
+    return xattr_keep(ctx, from, to, path);
+}
+
 static RC write_temp(struct ctx *ctx, const struct place *p, const char *path, struct bytes data, struct disk_attr attr)
 {
     const int how = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
@@ -149,6 +159,7 @@ static RC write_temp(struct ctx *ctx, const struct place *p, const char *path, s
     /* Owner before mode: fchown clears the set-id bits and may take away the right to change the mode. */
     if ((attr.uid != (uid_t)-1 || attr.gid != (gid_t)-1) && fchown(fd, attr.uid, attr.gid) != 0)
         return ctx_fail_errno(ctx, "giving %s its owner %d:%d", path, (int)attr.uid, (int)attr.gid);
+    TRY(keep_xattrs(ctx, p, path, fd));
     if (fchmod(fd, attr.mode & 07777) != 0)
         return ctx_fail_errno(ctx, "giving %s its mode", path);
     TRY(write_fd(ctx, fd, path, data));

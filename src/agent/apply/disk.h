@@ -1,7 +1,8 @@
 /* The few things that apply does to a disk, each durable when it returns, each safe to do again after kill -9.
  *
  * A file is never written in place (invariant 7): disk_prepare() writes a temporary file of a fixed name beside it (what a killed
- * process leaves is overwritten by the next try), disk_swap() renames it over the destination.
+ * process leaves is overwritten by the next try), disk_swap() renames it over the destination.  What the destination has besides
+ * owner and mode, such as an access list, goes over to the new file (xattr.h): when a renewal replaces it, and when it is undone.
  *
  * Paths that are written or removed are absolute and free of symbolic links (disk_resolve): where a folder of one has become a link
  * meanwhile, the call is refused (E_INVALID). */

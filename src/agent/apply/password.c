@@ -40,7 +40,8 @@ RC password_read(struct ctx *ctx, const struct agent_config *cfg, const char *pa
     fd = open(real, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
     if (fd < 0 && errno == ENOENT)
         return ctx_fail(ctx, E_NOT_FOUND,
-                        "%s is not there: make it, with the password of the key store in its first line, readable by its owner alone",
+                        "%s is not there: make it, with the password of the key store in its first line, readable by its "
+                        "owner alone",
                         path);
     if (fd < 0 || fstat(fd, &st) != 0)
         return ctx_fail_errno(ctx, "%s", path);

@@ -5,19 +5,14 @@
 #include <pwd.h>
 #include <unistd.h>
 
+#include "agent/apply/content.h"
 #include "agent/apply/keystore.h"
+#include "agent/apply/password.h"
 #include "agent/apply/push.h"
-#include "pki/cert.h"
-#include "pki/chain.h"
 #include "pki/pem.h"
 
 #define CHAIN_LONG 10
 #define ROOTS_MAX  100
-
-/* The pieces that contents are made of. */
-struct pieces {
-    struct bytes leaf, chain, key, roots; /* PEM */
-};
 
 static void json_free(json_t **j) { json_decref(*j); }
 
@@ -33,67 +28,37 @@ static RC put_roots(struct ctx *ctx, const char *pem, struct buf *out)
     return RC_OK;
 }
 
-static RC make_pieces(struct ctx *ctx, const struct agent_config *cfg, const struct stage_wish *wish, struct pieces *out,
-                      struct stage *leaf_of)
+static RC make_parts(struct ctx *ctx, const struct agent_config *cfg, const struct stage_wish *wish, struct content_parts *out,
+                     struct stage *leaf_of)
 {
-    struct cert_chain given, chain;
+    struct cert_chain given, *chain = &out->chain;
     struct buf leaf, rest, key_pem, roots;
-    KEY_CLEANUP struct key *key = NULL;
     TRY(cert_chain_parse_pem(ctx, bytes_z(wish->chain_pem), CHAIN_LONG, &given));
-    struct rc rc = chain_order(ctx, &given, &chain, NULL);
-    if (rc_failed(rc) || chain.n == 0 || memcmp(chain.v[0].fingerprint, given.v[0].fingerprint, SHA256_LEN) != 0)
+    struct rc rc = chain_order(ctx, &given, chain, NULL);
+    if (rc_failed(rc) || chain->n == 0 || memcmp(chain->v[0].fingerprint, given.v[0].fingerprint, SHA256_LEN) != 0)
         return ctx_fail(ctx, E_BAD_CERTIFICATE, "the certificates are not a chain that begins with the leaf");
     if (*wish->attempt != '\0') /* else the key is with whoever made the request */
-        TRY(keystore_load(ctx, cfg, wish->attempt, &key));
-    if (key != NULL && !bytes_equal(key_spki(key), chain.v[0].spki.der))
+        TRY(keystore_load(ctx, cfg, wish->attempt, &out->key));
+    if (out->key != NULL && !bytes_equal(key_spki(out->key), chain->v[0].spki.der))
         return ctx_fail(ctx, E_BAD_CERTIFICATE, "the certificate is for another key than the one made here for attempt %s",
                         wish->attempt);
     buf_init_arena(&leaf, &ctx->arena, CERT_MAX * 2);
     buf_init_arena(&rest, &ctx->arena, CERT_MAX * 2 * CHAIN_LONG);
     buf_init_arena(&key_pem, &ctx->arena, 65536);
-    pem_put(&leaf, PEM_CERTIFICATE, chain.v[0].der);
-    for (size_t i = 1; i < chain.n; i++)
-        pem_put(&rest, PEM_CERTIFICATE, chain.v[i].der);
-    if (key != NULL)
-        TRY(key_to_pem(ctx, key, &key_pem));
+    pem_put(&leaf, PEM_CERTIFICATE, chain->v[0].der);
+    for (size_t i = 1; i < chain->n; i++)
+        pem_put(&rest, PEM_CERTIFICATE, chain->v[i].der);
+    if (out->key != NULL)
+        TRY(key_to_pem(ctx, out->key, &key_pem));
     TRY(put_roots(ctx, wish->roots_pem, &roots));
     TRY(buf_status(&leaf));
     TRY(buf_status(&rest));
     TRY(buf_status(&key_pem));
     TRY(buf_status(&roots));
-    *out = (struct pieces){buf_bytes(&leaf), buf_bytes(&rest), buf_bytes(&key_pem), buf_bytes(&roots)};
-    leaf_of->fingerprint = arena_bytes(&ctx->arena, bytes_of(chain.v[0].fingerprint, SHA256_LEN));
-    leaf_of->serial = arena_bytes(&ctx->arena, chain.v[0].serial);
+    out->leaf = buf_bytes(&leaf), out->rest = buf_bytes(&rest), out->key_pem = buf_bytes(&key_pem), out->roots = buf_bytes(&roots);
+    leaf_of->fingerprint = arena_bytes(&ctx->arena, bytes_of(chain->v[0].fingerprint, SHA256_LEN));
+    leaf_of->serial = arena_bytes(&ctx->arena, chain->v[0].serial);
     return RC_OK;
-}
-
-/* Where the key is elsewhere, what holds one cannot be made. */
-static RC check_keyless(struct ctx *ctx, const struct pieces *p, enum connector_content what)
-{
-    static const char *const without[] = {"fullchain", "leaf", "chain", "root"};
-    const char *name = connector_content_name(what);
-    bool holds = p->key.n == 0;
-    for (size_t i = 0; i < sizeof without / sizeof *without; i++)
-        holds = holds && strncmp(name, without[i], strlen(without[i])) != 0;
-    return holds ? ctx_fail(ctx, E_INVALID, "content %s holds the key, which is with whoever made the request", name) : RC_OK;
-}
-
-static struct bytes content_of(struct ctx *ctx, const struct pieces *p, enum connector_content what)
-{
-    struct bytes parts[3] = {{0}};
-    struct buf b;
-    switch (what) {
-    case CONTENT_FULLCHAIN: parts[0] = p->leaf, parts[1] = p->chain; break;
-    case CONTENT_LEAF: parts[0] = p->leaf; break;
-    case CONTENT_CHAIN: parts[0] = p->chain; break;
-    case CONTENT_KEY: parts[0] = p->key; break;
-    case CONTENT_COMBINED: parts[0] = p->key, parts[1] = p->leaf, parts[2] = p->chain; break;
-    case CONTENT_ROOT: parts[0] = p->roots; break;
-    }
-    buf_init_arena(&b, &ctx->arena, DISK_FILE_MAX);
-    for (size_t i = 0; i < 3; i++)
-        buf_put(&b, parts[i]);
-    return buf_bytes(&b);
 }
 
 static RC user_id(struct ctx *ctx, const char *name, uid_t *out)
@@ -136,21 +101,24 @@ static RC attr_of(struct ctx *ctx, const json_t *params, const struct connector_
     return RC_OK;
 }
 
-/* The leaf in a file that was there; nothing where it holds none. */
-static void note_previous(struct ctx *ctx, struct bytes old, struct stage *out)
+/* The password of what is under one. */
+static RC password_of(struct ctx *ctx, const struct agent_config *cfg, const json_t *params, const struct connector_file *row,
+                      struct secret *out)
 {
-    struct cert_chain chain;
-    if (out->previous.n != 0)
-        return;
-    if (rc_ok(cert_chain_parse_pem(ctx, old, 32, &chain)))
-        out->previous = arena_bytes(&ctx->arena, bytes_of(chain.v[0].fingerprint, SHA256_LEN));
-    else
-        ctx_forget(ctx);
+    const char *file = connector_param(params, row->password_param);
+    if (row->password_param == NULL)
+        return RC_OK;
+    if (file == NULL)
+        return ctx_fail_field(ctx, arena_printf(&ctx->arena, "/parameters/%s", row->password_param),
+                              "%s is a key store under a password: %s must name the file that holds it", row->path_param,
+                              row->password_param);
+    return password_read(ctx, cfg, file, out);
 }
 
 static RC add_file(struct ctx *ctx, const struct agent_config *cfg, const json_t *params, const struct connector_file *row,
-                   const struct pieces *pieces, struct stage *out)
+                   const struct content_parts *parts, struct stage *out)
 {
+    SECRET_CLEANUP struct secret password = {0};
     const char *path = connector_param(params, row->path_param);
     struct stage_file *f = &out->files[out->n];
     struct bytes old = {0};
@@ -166,15 +134,16 @@ static RC add_file(struct ctx *ctx, const struct agent_config *cfg, const json_t
     if (rc_failed(rc) && rc.e != E_NOT_FOUND)
         return rc;
     uint8_t *hash = arena_alloc(&ctx->arena, SHA256_LEN);
-    TRY(check_keyless(ctx, pieces, row->content));
-    f->content = content_of(ctx, pieces, row->content);
+    TRY(password_of(ctx, cfg, params, row, &password));
+    TRY(content_make(ctx, parts, row->content, &password, connector_param(params, row->alias_param), &f->content));
     f->sha256 = bytes_of(hash, SHA256_LEN);
     TRY(digest_sha256(ctx, f->content, hash));
     TRY(attr_of(ctx, params, row, rc_ok(rc) ? &st : NULL, &f->attr));
-    if (rc_ok(rc) && (row->content == CONTENT_FULLCHAIN || row->content == CONTENT_LEAF || row->content == CONTENT_COMBINED))
-        note_previous(ctx, old, out);
+    bool equal = rc_ok(rc) && bytes_equal(old, f->content);
+    if (rc_ok(rc) && out->previous.n == 0)
+        content_leaf(ctx, row->content, old, &password, &out->previous);
     out->missing |= rc_failed(rc);
-    out->same &= rc_ok(rc) && bytes_equal(old, f->content) && st.st_uid == f->attr.uid && st.st_gid == f->attr.gid &&
+    out->same &= equal && st.st_uid == f->attr.uid && st.st_gid == f->attr.gid &&
                  (st.st_mode & 07777) == f->attr.mode;
     out->n++;
     return RC_OK;
@@ -184,16 +153,16 @@ RC stage_build(struct ctx *ctx, const struct agent_config *cfg, const struct sta
 {
     __attribute__((cleanup(json_free))) json_t *params = NULL;
     struct connector c;
-    struct pieces pieces;
+    CONTENT_PARTS_CLEANUP struct content_parts parts = {0};
     *out = (struct stage){.same = true};
     TRY(connector_load(ctx, cfg, wish->connector, &c));
     TRY(json_read(ctx, bytes_z(wish->parameters), &params));
     TRY(connector_check_params(ctx, cfg, &c, params));
-    TRY(make_pieces(ctx, cfg, wish, &pieces, out));
+    TRY(make_parts(ctx, cfg, wish, &parts, out));
     if (c.relay != NULL)
         return push_stage(ctx, wish, out);
     for (size_t i = 0; i < c.n_files; i++)
-        TRY(add_file(ctx, cfg, params, &c.files[i], &pieces, out));
+        TRY(add_file(ctx, cfg, params, &c.files[i], &parts, out));
     if (out->n == 0)
         return ctx_fail(ctx, E_INVALID, "the parameters of connector %s name no file to write", c.name);
     return RC_OK;
@@ -202,15 +171,13 @@ RC stage_build(struct ctx *ctx, const struct agent_config *cfg, const struct sta
 RC stage_content(struct ctx *ctx, const struct agent_config *cfg, const struct stage_wish *wish, const char *word,
                  const char *passphrase, struct bytes *out)
 {
-    struct pieces pieces;
+    CONTENT_PARTS_CLEANUP struct content_parts parts = {0};
+    SECRET_CLEANUP struct secret password = {0};
     struct stage leaf;
-    (void)passphrase;
-    TRY(make_pieces(ctx, cfg, wish, &pieces, &leaf));
+    TRY(make_parts(ctx, cfg, wish, &parts, &leaf));
+    TRY(secret_from(ctx, &password, bytes_z(passphrase)));
     for (int i = 0; strcmp(connector_content_name((enum connector_content)i), "?") != 0; i++)
-        if (strcmp(connector_content_name((enum connector_content)i), word) == 0) {
-            TRY(check_keyless(ctx, &pieces, (enum connector_content)i));
-            *out = content_of(ctx, &pieces, (enum connector_content)i);
-            return RC_OK;
-        }
+        if (strcmp(connector_content_name((enum connector_content)i), word) == 0)
+            return content_make(ctx, &parts, (enum connector_content)i, &password, NULL, out);
     return ctx_fail(ctx, E_INVALID, "no content is named %s", word);
 }

@@ -39,7 +39,7 @@ static RC journal_path(struct ctx *ctx, const struct agent_config *cfg, const ch
 
 static RC target_open(struct ctx *ctx, const struct agent_config *cfg, const char *target, struct open_target *t)
 {
-    const char *path;
+    const char *path = NULL;
     TRY(journal_path(ctx, cfg, target, &path));
     TRY(disk_lock(ctx, arena_printf(&ctx->arena, "%s/locks", cfg->state_dir), target, &t->lock));
     return journal_read(ctx, path, &t->journal);

@@ -206,6 +206,9 @@ static const char *words(struct ctx *ctx, struct ssh *s)
 static RC failed(struct ctx *ctx, struct ssh *s, int code, const char *doing)
 {
     s->broken = true;
+    if (!s->logged_in && s->greeted > SSH_GREETING_MAX)
+        return ctx_fail(ctx, E_BAD_ANSWER, "%s says more than %zu bytes before the login: is that an SSH server?", s->peer,
+                        SSH_GREETING_MAX);
     switch (code) {
     case LIBSSH2_ERROR_SOCKET_SEND:
     case LIBSSH2_ERROR_SOCKET_RECV:

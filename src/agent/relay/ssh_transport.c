@@ -1,5 +1,5 @@
 /* Steps over SSH (agent/relay/push.h): READ, WRITE, KEEP and RESTORE a file, RUN a command. */
-#include "agent/relay/push.h"
+#include "agent/relay/push_session.h"
 #include "agent/relay/ssh.h"
 #include "base/str.h"
 
@@ -11,6 +11,31 @@ static RC setting(struct ctx *ctx, const struct push_session *s, const char *nam
     struct bytes value = push_setting(s, name);
     *out = value.n == 0 ? "" : str_z(&ctx->arena, value);
     return *out != NULL ? RC_OK : ctx_fail(ctx, E_INVALID, "%s of the host holds a NUL", name);
+}
+
+/* The fingerprints that the target names, as far as agent.yaml allows them. */
+static RC allowed_keys(struct ctx *ctx, const struct push_session *s, const char *host, const char **keys)
+{
+    struct bytes rest = bytes_z(*keys), pin;
+    struct buf b;
+    buf_init_arena(&b, &ctx->arena, 1024);
+    while (bytes_take_until(&rest, ' ', &pin)) {
+        bool good = true;
+        for (size_t i = 0; i < s->n_credentials; i++) {
+            const struct str_list *l = &s->credentials[i]->host_keys;
+            good &= l->n == 0 || str_list_has(l, arena_str(&ctx->arena, pin));
+        }
+        if (good && b.n > 0)
+            buf_put_u8(&b, ' ');
+        if (good)
+            buf_put(&b, pin);
+    }
+    TRY(buf_status(&b));
+    if (b.n == 0 && **keys != '\0')
+        return ctx_fail(ctx, E_NOT_GRANTED, "host_key of the target at %s, %s, is none of the host_keys of its credential in %s",
+                        host, *keys, s->host->cfg->file);
+    *keys = buf_z(&b);
+    return RC_OK;
 }
 
 static RC ssh_transport_open(struct ctx *ctx, struct push_session *s)
@@ -29,6 +54,7 @@ static RC ssh_transport_open(struct ctx *ctx, struct push_session *s)
         return ctx_fail(ctx, E_INVALID, "the port of %s is not a number from 1 to 65535", c.host);
     c.port = (uint16_t)number;
     TRY(push_check_host(ctx, s, c.host, c.port));
+    TRY(allowed_keys(ctx, s, c.host, &c.host_keys));
     TRY(ssh_open(ctx, &c, &connection));
     push_set_state(s, connection);
     return RC_OK;

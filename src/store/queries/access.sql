@@ -159,8 +159,8 @@ LIMIT 1;
 -- query agent_of : one
 -- doc What an agent may do, for the hub's own work.
 -- in id text
--- out name text, state text, granted json
-SELECT name, state, granted FROM agent WHERE id = $id;
+-- out name text, state text, version text, capabilities json, granted json
+SELECT name, state, version, capabilities, granted FROM agent WHERE id = $id;
 
 -- query agent_first : maybe
 -- doc The agent that does what names no other: the hub's own, else the oldest active one.

@@ -7,12 +7,13 @@ INSERT INTO job (id, kind, agent_id, lane, ref, payload, state, fence, run_at, t
 VALUES ($id, $kind, $agent_id, $lane, $ref, $payload, 'ready', 0, $run_at, 0, $now);
 
 -- query job_ready : many
--- doc Jobs an agent may lease now: due, and nobody holds their lane.
+-- doc Jobs an agent may lease now: due, nobody holds their lane, and their maintenance window has been looked at.
 -- in agent_id text, now i64, limit i64
 -- out id text, kind text, lane text, ref text, payload json, tries i64
 SELECT id, kind, lane, ref, payload, tries FROM job j
 WHERE j.agent_id = $agent_id AND j.state = 'ready' AND j.run_at <= $now
   AND NOT EXISTS (SELECT 1 FROM job l WHERE l.lane = j.lane AND l.state = 'leased')
+  AND NOT EXISTS (SELECT 1 FROM timer w WHERE w.kind = 'window' AND w.ref = j.ref AND w.due_at <= $now)
 ORDER BY j.run_at, j.id LIMIT $limit;
 
 -- query job_lane_fence : one
@@ -70,6 +71,11 @@ SELECT id, fence FROM job WHERE agent_id = $agent_id AND state = 'leased' LIMIT 
 -- doc Cancels what is not yet leased for an object.
 -- in ref text, kind text, now i64
 UPDATE job SET state = 'cancelled', finished_at = $now WHERE ref = $ref AND kind = $kind AND state = 'ready';
+
+-- query job_put_off : none
+-- doc What is not yet leased for an object is due at another time.
+-- in ref text, kind text, run_at i64
+UPDATE job SET run_at = $run_at WHERE ref = $ref AND kind = $kind AND state = 'ready';
 
 -- query job_open_ref : maybe
 -- doc The open job of a kind for an object.

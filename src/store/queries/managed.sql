@@ -310,9 +310,20 @@ SELECT id, managed_id, version, state FROM deployment WHERE target_id = $target_
 -- query deployment_open_of_managed : many
 -- doc What is on its way for a managed certificate.
 -- in managed_id text
--- out id text, target_id text, target text, version i64, state text, tries i64
-SELECT d.id, d.target_id, t.name AS target, d.version, d.state, d.tries FROM deployment d JOIN target t ON t.id = d.target_id
+-- out id text, target_id text, target text, version i64, state text, tries i64, hold_until i64?
+SELECT d.id, d.target_id, t.name AS target, d.version, d.state, d.tries, d.hold_until FROM deployment d JOIN target t ON t.id = d.target_id
 WHERE d.managed_id = $managed_id AND d.finished_at IS NULL ORDER BY d.id LIMIT 10000;
+
+-- query deployment_held : one
+-- doc What a deployment waits for.
+-- in id text
+-- out reason text, hold_until i64?
+SELECT reason, hold_until FROM deployment WHERE id = $id;
+
+-- query deployment_hold : exactly
+-- doc A deployment waits for a maintenance window, or no more.
+-- in id text, hold_until i64?
+UPDATE deployment SET hold_until = $hold_until WHERE id = $id;
 
 -- query deployment_newest : maybe
 -- doc The newest deployment of a managed certificate to a target.

@@ -57,8 +57,8 @@ SELECT verdict FROM observation WHERE target_id = $target_id LIMIT 1000;
 -- query managed_makers : many
 -- doc The agents of a managed certificate's targets: those that work and were heard of lately first, in the order of the targets' names.
 -- in managed_id text, since i64, limit i64
--- out agent_id text
-SELECT t.agent_id FROM managed_target mt JOIN target t ON t.id = mt.target_id JOIN agent a ON a.id = t.agent_id
+-- out agent_id text, target_id text
+SELECT t.agent_id, mt.target_id FROM managed_target mt JOIN target t ON t.id = mt.target_id JOIN agent a ON a.id = t.agent_id
 WHERE mt.managed_id = $managed_id
 ORDER BY CASE WHEN a.state = 'active' AND a.seen_at >= $since THEN 0 WHEN a.state = 'active' THEN 1 ELSE 2 END, t.name LIMIT $limit;
 

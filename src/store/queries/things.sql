@@ -114,15 +114,15 @@ UPDATE profile SET removed_at = $now WHERE id = $id AND removed_at IS NULL;
 
 -- query target_add : none
 -- doc A new target.
--- in id text, team_id text, agent_id text, name text, connector text, parameters json, parameters_hash blob, endpoints json, names json, description text, found i64, now i64
-INSERT INTO target (id, team_id, agent_id, name, connector, parameters, parameters_hash, endpoints, names, description, found, revision, created_at, updated_at)
-VALUES ($id, $team_id, $agent_id, $name, $connector, $parameters, $parameters_hash, $endpoints, $names, $description, $found, 1, $now, $now);
+-- in id text, team_id text, agent_id text, name text, connector text, parameters json, parameters_hash blob, endpoints json, names json, description text, windows json, found i64, now i64
+INSERT INTO target (id, team_id, agent_id, name, connector, parameters, parameters_hash, endpoints, names, description, windows, found, revision, created_at, updated_at)
+VALUES ($id, $team_id, $agent_id, $name, $connector, $parameters, $parameters_hash, $endpoints, $names, $description, $windows, $found, 1, $now, $now);
 
 -- query target_get : maybe
 -- doc One target within a team, by id or name.
 -- in ref text, scope text
--- out id text, team_id text, agent_id text, agent text, name text, connector text, parameters json, endpoints json, names json, description text, found i64, revision i64, created_at i64, updated_at i64
-SELECT t.id, t.team_id, t.agent_id, a.name AS agent, t.name, t.connector, t.parameters, t.endpoints, t.names, t.description, t.found, t.revision, t.created_at, t.updated_at
+-- out id text, team_id text, agent_id text, agent text, name text, connector text, parameters json, endpoints json, names json, description text, windows json, found i64, revision i64, created_at i64, updated_at i64
+SELECT t.id, t.team_id, t.agent_id, a.name AS agent, t.name, t.connector, t.parameters, t.endpoints, t.names, t.description, t.windows, t.found, t.revision, t.created_at, t.updated_at
 FROM target t JOIN agent a ON a.id = t.agent_id
 WHERE (t.id = $ref OR t.name = $ref) AND t.removed_at IS NULL
   AND EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = t.team_id AND w.ancestor_id = $scope)
@@ -131,14 +131,14 @@ LIMIT 1;
 -- query target_by_id : one
 -- doc One target, for the hub's own work (also a removed one).
 -- in id text
--- out id text, team_id text, agent_id text, name text, connector text, parameters json, endpoints json, names json, removed_at i64?
-SELECT id, team_id, agent_id, name, connector, parameters, endpoints, names, removed_at FROM target WHERE id = $id;
+-- out id text, team_id text, agent_id text, name text, connector text, parameters json, endpoints json, names json, windows json, removed_at i64?
+SELECT id, team_id, agent_id, name, connector, parameters, endpoints, names, windows, removed_at FROM target WHERE id = $id;
 
 -- query target_by_place : maybe
 -- doc The target at a place (agent, connector and parameters).
 -- in parameters_hash blob
--- out id text, name text, endpoints json, names json, found i64, revision i64
-SELECT id, name, endpoints, names, found, revision FROM target WHERE parameters_hash = $parameters_hash AND removed_at IS NULL;
+-- out id text, name text, endpoints json, names json, windows json, found i64, revision i64
+SELECT id, name, endpoints, names, windows, found, revision FROM target WHERE parameters_hash = $parameters_hash AND removed_at IS NULL;
 
 -- query target_named_like : many
 -- doc Targets of a connector within a team, for "--to nginx" with no more said.
@@ -153,7 +153,7 @@ ORDER BY t.name LIMIT $limit;
 -- doc Targets within a team.
 -- in scope text, after text, limit i64
 -- row target_get
-SELECT t.id, t.team_id, t.agent_id, a.name AS agent, t.name, t.connector, t.parameters, t.endpoints, t.names, t.description, t.found, t.revision, t.created_at, t.updated_at
+SELECT t.id, t.team_id, t.agent_id, a.name AS agent, t.name, t.connector, t.parameters, t.endpoints, t.names, t.description, t.windows, t.found, t.revision, t.created_at, t.updated_at
 FROM target t JOIN agent a ON a.id = t.agent_id
 WHERE t.id > $after AND t.removed_at IS NULL
   AND EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = t.team_id AND w.ancestor_id = $scope)
@@ -161,9 +161,9 @@ ORDER BY t.id LIMIT $limit;
 
 -- query target_update : exactly
 -- doc New settings for a target whose revision is the one seen.
--- in id text, parameters json, parameters_hash blob, endpoints json, names json, description text, revision i64, now i64
+-- in id text, parameters json, parameters_hash blob, endpoints json, names json, description text, windows json, revision i64, now i64
 UPDATE target SET parameters = $parameters, parameters_hash = $parameters_hash, endpoints = $endpoints, names = $names,
-    description = $description, revision = revision + 1, updated_at = $now
+    description = $description, windows = $windows, revision = revision + 1, updated_at = $now
 WHERE id = $id AND revision = $revision AND removed_at IS NULL;
 
 -- query target_used : maybe

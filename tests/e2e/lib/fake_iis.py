@@ -28,10 +28,10 @@ def imported(folder, wish):
     pfx = base64.b64decode(wish["pkcs12"], validate=True)
     secret = folder / "secret"
     secret.write_text(wish["passphrase"])
-    info = subprocess.run(["openssl", "pkcs12", "-info", "-noout", "-passin", f"file:{secret}"], input=pfx, capture_output=True, check=True).stderr.decode()
+    read = subprocess.run(["openssl", "pkcs12", "-info", "-nodes", "-passin", f"file:{secret}"], input=pfx, capture_output=True, check=True)
+    info = read.stderr.decode()
     assert "MAC: sha256" in info and "AES-256-CBC" in info, info
-    leaf = openssl("pkcs12", "-passin", f"file:{secret}", "-clcerts", "-nokeys", data=pfx)
-    key = openssl("pkcs12", "-passin", f"file:{secret}", "-nocerts", "-nodes", data=pfx)
+    leaf = key = read.stdout # each takes the first that it understands, and the leaf comes first
     assert openssl("pkey", "-pubout", data=key) == openssl("x509", "-pubkey", "-noout", data=leaf), "the key is another's"
     der = openssl("x509", "-outform", "DER", data=leaf)
     sums = [subprocess.run([f"{n}sum"], input=der, capture_output=True, check=True).stdout.split()[0].decode() for n in ("sha256", "sha1")]
@@ -63,6 +63,9 @@ def main(folder, argv):
         state = {**wish["before"], "fingerprint": former.read_text()} if former.exists() else NOTHING
     (folder / f"former-{state['thumbprint']}").write_text(state["fingerprint"])
     kept.write_text(json.dumps(state))
+    if verb == "install" and (folder / "trouble").exists():
+        print("the site does not start", file=sys.stderr)
+        return 1
     print(json.dumps(state))
     return 0
 

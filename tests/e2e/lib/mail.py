@@ -1,7 +1,10 @@
 """Private mail servers: each with several ports that show one certificate, after STARTTLS or with TLS from the start."""
 import grp
+import imaplib
 import os
 import pwd
+import smtplib
+import ssl
 import subprocess
 import time
 from pathlib import Path
@@ -10,6 +13,8 @@ from lib import process, wait
 from lib.databases import ROOT, Database
 from lib.services import NAME
 
+CAREFREE = ssl.create_default_context()
+CAREFREE.check_hostname, CAREFREE.verify_mode = False, ssl.CERT_NONE
 TOOLS = Path(__file__).resolve().parents[3] / "tools"
 
 
@@ -25,6 +30,13 @@ class Mail(Database):
 
     def endpoints(self):
         return [f"{protocol}://127.0.0.1:{port}/{NAME}" if protocol else f"127.0.0.1:{port}/{NAME}" for protocol, port in self.at]
+
+    def session(self):
+        """Somebody who has begun TLS and goes on: what is asked now and then, and answers whether all is well."""
+        client = smtplib.SMTP("127.0.0.1", self.at[0][1], timeout=10)
+        client.starttls(context=CAREFREE)
+        client.ehlo()
+        return lambda: client.noop()[0] == 250
 
     def dump(self):
         """What shows the agent the places of the configuration."""
@@ -122,8 +134,9 @@ class Postfix(Mail):
         lines = Path("/usr/share/postfix/master.cf.dist").read_text().splitlines()
         taken = ("submission", "submissions")
         (self.second / "master.cf").write_text("\n".join(s[1:] if s[1:].split(" ")[0] in taken else s for s in lines) + "\n")
-        (self.second / "main.cf").write_text(f"compatibility_level = 3.6\nmyhostname = second.example.org\nsmtpd_tls_security_level = may\n"
-                                             f"smtpd_tls_cert_file =\n    {self.second}/site.pem\nsmtpd_tls_key_file = $smtpd_tls_cert_file\n")
+        (self.second / "main.cf").write_text(
+            f"compatibility_level = 3.6\nmyhostname = second.example.org\nsmtpd_tls_security_level = may\n"
+            f"smtpd_tls_cert_file =\n    {self.second}/site.pem\nsmtpd_tls_key_file = $smtpd_tls_cert_file\n")
         subprocess.run(["/usr/sbin/postconf", "-c", self.second, "-n"], check=True, stdout=subprocess.DEVNULL)
 
     def places(self):
@@ -145,7 +158,9 @@ class Dovecot(Mail):
 
     def text(self):
         me = pwd.getpwuid(os.geteuid()).pw_name
-        users = "" if ROOT else f"default_internal_user = {me}\ndefault_login_user = {me}\n"
+        group = grp.getgrgid(os.getegid()).gr_name
+        users = "" if ROOT else f"default_internal_user = {me}\ndefault_internal_group = {group}\ndefault_login_user = {me}\n"
+        reader = pwd.getpwnam("nobody" if ROOT else me)
         listeners = {"imap": ("imap-login", "imap"), "pop3": ("pop3-login", "pop3"), "sieve": ("managesieve-login", "sieve"),
                      "": ("imap-login", "imaps")}
         services = "".join(f"service {service} {{\n  chroot =\n  inet_listener {listener} {{\n    port = {port}\n  }}\n}}\n"
@@ -154,7 +169,19 @@ class Dovecot(Mail):
                 f"protocols = imap pop3 sieve\nssl = yes\nssl_cert = <{self.cert}\nssl_key = <{self.key}\n{users}{services}"
                 "service pop3-login {\n  inet_listener pop3s {\n    port = 0\n  }\n}\n"
                 "passdb {\n  driver = static\n  args = nopassword=y\n}\n"
-                "userdb {\n  driver = static\n  args = uid=nobody gid=nogroup home=/nonexistent\n}\n")
+                f"userdb {{\n  driver = static\n  args = uid={reader.pw_uid} gid={reader.pw_gid} home={self.folder}/mail\n}}\n"
+                f"first_valid_uid = {reader.pw_uid}\nfirst_valid_gid = {reader.pw_gid}\nmail_location = maildir:~\n")
+
+    def prepare(self):
+        path = self.folder / "mail"
+        path.mkdir()
+        path.chmod(0o777)
+
+    def session(self):
+        client = imaplib.IMAP4("127.0.0.1", self.at[0][1], timeout=10)
+        client.starttls(CAREFREE)
+        client.login("reader", "any")
+        return lambda: client.noop()[0] == "OK"
 
     def program(self):
         return ["/usr/sbin/dovecot", "-F", "-c", self.conf]
@@ -229,7 +256,7 @@ class Exim(Mail):
 
     def places(self):
         """Ports with TLS from the start are said; of the others 25 and 587 are known."""
-        return [(cert, key, names, [(protocol, port) for protocol, port in ends if not protocol]) for cert, key, names, ends in super().places()]
+        return [(cert, key, names, [e for e in ends if not e[0]]) for cert, key, names, ends in super().places()]
 
     def keep_old(self, settings):
         self.others = self.other_files()

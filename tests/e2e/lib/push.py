@@ -11,6 +11,9 @@ import time
 import urllib.parse
 import uuid
 
+from cryptography.hazmat.primitives import serialization
+import cryptography.hazmat.primitives.serialization.pkcs12  # noqa: F401
+
 from lib import pki, wait
 
 ENDLESS = 64 << 20  # so that a client without a ceiling does not go on for ever
@@ -355,3 +358,119 @@ def slow(seconds):
     def look(call):
         time.sleep(seconds)
     return look
+
+
+class Appliance(Api):
+    """No product, but what many have in common: a session, an upload by multipart that takes a moment, and a binding by name."""
+
+    def __init__(self, folder, token="pass word&more"):
+        super().__init__(folder)
+        self.token, self.certs, self.bound, self.sessions, self.logins, self.expire = token, {}, "factory", set(), 0, False
+        self.certs["factory"] = {"fingerprint": "00" * 32, "looks": 0}
+
+    def bound_fingerprint(self):
+        return self.certs[self.bound]["fingerprint"]
+
+    def answer(self, call):
+        if (call.method, call.path) == ("POST", "/api/login"):
+            self.expect(call.headers["content-type"] == "application/x-www-form-urlencoded", "a form")
+            form = dict(urllib.parse.parse_qsl(call.body.decode(), strict_parsing=True))
+            if form != {"user": "ops", "password": self.token}:
+                return 200, {"ok": False, "why": "bad password"}
+            self.logins += 1
+            sid = uuid.uuid4().hex
+            self.sessions.add(sid)
+            return 200, {"ok": True, "session": {"id": sid}}
+        if self.expire and call.method == "PUT":
+            self.expire = False
+            self.sessions.clear()
+        sid = call.headers.get("x-session")
+        if sid not in self.sessions:
+            raise Refused(401, {"why": "no session"})
+        self.expect(call.query.get("sid") == sid, "the session in the query too")
+        return getattr(self, f"_{call.method.lower()}_{call.path.split('/')[2]}")(call, *call.path.split("/")[3:])
+
+    def _post_logout(self, call):
+        self.sessions.discard(call.headers["x-session"])
+        return 204, None
+
+    def _get_binding(self, call):
+        digest = self.bound_fingerprint()
+        return 200, {"list": [{"slot": "other", "cert": "x", "print": "?"},
+                              {"slot": "web", "cert": self.bound, "print": "SHA256/" + ":".join(digest[i:i + 2].upper() for i in range(0, 64, 2))}]}
+
+    def _put_binding(self, call):
+        self.expect(call.json()["slot"] == "web" and call.json()["position"] == 1, "slot")
+        name = call.json()["cert"]
+        if name not in self.certs:
+            raise Refused(404, {"why": f"no certificate {name}"})
+        self.bound = name
+        return 200, {}
+
+    def _post_certs(self, call):
+        kind, _, boundary = call.headers["content-type"].partition("; boundary=")
+        self.expect(kind == "multipart/form-data", "multipart")
+        parts = {}
+        for part in call.body.split(b"--" + boundary.encode())[1:-1]:
+            head, _, text = part.strip(b"\r\n").partition(b"\r\n\r\n")
+            parts[head.decode().split('name="')[1].split('"')[0]] = text
+        key, cert, more = serialization.pkcs12.load_key_and_certificates(parts["file"], parts["pass"])
+        self.expect(key.public_key().public_numbers() == cert.public_key().public_numbers() and len(parts["pass"]) >= 20, "a key and its certificate under a passphrase")
+        name = parts["name"].decode()
+        if name in self.certs:
+            raise Refused(409, {"why": "there already"})
+        self.certs[name] = {"fingerprint": pki.fingerprint(cert), "looks": 0}
+        return 202, {}
+
+    def _get_certs(self, call, name):
+        self.certs[name]["looks"] += 1
+        return 200, {"state": "importing" if self.certs[name]["looks"] < 2 else "ready"}
+
+    def _delete_certs(self, call, name):
+        if name not in self.certs:
+            raise Refused(404, {"why": "gone"})
+        self.expect(name != self.bound, "not the one that is bound")
+        del self.certs[name]
+        return 204, None
+
+
+APPLIANCE = """
+connector: appliance
+parameters:
+  server: {type: url, required: true}
+  password: {type: credential, required: true}
+  user: {type: text, default: ops}
+relay:
+  base: "{server}/api"
+  auth:
+    family: session-login
+    login:
+      method: POST
+      path: /login
+      body: {form: {user: "{user}", password: "{password}"}}
+      fail_if: {json: /ok, not: ["true"]}
+      message: {json: /why}
+      read: {sid: {json: /session/id}}
+    sign: {headers: {X-Session: "{auth.sid}"}, query: {sid: "{auth.sid}"}}
+    logout: {method: POST, path: /logout, headers: {X-Session: "{auth.sid}"}, query: {sid: "{auth.sid}"}}
+  see:
+    - method: GET
+      path: /binding
+      read:
+        fingerprint: {find: /list, where: {/slot: web}, json: /print, as: [fingerprint]}
+        cert: {find: /list, where: {/slot: web}, json: /cert}
+  install:
+    - method: POST
+      path: /certs
+      body:
+        multipart:
+          - {name: name, text: "cw-{id}"}
+          - {name: pass, text: "{passphrase}"}
+          - {name: file, filename: "cw-{id}.p12", type: application/x-pkcs12, text: "{pkcs12}"}
+      done: [409]
+    - {method: GET, path: "/certs/cw-{id}", poll: {json: /state, done: [ready], failed: [bad], every_s: 1, most_s: 10}}
+    - {method: PUT, path: /binding, body: {json: {slot: web, cert: "cw-{id}", position: "{one|int}"}}, message: {json: /why}}
+  undo:
+    - {method: PUT, path: /binding, when: {now: new}, body: {json: {slot: web, cert: "{before.cert}", position: 1}}}
+    - {method: DELETE, path: "/certs/cw-{id}", done: [404]}
+""".replace('"{one|int}"', "1")

@@ -96,6 +96,7 @@ static void what_stands_in_a_configuration_is_found(void **state)
         {"  text: {headings: [g, f]}\n  places: [b]\n  base: g/base\n  parameters: {c: b crt}\n  listen: [{at: b 1}]\n",
          "g\n base /e\nf one\n b :1 ssl crt x crt y\n b :2 ssl crt x\n", "c=/e/x | | 127.0.0.1:1 127.0.0.1:2\nc=/e/y | | 127.0.0.1:1\n"},
         {"  places: [b]\n  parameters: {c: b crt}\n", "b :1 crt /x\nb :2\n", "c=/x | |\n"},
+        {"  text: {blocks: angle}\n  places: [V]\n  alone: true\n" FLAT, "cert /a\nkey /b\n<V x>\nkey /c\n</V>\n", "c=/a k=/b | |\n"},
         /* Several of each belong together in their order; one too few is nothing to be offered. */
         {FLAT, "cert /a\ncert /b\nkey /c\nkey /d\n", "c=/a k=/c | |\nc=/b k=/d | |\n"},
         {FLAT, "cert /a\ncert /b\nkey /c\n", "c=/a k=/c | |\n"},

@@ -9,12 +9,13 @@
 #include "agent/push_seal.h"
 #include "agent/relay/push_session.h"
 
-#define HEAD "connector: x\nparameters:\n  server: {type: url, required: true}\n  token: {type: credential, required: true}\n"           \
-             "  other: {type: text}\n"
+#define HEAD                                                                                                                       \
+    "connector: x\nparameters:\n  server: {type: url, required: true}\n  token: {type: credential, required: true}\n"              \
+    "  other: {type: text}\n"
 #define AUTH_OK "  auth: {family: bearer, token: \"{token}\"}\n"
-#define SEE_OK "  see: [{method: GET, path: /s, read: {certificate: {json: /c}}}]\n"
+#define SEE_OK  "  see: [{method: GET, path: /s, read: {certificate: {json: /c}}}]\n"
 #define REST_OK "  install: [{method: POST, path: /i}]\n  undo: [{method: POST, path: /u}]\n"
-#define RELAY HEAD "relay:\n  base: \"{server}\"\n"
+#define RELAY   HEAD "relay:\n  base: \"{server}\"\n"
 /* Line 9 is the one after RELAY and AUTH_OK. */
 #define STEPS RELAY AUTH_OK
 
@@ -43,7 +44,8 @@ static const struct {
     {RELAY "  auth: {family: bearer, token: \"{key}\"}\n", "is a content of the new certificate, which only install has"},
     {RELAY "  auth: {family: session-login}\n", "login is missing"},
     {RELAY "  auth: {family: session-login, login: {method: POST, path: /l, read: {sid: {json: /s}}}, sign: {headers: {A: "
-           "\"{auth.no}\"}}}\n", "{auth.no} is read by no step of login"},
+           "\"{auth.no}\"}}}\n",
+     "{auth.no} is read by no step of login"},
     {STEPS, "see is missing"},
     {STEPS "  see: []\n", "x.yaml:9: see must be a list of 1 to 32 steps"},
     {STEPS "  see: [x]\n", "a step of see must hold method and path"},
@@ -81,7 +83,8 @@ static const struct {
     {STEPS SEE_OK "  install:\n    - {method: POST, path: /s, absent: [404]}\n", "absent is for see"},
     {STEPS SEE_OK "  install:\n    - {method: POST, path: /s, when: {now: new}}\n", "now is for undo"},
     {STEPS SEE_OK "  install:\n    - {method: POST, path: \"/{see.no}\"}\n", "{see.no} is read by no step of see"},
-    {STEPS SEE_OK "  install:\n    - {name: a, method: POST, path: \"/{a.x}\", read: {x: {json: /x}}}\n", "by no step before this one"},
+    {STEPS SEE_OK "  install:\n    - {name: a, method: POST, path: \"/{a.x}\", read: {x: {json: /x}}}\n",
+     "by no step before this one"},
     {STEPS SEE_OK "  install: [{method: POST, path: /i}]\n", "undo is missing"},
     {STEPS SEE_OK "  install: [{method: POST, path: /i}]\n  undo: [{method: POST, path: \"/{key}\"}]\n", "which only install has"},
     {STEPS SEE_OK "  install: [{method: POST, path: /i}]\n  undo: [{method: POST, path: \"/{passphrase}\"}]\n", "in install alone"},
@@ -108,9 +111,13 @@ static void a_whole_description_is_read(void **state)
     struct connector c;
     (void)state;
     ctx_init(&ctx, &clock_system);
-    struct rc rc = connector_parse(&ctx, "x.yaml", BYTES_LIT(STEPS SEE_OK
-        "  install:\n    - {method: POST, path: /i, body: {json: {a: \"{key}{fullchain|base64}\", b: \"{passphrase}\"}}}\n"
-        "  undo: [{method: POST, path: \"/{before.id}/{see.serial}\"}]\n"), &c);
+    struct rc rc = connector_parse(
+        &ctx, "x.yaml",
+        BYTES_LIT(
+            STEPS SEE_OK
+            "  install:\n    - {method: POST, path: /i, body: {json: {a: \"{key}{fullchain|base64}\", b: \"{passphrase}\"}}}\n"
+            "  undo: [{method: POST, path: \"/{before.id}/{see.serial}\"}]\n"),
+        &c);
     if (rc_failed(rc))
         fail_msg("%s", ctx_why(&ctx));
     assert_non_null(c.relay);
@@ -195,7 +202,9 @@ static void what_leads_out_of_a_path_is_refused(void **state)
 
 static void a_request_is_built_of_its_step(void **state)
 {
-    struct push_step step = {.method = "POST", .path = "/x/{a}", .kind = PUSH_BODY_JSON,
+    struct push_step step = {.method = "POST",
+                             .path = "/x/{a}",
+                             .kind = PUSH_BODY_JSON,
                              .body = "{\"{a}\": \"{a}\", \"n\": \"{n|int}\", \"no\": \"{none|null}\", \"t\": \"{t|tree}\", \"b\": "
                                      "\"{b|bool}\", \"x\": [1, \"v{n}\"]}",
                              .query = {{{"q", "{a}"}, {"left-out", "{none}"}, {"z", "1"}}, 3},
@@ -212,7 +221,8 @@ static void a_request_is_built_of_its_step(void **state)
     if (rc_failed(rc))
         fail_msg("%s", ctx_why(&ctx));
     assert_string_equal(r.url, "https://x.example.org/v1/x/a%22%26b?q=a%22%26b&z=1");
-    assert_true(bytes_equal_z(r.body, "{\"a\\\"&b\":\"a\\\"&b\",\"n\":42,\"no\":null,\"t\":{\"deep\":[1]},\"b\":true,\"x\":[1,\"v42\"]}"));
+    assert_true(
+        bytes_equal_z(r.body, "{\"a\\\"&b\":\"a\\\"&b\",\"n\":42,\"no\":null,\"t\":{\"deep\":[1]},\"b\":true,\"x\":[1,\"v42\"]}"));
     assert_int_equal(r.n_headers, 2);
     assert_string_equal(r.headers[1].value, "application/json");
     set(&ctx, s, "n", "4x");
@@ -239,8 +249,9 @@ static void multipart_and_forms_are_built(void **state)
     step.parts[0] = (struct push_part){.name = "f", .filename = "{a}.pem", .type = "text/plain", .text = "<{a}>"};
     step.n_parts = 1;
     assert_true(rc_ok(push_build(&ctx, s, &step, &r)));
-    assert_true(bytes_equal_z(r.body, "--BOUND\r\nContent-Disposition: form-data; name=\"f\"; filename=\"1&2.pem\"\r\nContent-Type: "
-                                      "text/plain\r\n\r\n<1&2>\r\n--BOUND--\r\n"));
+    assert_true(bytes_equal_z(r.body,
+                              "--BOUND\r\nContent-Disposition: form-data; name=\"f\"; filename=\"1&2.pem\"\r\nContent-Type: "
+                              "text/plain\r\n\r\n<1&2>\r\n--BOUND--\r\n"));
     set(&ctx, s, "a", "x\"; y=\"");
     assert_int_equal(push_build(&ctx, s, &step, &r).e, E_INVALID);
     push_close(&ctx, s);
@@ -249,8 +260,9 @@ static void multipart_and_forms_are_built(void **state)
 
 static void values_are_found_in_answers(void **state)
 {
-    static const char body[] = "{\"a\": {\"b/c\": [\"x\", 7, true, null]}, \"l\": [{\"n\": \"one\", \"v\": 1}, {\"n\": \"two\", \"v\": 2}], "
-                               "\"<k>\": \"<r>in</r>\"}";
+    static const char body[] =
+        "{\"a\": {\"b/c\": [\"x\", 7, true, null]}, \"l\": [{\"n\": \"one\", \"v\": 1}, {\"n\": \"two\", \"v\": 2}], "
+        "\"<k>\": \"<r>in</r>\"}";
     static const struct {
         struct push_from from;
         bool tree;
@@ -333,17 +345,18 @@ static void an_answer_that_repeats_a_secret_is_not_shown(void **state)
 
 static void a_credential_reaches_its_hosts_and_no_other(void **state)
 {
-    static const char *const hosts[] = {"a.example.org", "b.example.org:8200", "*.c.example.org", "192.0.2.1:6443", "[2001:db8::1]:6443"};
+    static const char *const hosts[] = {"a.example.org", "b.example.org:8200", "*.c.example.org", "192.0.2.1:6443",
+                                        "[2001:db8::1]:6443"};
     static const struct {
         const char *host;
         uint16_t port;
         bool yes;
     } rows[] = {
-        {"a.example.org", 443, true},     {"a.example.org", 8443, false},  {"A.example.org", 443, true},
-        {"xa.example.org", 443, false},   {"b.example.org", 8200, true},   {"b.example.org", 443, false},
-        {"x.c.example.org", 443, true},   {"c.example.org", 443, false},   {"x.y.c.example.org", 443, true},
-        {"xc.example.org", 443, false},   {"192.0.2.1", 6443, true},       {"192.0.2.1", 443, false},
-        {"2001:db8::1", 6443, true},      {"2001:db8::2", 6443, false},    {"", 443, false},
+        {"a.example.org", 443, true},   {"a.example.org", 8443, false}, {"A.example.org", 443, true},
+        {"xa.example.org", 443, false}, {"b.example.org", 8200, true},  {"b.example.org", 443, false},
+        {"x.c.example.org", 443, true}, {"c.example.org", 443, false},  {"x.y.c.example.org", 443, true},
+        {"xc.example.org", 443, false}, {"192.0.2.1", 6443, true},      {"192.0.2.1", 443, false},
+        {"2001:db8::1", 6443, true},    {"2001:db8::2", 6443, false},   {"", 443, false},
     };
     struct agent_credential c = {.name = "x", .hosts = {(const char **)(uintptr_t)hosts, sizeof hosts / sizeof *hosts, 0}};
     (void)state;
@@ -359,15 +372,24 @@ static void parameters_are_checked_by_their_type(void **state)
         const char *value;
         bool good;
     } rows[] = {
-        {PARAM_URL, "https://x.example.org:8200/a", true}, {PARAM_URL, "http://x.example.org", false},
-        {PARAM_URL, "https://u:p@x.example.org", false},   {PARAM_URL, "https://x.example.org/?a", false},
-        {PARAM_HOST, "x.example.org", true},               {PARAM_HOST, "192.0.2.1", true},
-        {PARAM_HOST, "2001:db8::1", true},                 {PARAM_HOST, "x y", false},
-        {PARAM_HOST, "x..y", false},                       {PARAM_HOST, "-oProxyCommand=x", false},
-        {PARAM_TEXT, "any text", true},                    {PARAM_TEXT, "a\nb", false},
-        {PARAM_NUMBER, "8200", true},                      {PARAM_NUMBER, "-1", false},
-        {PARAM_NUMBER, "99999999999", false},              {PARAM_WORD, "web-tls.1", true},
-        {PARAM_WORD, "a/b", false},                        {PARAM_WORD, "..", false},
+        {PARAM_URL, "https://x.example.org:8200/a", true},
+        {PARAM_URL, "http://x.example.org", false},
+        {PARAM_URL, "https://u:p@x.example.org", false},
+        {PARAM_URL, "https://x.example.org/?a", false},
+        {PARAM_HOST, "x.example.org", true},
+        {PARAM_HOST, "192.0.2.1", true},
+        {PARAM_HOST, "2001:db8::1", true},
+        {PARAM_HOST, "x y", false},
+        {PARAM_HOST, "x..y", false},
+        {PARAM_HOST, "-oProxyCommand=x", false},
+        {PARAM_TEXT, "any text", true},
+        {PARAM_TEXT, "a\nb", false},
+        {PARAM_NUMBER, "8200", true},
+        {PARAM_NUMBER, "-1", false},
+        {PARAM_NUMBER, "99999999999", false},
+        {PARAM_WORD, "web-tls.1", true},
+        {PARAM_WORD, "a/b", false},
+        {PARAM_WORD, "..", false},
     };
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {

@@ -1,5 +1,5 @@
-/* The SSH client against OpenSSH's sshd, with its own configuration, port and keys, in a mount namespace of its own: there /etc/shadow
- * is ours (a password for root) and one folder is a file system of 64 KiB. */
+/* The SSH client against OpenSSH's sshd, with its own configuration, port and keys, in a mount namespace of its own: there
+ * /etc/shadow is ours (a password for root) and one folder is a file system of 64 KiB. */
 #include <setjmp.h>
 #include <stdarg.h>
 
@@ -24,6 +24,14 @@
 #include "os/spawn.h"
 
 #define PASSWORD "correct horse"
+#ifdef __has_feature
+#if __has_feature(address_sanitizer)
+#define LEAKS_ARE_LOOKED_FOR 1
+#endif
+#endif
+#ifdef __SANITIZE_ADDRESS__
+#define LEAKS_ARE_LOOKED_FOR 1
+#endif
 
 struct world {
     struct ctx ctx;
@@ -33,12 +41,15 @@ struct world {
     bool own_mounts; /* the namespace could be made */
     struct cidr loopback;
     const char *host_key, *other_key;
-    struct bytes key, stranger, rsa, locked;
+    struct bytes key, stranger, rsa, locked, ecdsa;
 };
 
 static struct world w;
 
-static const char *in_dir(const char *name) { return arena_printf(&w.ctx.arena, "%s/%s", w.dir, name); }
+static const char *in_dir(const char *name)
+{
+    return arena_printf(&w.ctx.arena, "%s/%s", w.dir, name);
+}
 
 static struct bytes run(const char *const *argv)
 {
@@ -163,13 +174,15 @@ static int set_up(void **state)
     make_key("other", "ed25519", "");
     w.host_key = fingerprint("host.pub");
     w.other_key = fingerprint("other.pub");
-    w.key = make_key("user", "ecdsa", "");
+    w.key = make_key("user", "ed25519", "");
     w.stranger = make_key("stranger", "ed25519", "");
     w.rsa = make_key("rsa", "rsa", "");
     w.locked = make_key("locked", "ed25519", "open sesame");
+    w.ecdsa = make_key("ecdsa", "ecdsa", "");
     put(in_dir("authorized"),
-        arena_printf(&w.ctx.arena, "%s%s%s", str_z(&w.ctx.arena, content(in_dir("user.pub"))),
-                     str_z(&w.ctx.arena, content(in_dir("rsa.pub"))), str_z(&w.ctx.arena, content(in_dir("locked.pub")))),
+        arena_printf(&w.ctx.arena, "%s%s%s%s", str_z(&w.ctx.arena, content(in_dir("ecdsa.pub"))),
+                     str_z(&w.ctx.arena, content(in_dir("user.pub"))), str_z(&w.ctx.arena, content(in_dir("rsa.pub"))),
+                     str_z(&w.ctx.arena, content(in_dir("locked.pub")))),
         0600);
     close(listen_on(&w.port));
     start_sshd();
@@ -191,8 +204,8 @@ static int tear_down(void **state)
 
 static struct ssh_config usual(void)
 {
-    return (struct ssh_config){.host = "127.0.0.1", .port = w.port, .user = "root", .host_keys = w.host_key, .key = w.key,
-                               .grants = {&w.loopback, 1}};
+    return (struct ssh_config){
+        .host = "127.0.0.1", .port = w.port, .user = "root", .host_keys = w.host_key, .key = w.key, .grants = {&w.loopback, 1}};
 }
 
 static struct ssh *opened(void)
@@ -248,6 +261,12 @@ static void user_is_known_by_key_or_password(void **state)
     c.passphrase = BYTES_LIT("open sesame");
     assert_true(rc_ok(ssh_open(&w.ctx, &c, &s)));
     ssh_close(s);
+#ifndef LEAKS_ARE_LOOKED_FOR /* libssh2 1.10 forgets the two numbers of an ECDSA signature */
+    c = usual();
+    c.key = w.ecdsa;
+    assert_true(rc_ok(ssh_open(&w.ctx, &c, &s)));
+    ssh_close(s);
+#endif
     c = usual();
     c.key = BYTES_LIT("-----BEGIN OPENSSH PRIVATE KEY-----\nnonsense\n-----END OPENSSH PRIVATE KEY-----\n");
     expect_refusal(&c, E_INVALID, "Ed25519 or ECDSA");
@@ -302,18 +321,21 @@ static void strange_servers_are_left(void **state)
     static const struct {
         const char *say;
         enum err e;
-    } rows[] = {{NULL, E_TIMEOUT}, {"a line that is no greeting\r\n", E_TIMEOUT}, {"xxxxxxxxxxxxxxxxxxxxxxxx", E_UNREACHABLE},
-                {"SSH-2.0-x\r\n\377\377\377\377\377\377\377\377", E_BAD_ANSWER}, {"SSH-1.5-old\r\n", E_BAD_ANSWER}};
+    } rows[] = {{NULL, E_TIMEOUT},
+                {"a line that is no greeting\r\n", E_BAD_ANSWER},
+                {"xxxxxxxxxxxxxxxxxxxxxxxx", E_BAD_ANSWER},
+                {"SSH-2.0-x\r\n\377\377\377\377\377\377\377\377", E_BAD_ANSWER},
+                {"SSH-1.5-old\r\n", E_BAD_ANSWER}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct ssh_config c = usual();
         struct talker t = {.fd = listen_on(&c.port), .say = rows[i].say};
         pthread_t thread;
         struct ssh *s;
         assert_int_equal(pthread_create(&thread, NULL, talk, &t), 0);
-        w.ctx.deadline_ms = clock_mono_ms() + 300;
+        w.ctx.deadline_ms = clock_mono_ms() + (rows[i].say == NULL ? 300 : 5000);
         struct rc rc = ssh_open(&w.ctx, &c, &s);
         w.ctx.deadline_ms = 0;
-        if (rc.e != rows[i].e && rc.e != E_TIMEOUT)
+        if (rc.e != rows[i].e)
             fail_msg("row %zu: %s: %s", i, err_info(rc.e)->name, ctx_why(&w.ctx));
         assert_true(rc_failed(rc));
         pthread_join(thread, NULL);
@@ -473,11 +495,11 @@ static void endless_commands_end(void **state)
 static void values_are_one_word_or_refused(void **state)
 {
     (void)state;
-    static const char *const good[] = {"nginx", "nginx.service", "tls@web.service", "/etc/nginx/tls-1/a_b.pem", "www.example.org:443",
-                                       "a+b", "C:/x"};
-    static const char *const bad[] = {"", "a b", "a;b", "a\nb", "$(x)", "`x`", "a'b", "a\"b", "-rf", "--", "@x", "+x", "a|b", "a&b",
-                                      "a>b", "~root", "*", "a?", "%PATH%", "a^b", "a\\b", "a,b", "a=b", "{a}", "(a)", "a#b", "a!b",
-                                      "\xc3\xa4"};
+    static const char *const good[] = {
+        "nginx", "nginx.service", "tls@web.service", "/etc/nginx/tls-1/a_b.pem", "www.example.org:443", "a+b", "C:/x"};
+    static const char *const bad[] = {"",     "a b", "a;b", "a\nb", "$(x)", "`x`",   "a'b", "a\"b",    "-rf",    "--",
+                                      "@x",   "+x",  "a|b", "a&b",  "a>b",  "~root", "*",   "a?",      "%PATH%", "a^b",
+                                      "a\\b", "a,b", "a=b", "{a}",  "(a)",  "a#b",   "a!b", "\xc3\xa4"};
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         struct buf b;
         buf_init_arena(&b, &w.ctx.arena, 100);
@@ -507,11 +529,27 @@ static void paths_are_plain(void **state)
     ctx_forget(&w.ctx);
 }
 
+static int set_up_plain(void **state)
+{
+    (void)state;
+    ctx_init(&w.ctx, &clock_system);
+    return 0;
+}
+
+static int tear_down_plain(void **state)
+{
+    (void)state;
+    ctx_free(&w.ctx);
+    return 0;
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
+    const struct CMUnitTest plain[] = {
         cmocka_unit_test(values_are_one_word_or_refused),
         cmocka_unit_test(paths_are_plain),
+    };
+    const struct CMUnitTest with_sshd[] = {
         cmocka_unit_test(host_is_known_by_its_pinned_key),
         cmocka_unit_test(user_is_known_by_key_or_password),
         cmocka_unit_test(addresses_are_checked),
@@ -522,9 +560,9 @@ int main(void)
         cmocka_unit_test(commands_run),
         cmocka_unit_test(endless_commands_end),
     };
-    if (geteuid() != 0 || access("/usr/sbin/sshd", X_OK) != 0) {
-        print_message("skipped: needs root and OpenSSH's sshd (openssh-server)\n");
-        return 77;
-    }
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    int failed = cmocka_run_group_tests(plain, set_up_plain, tear_down_plain);
+    if (geteuid() == 0 && access("/usr/sbin/sshd", X_OK) == 0)
+        return failed + cmocka_run_group_tests(with_sshd, set_up, tear_down);
+    print_message("not run: what needs root and OpenSSH's sshd (openssh-server)\n");
+    return failed;
 }
