@@ -1,7 +1,7 @@
 # make run: the demonstration.  make test: everything that must hold.  See README.md.
 BUILD = build/dev
 
-.PHONY: all build release run test bench soak install clean format
+.PHONY: all build release run test bench soak bundle install clean format
 all: build
 
 build: $(BUILD)/build.ninja
@@ -27,6 +27,9 @@ bench: release
 
 soak: build
 	@exec tools/soak
+
+bundle: release
+	@exec tools/bundle
 
 install: release
 	@exec tools/install $(DESTDIR)

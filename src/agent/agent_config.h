@@ -89,7 +89,8 @@ RC agent_config_load(struct ctx *ctx, const char *path, struct agent_config *out
 RC agent_config_command(struct ctx *ctx, const struct agent_config *c, const char *name, const struct agent_command **out);
 /* agent_config_credential returns the row, or fails with E_NOT_GRANTED and the remedy. */
 RC agent_config_credential(struct ctx *ctx, const struct agent_config *c, const char *name, const struct agent_credential **out);
-/* agent_credential_reaches says whether it may be sent to `host` (lower case) at `port`; `usual` is the port of rows without one. */
+/* agent_credential_reaches says whether it may be sent to `host` (lower case) at `port`; `usual` is the port of rows without
+ * one. */
 bool agent_credential_reaches(const struct agent_credential *c, const char *host, uint16_t port, uint16_t usual);
 /* agent_credential_opens says whether `path` (plain, as above) is on or below one of its `paths`. */
 bool agent_credential_opens(const struct agent_credential *c, const char *path);

@@ -160,8 +160,8 @@ static void put_place(struct ctx *ctx, const struct hands *h, struct json_out *j
     json_close(j);
 }
 
-void discover_put_places(struct ctx *ctx, const struct hands *h, struct json_out *j, const struct connector *c, const char *instance,
-                         const struct find_place *places)
+void discover_put_places(struct ctx *ctx, const struct hands *h, struct json_out *j, const struct connector *c,
+                         const char *instance, const struct find_place *places)
 {
     for (const struct find_place *p = places; p != NULL; p = p->next)
         put_place(ctx, h, j, c, instance, p);

@@ -15,7 +15,7 @@ void discover_put_nginx(struct ctx *ctx, struct json_out *j, const char *connect
 /* discover_put_places writes one target for each place (agent/find.h).  Where `instance` is not "", a parameter of type command
  * whose default is D is D.instance, if agent.yaml has such a command. */
 struct find_place;
-void discover_put_places(struct ctx *ctx, const struct hands *h, struct json_out *j, const struct connector *c, const char *instance,
-                         const struct find_place *places);
+void discover_put_places(struct ctx *ctx, const struct hands *h, struct json_out *j, const struct connector *c,
+                         const char *instance, const struct find_place *places);
 
 #endif

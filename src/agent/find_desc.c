@@ -99,7 +99,8 @@ static RC read_find_text(struct ctx *ctx, const struct yaml *y, const json_t *v,
     struct bytes rest = bytes_z(text), first, second;
     *out = (struct find_text){.how = FIND_ALL};
     if (rest.n == 0 || rest.n > 255)
-        return yaml_fail(ctx, y, v, "%s must say where it is found: a directive, and perhaps the number of its word or the word before it",
+        return yaml_fail(ctx, y, v, "%s must say where it is found: a directive, and perhaps the number of its word or the "
+                         "word before it",
                          key);
     if (*text == '=') {
         out->how = FIND_LITERAL;
@@ -114,7 +115,8 @@ static RC read_find_text(struct ctx *ctx, const struct yaml *y, const json_t *v,
         bytes_skip(&first, slash + 1);
     }
     out->directive = arena_str(&ctx->arena, first);
-    if (first.n == 0 || slash == 0 || bytes_find(first, BYTES_LIT("/")) != SIZE_MAX || bytes_find(second, BYTES_LIT(" ")) != SIZE_MAX)
+    if (first.n == 0 || slash == 0 || bytes_find(first, BYTES_LIT("/")) != SIZE_MAX ||
+        bytes_find(second, BYTES_LIT(" ")) != SIZE_MAX)
         return yaml_fail(ctx, y, v, "%s: %s is no directive with at most one word after it", key, text);
     if (second.n == 0)
         return RC_OK;
@@ -229,7 +231,8 @@ static RC read_listen(struct ctx *ctx, const struct yaml *y, const json_t *v, st
 
 RC find_desc_read(struct ctx *ctx, const struct yaml *y, const struct connector *c, const json_t *v, struct find_desc *out)
 {
-    static const char *const keys[] = {"command", "text", "places", "through", "alone", "when", "parameters", "base", "names", "listen", NULL};
+    static const char *const keys[] = {"command",    "text", "places", "through", "alone", "when",
+                                       "parameters", "base", "names",  "listen",  NULL};
     const json_t *listen = json_object_get(v, "listen"), *one;
     size_t i;
     *out = (struct find_desc){0};

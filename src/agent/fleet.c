@@ -151,8 +151,8 @@ static RC ask_root(struct ctx *ctx, const char *hub, const uint8_t expected[SHA2
     http_client_free(http);
     TRY(rc);
     if (answer.status != 200)
-        return ctx_fail(ctx, E_BAD_ANSWER, "%s answers %d: it is not where a hub takes agents (setting \"agents\" of hub.yaml)", hub,
-                        answer.status);
+        return ctx_fail(ctx, E_BAD_ANSWER, "%s answers %d: it is not where a hub takes agents (setting \"agents\" of hub.yaml)",
+                        hub, answer.status);
     TRY(json_read(ctx, answer.body, &reply));
     TRY(json_get_str(ctx, reply, "root_pem", true, &pem));
     TRY(cert_chain_parse_pem(ctx, bytes_z(pem), 1, &root));
@@ -161,8 +161,9 @@ static RC ask_root(struct ctx *ctx, const char *hub, const uint8_t expected[SHA2
     TRY(digest_sha256(ctx, root.v[0].der, hash));
     if (memcmp(hash, expected, SHA256_LEN) != 0)
         return ctx_fail(ctx, E_UNAUTHENTICATED,
-                        "%s is not the hub that made this token: its fleet CA is %s, the token's is %s; nothing was sent to it", hub,
-                        hex_str(&ctx->arena, bytes_of(hash, SHA256_LEN)), hex_str(&ctx->arena, bytes_of(expected, SHA256_LEN)));
+                        "%s is not the hub that made this token: its fleet CA is %s, the token's is %s; nothing was sent to it",
+                        hub, hex_str(&ctx->arena, bytes_of(hash, SHA256_LEN)),
+                        hex_str(&ctx->arena, bytes_of(expected, SHA256_LEN)));
     struct buf b;
     buf_init_arena(&b, &ctx->arena, PEM_MAX_);
     cert_chain_put_pem(&b, &root);

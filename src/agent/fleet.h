@@ -31,8 +31,8 @@ RC fleet_renew(struct ctx *ctx, struct fleet *f, struct http_client *http, const
 struct fleet_joined {
     const char *name, *state;
 };
-/* fleet_join makes a key where there is none, enrols it at `hub` ("https://host:port") with a join token, and keeps what comes back.
- * The token says which fleet CA the hub must belong to.  Safe to repeat: the same key joins once. */
+/* fleet_join makes a key where there is none, enrols it at `hub` ("https://host:port") with a join token, and keeps what comes
+ * back. The token says which fleet CA the hub must belong to.  Safe to repeat: the same key joins once. */
 RC fleet_join(struct ctx *ctx, const struct agent_config *cfg, const char *hub, struct bytes token, const char *name,
               struct fleet_joined *out);
 

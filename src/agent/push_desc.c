@@ -15,8 +15,9 @@ struct reader {
     size_t n;
 };
 
-static const char *const filters[] = {"base64", "base64lines", "base64url", "hex",  "url",  "json", "xml",  "raw",      "upper",
-                                      "lower",  "int",         "bool",      "tree", "null", "list", "nonl", "segments", NULL};
+static const char *const filters[] = {"base64", "base64lines", "base64url", "hex",   "url",  "json", "xml",
+                                      "raw",    "upper",       "lower",     "int",   "bool", "tree", "null",
+                                      "list",   "nonl",        "segments",  "range", NULL};
 static const char *const conversions[] = {"base64", "base64url", "hex", "tree", "trim", "certificate", "fingerprint", NULL};
 static const char *const facts[] = {"fingerprint", "serial", "id", "deployment", "target", "passphrase", NULL};
 static const char *const methods_https[] = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", NULL};

@@ -15,6 +15,8 @@ void share_put_key(struct ctx *ctx, struct hands *h, struct json_out *j)
 {
     const struct wire_apply_seal_key in = {0};
     struct wire_apply_seal_key_is out;
+    if (h->apply == NULL)
+        return;
     struct rc rc = HANDS_CALL(ctx, h->apply, apply_seal_key, &in, apply_seal_key_is, &out);
     if (rc_ok(rc)) {
         json_put_hex(j, "seal_key", out.public);

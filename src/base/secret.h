@@ -21,8 +21,8 @@ struct bytes secret_use(const struct secret *s);
 uint8_t *secret_fill(struct secret *s); /* to write them */
 /* wipe overwrites memory in a way the compiler keeps. */
 void wipe(void *p, size_t n);
-/* wipe_free and wipe_realloc are free() and realloc() that wipe what they give back: for libraries through whose memory secrets pass
- * and that let it be chosen (jansson, libcurl). */
+/* wipe_free and wipe_realloc are free() and realloc() that wipe what they give back: for libraries through whose memory secrets
+ * pass and that let it be chosen (jansson, libcurl). */
 void wipe_free(void *p);
 void *wipe_realloc(void *p, size_t n);
 

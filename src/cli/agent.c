@@ -94,8 +94,10 @@ RC verb_join_token_add(struct cli *cli)
     const char *line = arena_printf(&cli->ctx->arena, "%s\n", cli_text(made, "token"));
     TRY(cli_write_out(cli, bytes_z(line), 0600));
     if (cli->tty || cli_has(cli, "out"))
-        fprintf(stderr, "It is shown this once, and good until %s.  On the host, as root: certwright join https://HUB:8444 --token-file FILE\n",
-                cli_text(made, "expires_at"));
+        fprintf(
+            stderr,
+            "It is shown this once, and good until %s.  On the host, as root: certwright join https://HUB:8444 --token-file FILE\n",
+            cli_text(made, "expires_at"));
     return RC_OK;
 }
 

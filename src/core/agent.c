@@ -100,10 +100,11 @@ static struct rc token_good(struct ctx *ctx, const struct joining *j, const stru
         return ctx_fail(ctx, E_FORBIDDEN, "the join token %s has expired; make another with: certwright join-token add", t->name);
     TRY(networks_allow(ctx, t->networks, j->address, &here));
     if (!here)
-        return ctx_fail(ctx, E_FORBIDDEN, "the join token %s is not good from %s; it is good from %s", t->name, j->address, t->networks);
+        return ctx_fail(ctx, E_FORBIDDEN, "the join token %s is not good from %s; it is good from %s", t->name, j->address,
+                        t->networks);
     if (*t->name_pattern && !pattern_matches(t->name_pattern, j->in->name))
-        return ctx_fail(ctx, E_FORBIDDEN, "the join token %s is not good for an agent named %s; it is good for %s", t->name, j->in->name,
-                        t->name_pattern);
+        return ctx_fail(ctx, E_FORBIDDEN, "the join token %s is not good for an agent named %s; it is good for %s", t->name,
+                        j->in->name, t->name_pattern);
     return RC_OK;
 }
 
@@ -298,8 +299,8 @@ static struct rc greeting_write(struct ctx *ctx, struct txn *txn, void *arg)
         return ctx_fail(ctx, E_UNAUTHENTICATED, "no agent is known as %s", g->identity);
     TRY(boots_look(ctx, g));
     if (g->copied) {
-        const char *trouble =
-            arena_printf(&ctx->arena, "two hosts use the key of agent %s, at %s and at %s", g->row.name, g->row.address, g->address);
+        const char *trouble = arena_printf(&ctx->arena, "two hosts use the key of agent %s, at %s and at %s", g->row.name,
+                                           g->row.address, g->address);
         TRY(q_agent_state(ctx, txn, g->row.id, "suspended", trouble));
         return audit_write(ctx, txn, "agent.suspend", "agent", g->row.id, g->row.team_id, (struct bytes){0});
     }
@@ -546,8 +547,8 @@ static struct rc remove_write(struct ctx *ctx, struct txn *txn, void *arg)
         return ctx_fail(ctx, E_CONFLICT, "%s is the hub's own agent: take it out of hub.yaml instead", c->row.name);
     TRY(q_agent_serves(ctx, txn, c->row.id, &serves, &any));
     if (any && !c->force)
-        return ctx_fail(ctx, E_IN_USE, "%s serves %s by way of %s; move that first, or give its targets up with --force", c->row.name,
-                        serves.managed, serves.target);
+        return ctx_fail(ctx, E_IN_USE, "%s serves %s by way of %s; move that first, or give its targets up with --force",
+                        c->row.name, serves.managed, serves.target);
     TRY(q_agent_targets(ctx, txn, c->row.id, SERVICES_MAX, &targets, &n));
     for (size_t i = 0; i < n; i++)
         TRY(target_forget(ctx, txn, targets[i].id));
@@ -602,7 +603,8 @@ static struct rc check_token(struct ctx *ctx, const struct api_join_token_new *i
     for (size_t i = 0; i < in->networks.n; i++) {
         struct cidr net;
         if (!cidr_parse(bytes_z(in->networks.v[i]), &net))
-            return ctx_fail_field(ctx, "/networks", "%s is no network; write it as 192.0.2.0/24 or 2001:db8::/32", in->networks.v[i]);
+            return ctx_fail_field(ctx, "/networks", "%s is no network; write it as 192.0.2.0/24 or 2001:db8::/32",
+                                  in->networks.v[i]);
     }
     for (size_t i = 0; i < in->granted.n; i++)
         if (!result_kind_is(in->granted.v[i]))

@@ -44,8 +44,8 @@ RC agent_approve(struct ctx *ctx, struct core *core, const char *ref, struct q_a
 RC agent_drain(struct ctx *ctx, struct core *core, const char *ref, struct q_agent_get_row *out);
 RC agent_remove(struct ctx *ctx, struct core *core, const char *ref, bool force);
 
-/* agent_may_do says whether a job of this kind may be given to an agent: never where it was not `granted` or the agent's release does
- * not know it (`known`; one that names no kinds is asked itself), not now where `later`. */
+/* agent_may_do says whether a job of this kind may be given to an agent: never where it was not `granted` or the agent's release
+ * does not know it (`known`; one that names no kinds is asked itself), not now where `later`. */
 struct agent_allows {
     bool granted, known, later;
 };

@@ -36,7 +36,8 @@ static struct rc expires_before(struct ctx *ctx, struct txn *txn, const char *ta
     if (any)
         TRY(q_version_get(ctx, txn, placed.managed_id, placed.version, &v, &found));
     if (found && v.not_after <= at)
-        *why = arena_printf(&ctx->arena, "outside its maintenance window: what is there ends at %s, before the next one opens at %s",
+        *why = arena_printf(&ctx->arena, "outside its maintenance window: what is there ends at %s, before the next one opens at "
+                            "%s",
                             when(ctx, v.not_after), when(ctx, at));
     return RC_OK;
 }
@@ -135,8 +136,8 @@ RC hold_override(struct ctx *ctx, struct core *core, struct txn *txn, const char
         TRY(q_deployment_hold(ctx, txn, open[i].id, NULL));
         TRY(q_job_put_off(ctx, txn, open[i].id, "deploy", ctx_now_s(ctx)));
         TRY(timer_clear(ctx, txn, "window", open[i].id));
-        TRY(step_write(ctx, txn, managed, NULL, open[i].id, "window", "%s is changed now, outside its maintenance window, as %s says",
-                       t.name, who));
+        TRY(step_write(ctx, txn, managed, NULL, open[i].id, "window", 
+                       "%s is changed now, outside its maintenance window, as %s says", t.name, who));
         core_wake_after_commit(ctx, core, txn, "agent:", t.agent_id);
         ++*out;
     }

@@ -48,7 +48,8 @@ RC job_refuse(struct ctx *ctx, struct core *core, struct txn *txn, const char *i
     TRY(q_job_get(ctx, txn, id, &row, &found));
     if (!found)
         return RC_OK;
-    struct leased_job j = {.id = row.id, .kind = row.kind, .lane = row.lane, .ref = row.ref, .tries = row.tries, .fence = row.fence};
+    struct leased_job j = {
+        .id = row.id, .kind = row.kind, .lane = row.lane, .ref = row.ref, .tries = row.tries, .fence = row.fence};
     if (!str_equal(row.state, "leased"))
         TRY(lease_one(ctx, core, txn, &j));
     return result_refused(ctx, core, txn, j.id, j.fence, e, why);
@@ -103,12 +104,12 @@ static struct rc lease_ready(struct ctx *ctx, struct core *core, struct txn *txn
         struct agent_allows allows;
         TRY(agent_may_do(ctx, &a, jobs[i].kind, &allows));
         if (!allows.granted) {
-            const char *why = arena_printf(&ctx->arena, "agent %s was not granted jobs of kind %s by the token it joined with", a.name,
-                                           jobs[i].kind);
+            const char *why = arena_printf(&ctx->arena, "agent %s was not granted jobs of kind %s by the token it joined with",
+                                           a.name, jobs[i].kind);
             TRY(job_refuse(ctx, core, txn, jobs[i].id, E_NOT_GRANTED, why));
         } else if (!allows.known) {
-            const char *why = arena_printf(&ctx->arena, "agent %s (release %s) does not know jobs of kind %s: upgrade it", a.name, a.version,
-                                           jobs[i].kind);
+            const char *why = arena_printf(&ctx->arena, "agent %s (release %s) does not know jobs of kind %s: upgrade it", a.name,
+                                           a.version, jobs[i].kind);
             TRY(job_refuse(ctx, core, txn, jobs[i].id, E_UNSUPPORTED, why));
         } else if (!allows.later) {
             TRY(lease_one(ctx, core, txn, &jobs[i]));

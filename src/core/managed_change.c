@@ -349,7 +349,8 @@ static struct rc now_it(struct ctx *ctx, struct txn *txn, struct act *a, const s
 
 RC managed_now(struct ctx *ctx, struct core *core, const char *ref)
 {
-    return act_do(ctx, core, (struct act){.ref = ref, .action = "managed-certificate.renew", .noted = "deployment.now", .act = now_it});
+    return act_do(ctx, core,
+                  (struct act){.ref = ref, .action = "managed-certificate.renew", .noted = "deployment.now", .act = now_it});
 }
 
 static struct rc pause_it(struct ctx *ctx, struct txn *txn, struct act *a, const struct q_managed_get_row *row)

@@ -210,17 +210,18 @@ static struct rc conditions(struct ctx *ctx, struct txn *txn, struct managed_vie
             soonest = i;
     }
     if (held && held == n)
-        condition_add(v, "waiting", true,
-                      arena_printf(&ctx->arena,
-                                   "version %lld waits for the maintenance window of %s%s, which opens at %s; now: certwright cert retry "
-                                   "%s --now",
-                                   (long long)deploying[soonest].version, deploying[soonest].target,
-                                   held > 1 ? arena_printf(&ctx->arena, " (and of %zu more)", held - 1) : "",
-                                   when(ctx, *deploying[soonest].hold_until), v->name));
-    else if (n && !condition_of(v, "deploying"))
         condition_add(
-            v, "deploying", true,
-            arena_printf(&ctx->arena, "version %lld is on its way to %s", (long long)deploying[first].version, deploying[first].target));
+            v, "waiting", true,
+            arena_printf(&ctx->arena,
+                         "version %lld waits for the maintenance window of %s%s, which opens at %s; now: certwright cert retry "
+                         "%s --now",
+                         (long long)deploying[soonest].version, deploying[soonest].target,
+                         held > 1 ? arena_printf(&ctx->arena, " (and of %zu more)", held - 1) : "",
+                         when(ctx, *deploying[soonest].hold_until), v->name));
+    else if (n && !condition_of(v, "deploying"))
+        condition_add(v, "deploying", true,
+                      arena_printf(&ctx->arena, "version %lld is on its way to %s", (long long)deploying[first].version,
+                                   deploying[first].target));
     if (v->failures)
         condition_add(v, "failing", true, v->error);
     if (v->paused_reason)

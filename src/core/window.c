@@ -58,8 +58,8 @@ RC window_parse(struct ctx *ctx, const char *text, struct window *out)
     const bool any = bytes_take_until(&rest, ' ', &word);
     if (any && word.n > 0 && (word.p[0] < '0' || word.p[0] > '9')) {
         if (!read_days(word, &out->days))
-            return ctx_fail(ctx, E_INVALID, "%s: the days of a window are Mon, Tue, Wed, Thu, Fri, Sat and Sun: \"Sat,Sun\", \"Mon-Fri\"",
-                            text);
+            return ctx_fail(ctx, E_INVALID,
+                            "%s: the days of a window are Mon, Tue, Wed, Thu, Fri, Sat and Sun: \"Sat,Sun\", \"Mon-Fri\"", text);
         rest = bytes_trim(rest);
         word = (struct bytes){0};
         bytes_take_until(&rest, ' ', &word);

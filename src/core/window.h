@@ -3,9 +3,9 @@
  *     [DAYS ]HH:MM-HH:MM[ ZONE]      "Sat,Sun 02:00-04:00 Europe/Berlin", "Mon-Fri 22:00-02:00", "03:00-05:00 UTC"
  *
  * Days are those on which a window opens; none: every day.  One that ends no later than it begins ends on the next day; "24:00" is
- * the end of a day.  No zone: UTC.  Times are those of a clock on the wall: where it skips an hour, a window that begins in it opens
- * when it has skipped, and one that lies in it whole is left out that day; where an hour comes twice, a window is as long as that
- * makes it. */
+ * the end of a day.  No zone: UTC.  Times are those of a clock on the wall: where it skips an hour, a window that begins in it
+ * opens when it has skipped, and one that lies in it whole is left out that day; where an hour comes twice, a window is as long as
+ * that makes it. */
 #ifndef CORE_WINDOW_H
 #define CORE_WINDOW_H
 

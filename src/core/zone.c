@@ -91,7 +91,8 @@ static bool take_time(struct bytes *b, int hours_most, int32_t *out)
     const bool minus = take_sign(b, '-');
     if (!minus)
         (void)take_sign(b, '+');
-    if (!take_number(b, hours_most, &h) || (take_sign(b, ':') && !take_number(b, 59, &m)) || (take_sign(b, ':') && !take_number(b, 59, &s)))
+    if (!take_number(b, hours_most, &h) || (take_sign(b, ':') && !take_number(b, 59, &m)) ||
+        (take_sign(b, ':') && !take_number(b, 59, &s)))
         return false;
     *out = (h * 3600 + m * 60 + s) * (minus ? -1 : 1);
     return true;
@@ -120,7 +121,7 @@ static bool take_day(struct bytes *b, struct zone_day *out)
     } else {
         if (take_sign(b, 'J'))
             out->kind = 'J';
-        if (!take_number(b, out->kind == 'J' ? 365 : 365, &out->day) || (out->kind == 'J' && out->day < 1))
+        if (!take_number(b, 365, &out->day) || (out->kind == 'J' && out->day < 1))
             return false;
     }
     return !take_sign(b, '/') || take_time(b, 167, &out->at_s);
@@ -208,7 +209,8 @@ RC zone_parse(struct ctx *ctx, struct bytes file, struct zone *out)
     *out = (struct zone){0};
     /* The first part is for readers that know 32 bits only. */
     bool good = take_header(&file, &h) && h.version >= '2' && bytes_take(&file, body_size(&h, 4), &skipped) &&
-                take_header(&file, &h) && take_body(ctx, &file, &h, out) && take_sign(&file, '\n') && bytes_take_line(&file, &footer);
+                take_header(&file, &h) && take_body(ctx, &file, &h, out) && take_sign(&file, '\n') &&
+                bytes_take_line(&file, &footer);
     if (good && footer.n > 0)
         good = take_rule(footer, out);
     return good ? RC_OK : ctx_fail(ctx, E_PARSE, "the description of the time zone is not TZif (RFC 9636)");
@@ -224,14 +226,14 @@ RC zone_load(struct ctx *ctx, const char *name, struct zone *out)
 {
     struct buf text;
     const size_t n = strlen(name);
-    if (n == 0 || n > 64 || strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_+-/") != n || *name == '/' ||
-        strstr(name, "//") != NULL)
+    if (n == 0 || n > 64 || strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_+-/") != n ||
+        *name == '/' || strstr(name, "//") != NULL)
         return ctx_fail(ctx, E_NOT_FOUND, "%s is no time zone; one is called Europe/Berlin, for example", name);
     const char *path = arena_printf(&ctx->arena, FOLDER "%s", name);
     __attribute__((cleanup(close_fd))) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0)
         return errno == ENOENT || errno == ENOTDIR
-                   ? ctx_fail(ctx, E_NOT_FOUND, "no time zone %s is known here; is it spelled so, and is the package tzdata installed?", name)
+                   ? ctx_fail(ctx, E_NOT_FOUND, "no time zone %s is known here; is it spelled so, and is tzdata installed?", name)
                    : ctx_fail_errno(ctx, "%s", path);
     buf_init_arena(&text, &ctx->arena, ZONE_FILE_MAX);
     for (;;) {

@@ -34,7 +34,7 @@ RC api_handle(struct ctx *ctx, struct hub *hub, const struct http_request *req, 
 RC api_match(struct ctx *ctx, const char *method, const char *path, unsigned listener, const struct api_route **out,
              struct bytes params[API_PATH_MAX], size_t *n, const char **allow);
 
-/* api_agent_identity says who an agent's connection is: "unix:UID", or "key:…" of the fleet certificate whose key it has shown.  One
+/* api_agent_identity says who an agent's connection is: "unix:UID", or "key:…" of the fleet certificate whose key it has shown. One
  * that has ended is taken only where another is asked for. */
 RC api_agent_identity(struct ctx *ctx, const struct http_request *req, bool ended_too, const char **out);
 

@@ -296,12 +296,13 @@ static struct rc core_open(struct ctx *ctx, struct role_env *env, const struct s
 
 static struct rc serve(struct ctx *ctx, struct role_env *env, struct hub *hub, struct worker *worker)
 {
-    TRY(server_start(ctx, env, hub));
-    TRY(fleet_start(ctx, env, hub));
     pthread_t own, tick;
-    const bool working = !pthread_create(&own, NULL, own_main, worker);
-    const bool ticking = !pthread_create(&tick, NULL, tick_main, worker);
-    struct rc rc = working && ticking ? RC_OK : ctx_fail(ctx, E_NO_MEMORY, "no thread for the hub's own work");
+    TRY(server_start(ctx, env, hub));
+    struct rc rc = fleet_start(ctx, env, hub);
+    const bool working = rc_ok(rc) && !pthread_create(&own, NULL, own_main, worker);
+    const bool ticking = rc_ok(rc) && !pthread_create(&tick, NULL, tick_main, worker);
+    if (rc_ok(rc) && !(working && ticking))
+        rc = ctx_fail(ctx, E_NO_MEMORY, "no thread for the hub's own work");
     if (rc_ok(rc)) {
         role_ready(env, arena_printf(&ctx->arena, "sandbox: %s", role_sandbox_state(env)));
         role_wait_stop(env);

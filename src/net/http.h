@@ -32,7 +32,8 @@ struct http_peer {
     gid_t gid;
     pid_t pid;
     struct bytes certificate;    /* DER of the TLS client certificate, empty where none came.  Possession of its key is proved. */
-    bool certificate_verified;   /* it chains to the roots of the listener's tls_server_ctx, its dates aside; false: trust nothing in it */
+    bool certificate_verified; /* it chains to the roots of the listener's tls_server_ctx, its dates aside; false: trust nothing in
+                                  it */
     const char *certificate_why; /* why not, for logs */
 };
 

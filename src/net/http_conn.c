@@ -350,13 +350,21 @@ static bool conn_continue(struct conn *c)
     return conn_send(c, bytes_of(text, sizeof text - 1), &done) == TLS_IO_OK && done == sizeof text - 1;
 }
 
+/* Where a client certificate is asked for, who shows none has little to say. */
+static uint64_t body_most(const struct conn *c)
+{
+    const struct http_listener *l = &c->listener->config;
+    return l->ask_client_certificate && !c->certificate_verified && l->body_max > HTTP_STRANGER_BODY_MAX ? HTTP_STRANGER_BODY_MAX
+                                                                                                         : l->body_max;
+}
+
 static size_t conn_take_body(struct conn *c, struct bytes in)
 {
     struct exchange *x = c->x;
     size_t before = in.n;
     if (x->framing.chunked) {
         int status;
-        enum http_parse r = http_chunked_feed(&x->chunked, &in, c->listener->config.body_max, &x->body, &status);
+        enum http_parse r = http_chunked_feed(&x->chunked, &in, body_most(c), &x->body, &status);
         if (r == HTTP_PARSE_BAD)
             conn_refuse(c, status, status == 413 ? "the body is larger than this listener accepts" : "the chunks are malformed");
         else if (r == HTTP_PARSE_DONE)
@@ -376,7 +384,7 @@ static size_t conn_take_body(struct conn *c, struct bytes in)
 static size_t conn_take_head(struct conn *c, struct bytes in)
 {
     const struct http_server_config *config = &c->loop->server->config;
-    uint64_t body_max = c->listener->config.body_max;
+    uint64_t body_max = body_most(c);
     size_t used = 0;
     if (c->phase == PHASE_IDLE) {
         c->phase = PHASE_HEAD;

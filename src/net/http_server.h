@@ -17,6 +17,8 @@
 
 struct http_server;
 
+#define HTTP_STRANGER_BODY_MAX ((uint64_t)64 << 10)
+
 enum http_listener_kind { HTTP_LISTENER_TLS, HTTP_LISTENER_PLAIN, HTTP_LISTENER_UNIX };
 
 struct http_listener {
@@ -24,6 +26,7 @@ struct http_listener {
     int fd; /* listening already; owned by the server from a successful start on */
     enum http_listener_kind kind;
     uint64_t body_max;           /* ceiling of a request's body; 0: 1 MiB */
+    /* TLS: who shows no certificate that verifies may send HTTP_STRANGER_BODY_MAX at most. */
     bool ask_client_certificate; /* TLS: ask, do not insist; handlers look at request->peer.certificate_verified */
 };
 

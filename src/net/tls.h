@@ -34,8 +34,8 @@ uint8_t *tls_conn_client_certificate(struct tls_conn *c, size_t *n, bool *verifi
 
 /* tls_cleanse makes the connections of an SSL_CTX wipe what they have received as soon as it is read: answers hold keys. */
 void tls_cleanse(void *ssl_ctx);
-/* tls_allow_dates makes an SSL_CTX (OpenSSL's, of a client) take certificates whose dates are off by no more than the grace; *dates must
- * outlive it. */
+/* tls_allow_dates makes an SSL_CTX (OpenSSL's, of a client) take certificates whose dates are off by no more than the grace; *dates
+ * must outlive it. */
 struct tls_dates {
     const struct clock *clock;
     int64_t grace_s;

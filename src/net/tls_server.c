@@ -52,8 +52,8 @@ static int select_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_n
     return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
-/* The handshake goes on whatever comes out: the result is for the handler to look at, and so are the dates: what an agent may still do
- * with a certificate that has ended is not for TLS to say. */
+/* The handshake goes on whatever comes out: the result is for the handler to look at, and so are the dates: what an agent may still
+ * do with a certificate that has ended is not for TLS to say. */
 static int verify_client(X509_STORE_CTX *store_ctx, void *arg)
 {
     (void)arg;

@@ -42,6 +42,7 @@ static const struct sandbox_path system_paths[] = {
     {"/usr/local/lib", SANDBOX_READ | SANDBOX_EXECUTE | SANDBOX_OPTIONAL},
     {"/lib", SANDBOX_READ | SANDBOX_EXECUTE | SANDBOX_OPTIONAL},
     {"/lib64", SANDBOX_READ | SANDBOX_EXECUTE | SANDBOX_OPTIONAL},
+    {"/opt/certwright/lib", SANDBOX_READ | SANDBOX_EXECUTE | SANDBOX_OPTIONAL}, /* those of the bundle: tools/bundle */
     {"/usr/share/zoneinfo", SANDBOX_READ | SANDBOX_OPTIONAL},
     {"/etc/ld.so.cache", SANDBOX_READ | SANDBOX_OPTIONAL},
     {"/etc/ssl", SANDBOX_READ | SANDBOX_OPTIONAL},
@@ -219,7 +220,7 @@ static struct rc bind_path(struct ctx *ctx, const struct bound *b)
         *strrchr(dir, '/') = 0;
         TRY(file_mkdirs(ctx, dir, 0755));
         int fd FD_CLEANUP = open(at, O_RDONLY | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0600);
-        if (fd < 0)
+        if (fd < 0 && access(at, F_OK)) /* a device in a folder that is bound without devices is there and does not open */
             return mount_fail(ctx, "make", at);
     }
     if (mount(from, at, NULL, MS_BIND, NULL))

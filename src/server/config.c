@@ -66,8 +66,9 @@ static struct rc read_all(struct ctx *ctx, const struct yaml *y, struct hub_conf
     if (!json_is_object(root))
         return yaml_fail(ctx, y, root, "settings are expected here");
     TRY(yaml_only(ctx, y, root,
-                  (const char *const[]){"name", "organization", "state", "run", "database", "https", "agents", "status", "kek", "blocklists",
-                                        "agent", "officer_uid", "users", "uid_base", "external_root", "permitted_dns", NULL}));
+                  (const char *const[]){"name", "organization", "state", "run", "database", "https", "agents", "status", "kek",
+                                        "blocklists", "agent", "officer_uid", "users", "uid_base", "external_root", "permitted_dns",
+                                        NULL}));
     TRY(json_get_str(ctx, root, "name", true, &c->name));
     TRY(json_get_str(ctx, root, "organization", false, &c->organization));
     TRY(json_get_str(ctx, root, "state", true, &c->state));

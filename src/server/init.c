@@ -200,7 +200,8 @@ static struct rc options(struct cli *cli, struct init *in)
         if (rc_failed(name_parse(cli->ctx, bytes_z(in->names.v[i]), &name)))
             return ctx_fail(cli->ctx, E_USAGE, "--hostname %s is no host name", in->names.v[i]);
     }
-    if (in->https_port < 0 || in->https_port > 65535 || in->agents_port < 0 || in->agents_port > 65535 || in->status_port < 1 || in->status_port > 65535)
+    if (in->https_port < 0 || in->https_port > 65535 || in->agents_port < 0 || in->agents_port > 65535 || in->status_port < 1 ||
+        in->status_port > 65535)
         return ctx_fail(cli->ctx, E_USAGE, "a port is 1 to 65535");
     return RC_OK;
 }

@@ -140,7 +140,8 @@ static struct rc listeners_add(struct ctx *ctx, const struct hub_config *c, stru
     if (c->https_port)
         p->listeners[n++] = (struct parent_listener){.name = "https", .address = c->https_address, .port = (uint16_t)c->https_port};
     if (c->agents_port)
-        p->listeners[n++] = (struct parent_listener){.name = "fleet", .address = c->agents_address, .port = (uint16_t)c->agents_port};
+        p->listeners[n++] =
+            (struct parent_listener){.name = "fleet", .address = c->agents_address, .port = (uint16_t)c->agents_port};
     p->p.listeners = p->listeners;
     p->p.n_listeners = n;
     return RC_OK;

@@ -10,48 +10,12 @@ from lib import pki, services, wait
 WWW = services.NAME
 
 
-class HaproxySocket(services.Haproxy):
-    connector = "haproxy-socket"
-    level = "admin"
-
-    def text(self):
-        other = self.folder / "other.pem"
-        if not other.exists():
-            cert, key = pki.self_signed(["other.example.org"])
-            other.write_bytes(pki.key_pem(key) + pki.pem(cert))
-        self.other = getattr(self, "other", None) or wait.free_port()
-        return (super().text().replace("global\n", f"global\n  stats socket {self.socket} mode 600 level {self.level}\n") +
-                f"frontend other\n  bind 127.0.0.1:{self.other} ssl crt {other}\n  http-request return status 200\n")
-
-    @property
-    def socket(self):
-        return self.folder / "admin.sock"
-
-    @property
-    def parameters(self):
-        return [*super().parameters, "--set", f"socket={self.socket}"]
-
-    @property
-    def commands(self):
-        return {"haproxy-check": self.check()}
-
-    def say(self, text):
-        with socket.socket(socket.AF_UNIX) as s:
-            s.settimeout(5)
-            s.connect(str(self.socket))
-            s.sendall(text.encode())
-            answer = b""
-            while more := s.recv(65536):
-                answer += more
-            return answer.decode()
-
-
 @pytest.fixture
 def haproxy(tmp_path_factory):
     folder = tmp_path_factory.mktemp("haproxy")
     for path in (folder, folder.parent):
         path.chmod(0o755)
-    one = HaproxySocket(folder)
+    one = services.HaproxySocket(folder)
     yield one
     one.stop()
 

@@ -34,6 +34,7 @@ MAY_HOLD = {
     "join token": {"hub"},
     "fleet agent key": set(),  # the role agent of the other host has it
     "appliance credential": {"relay"},
+    "key store password": {"apply"},
     "sign-in code": {"hub"},
     "database password": {"hub", "parent"},
 }
@@ -120,7 +121,11 @@ class World:
         hub.ok("cert", "renew", WWW)
         hub.ok("issuer", "add", "pebble", "--acme", pebble.directory, "--agree", "--roots", pebble.all_roots, "--grant", "127.0.0.0/8", "--via", "webroot",
                "--webroot", nginx.webroot)
-        hub.ok("target", "add", "out", "--connector", "files", "--set", f"combined={hub.files}/both.pem")
+        store = hub.files / "password"
+        store.write_text("Zd7-key-store-password-Q4w\n")
+        store.chmod(0o600)
+        hub.ok("target", "add", "out", "--connector", "files", "--set", f"combined={hub.files}/both.pem", "--set", f"pkcs12={hub.files}/both.p12",
+               "--set", f"jks={hub.files}/both.jks", "--set", f"password_file={store}")
         hub.ok("cert", "add", "acme.example.org", "--issuer", "pebble", "--to", "out", "--key-kind", "rsa-2048")
         hub.ok("cert", "revoke", WWW)
         hub.ok("target", "add", "vault", "--connector", "vault", "--set", f"server={vault.url}", "--set", "token=vault", "--set", "secret=web")
@@ -139,6 +144,7 @@ class World:
             "sealing key": of_bytes((hub.state / "agent" / "keys" / "seal.x25519").read_bytes()),
             "hub TLS key, from files": of_key(tls),
             "appliance credential": of_text(vault.token),
+            "key store password": of_text(store.read_text().strip()),
             "join token": of_text(join_token),
             "fleet agent key": of_key(fleet_key),
             "API token": of_text(token) | of_text(signed_in),
@@ -229,7 +235,8 @@ def places(world):
     """Each file of the installation, and of where it installs, with what may be in it."""
     hub = world.hub
     allowed = {hub.etc / "kek": {"key-encryption key"}, hub.folder / "tls" / "server.key": {"hub TLS key, from files"},
-               hub.etc / "hub.yaml": {"database password"}, hub.files / "both.pem": {"host key"}, world.nginx.block.key: {"host key"}}
+               hub.etc / "hub.yaml": {"database password"}, hub.files / "both.pem": {"host key"},
+               hub.files / "password": {"key store password"}, world.nginx.block.key: {"host key"}}
     for top in (hub.folder, world.nginx.folder):
         for path in (p for p in top.rglob("*") if p.is_file() and not p.is_symlink()):
             if path == hub.state / "agent" / "keys" / "seal.x25519":

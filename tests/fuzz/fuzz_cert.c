@@ -35,7 +35,7 @@ static void agree_with_openssl(const struct cert *c)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-    CTX_CLEANUP struct ctx ctx;
+    CTX_CLEANUP struct ctx ctx = {0};
     struct cert c;
     struct name_list names;
     const char *which;

@@ -8,7 +8,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-    CTX_CLEANUP struct ctx ctx;
+    CTX_CLEANUP struct ctx ctx = {0};
     struct csr csr;
     ctx_init(&ctx, &clock_system);
     if (rc_ok(csr_parse(&ctx, bytes_of(data, n), &csr))) {

@@ -28,7 +28,7 @@ static void check(const struct find_place *p)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    CTX_CLEANUP struct ctx ctx;
+    CTX_CLEANUP struct ctx ctx = {0};
     struct connector c;
     struct find_place *places = NULL;
     size_t n = 0;

@@ -15,7 +15,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     static const char x25519[] = "497b4502664cfea5d5af0b39934dac72242a74f8480451e1aee7d6a53320333d";
     static const char p256[] = "f3ce7fdae57e1a310d87f1ebbde6f328be0a99cdbcadf4d6589cf29de4b8ffd2";
-    CTX_CLEANUP struct ctx ctx;
+    CTX_CLEANUP struct ctx ctx = {0};
     SECRET_CLEANUP struct secret raw = {0}, out = {0};
     HPKE_KEY_CLEANUP struct hpke_key *key = NULL;
     struct bytes hex = {0}, in = bytes_of(data, n), info = {0}, aad = {0};

@@ -23,7 +23,7 @@ static void mend(struct ctx *ctx, uint8_t *file, size_t n)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-    CTX_CLEANUP struct ctx ctx;
+    CTX_CLEANUP struct ctx ctx = {0};
     SECRET_CLEANUP struct secret password = {0};
     KEY_CLEANUP struct key *key = NULL;
     struct cert_chain chain;

@@ -23,7 +23,7 @@ static void round_trip(struct ctx *ctx, struct bytes text, int line)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    CTX_CLEANUP struct ctx ctx;
+    CTX_CLEANUP struct ctx ctx = {0};
     struct nginx_conf conf;
     struct bytes text = bytes_of(data, size);
     if (size > 65536)

@@ -27,7 +27,7 @@ static const struct push_step step = {
 
 static void answer(struct bytes body)
 {
-    CTX_CLEANUP struct ctx ctx;
+    CTX_CLEANUP struct ctx ctx = {0};
     struct push_session *s = calloc(1, sizeof *s);
     const struct push_answer a = {.status = 400, .body = body, .retry_after_s = -1};
     struct push_request r;
@@ -59,7 +59,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         answer(bytes_of(data, size));
         return 0;
     }
-    CTX_CLEANUP struct ctx ctx;
+    CTX_CLEANUP struct ctx ctx = {0};
     struct connector c;
     ctx_init(&ctx, &clock_system);
     (void)!rc_ok(connector_parse(&ctx, "fuzz.yaml", bytes_of(data, size), &c));

@@ -5,7 +5,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    CTX_CLEANUP struct ctx ctx;
+    CTX_CLEANUP struct ctx ctx = {0};
     struct window w = {.days = 0x7f, .from_min = 60, .to_min = 30};
     int64_t opens, closes;
     if (size > ZONE_FILE_MAX)

@@ -87,8 +87,8 @@ static RC make_text(struct ctx *ctx, struct sending *s, const struct send_step *
             continue;
         }
         if (!is_plain_word(value))
-            return ctx_fail(ctx, E_INVALID, "%s %s cannot be sent: it has a sign that would not be taken as part of a word", piece.name,
-                            value);
+            return ctx_fail(ctx, E_INVALID, "%s %s cannot be sent: it has a sign that would not be taken as part of a word",
+                            piece.name, value);
         buf_put_z(out, value);
     }
     return buf_status(out);
@@ -231,7 +231,8 @@ RC send_steps(struct ctx *ctx, const struct agent_config *cfg, const struct targ
     TRY(disk_resolve(ctx, connector_param(params, c.send->socket_param), &s.socket));
     TRY(agent_config_check_path(ctx, cfg, s.socket));
     if (lstat(s.socket, &st) != 0)
-        return ctx_fail(ctx, E_UNREACHABLE, "%s: %s; does the service run, and does it open this socket?", s.socket, strerror(errno));
+        return ctx_fail(ctx, E_UNREACHABLE, "%s: %s; does the service run, and does it open this socket?", s.socket,
+                        strerror(errno));
     if (!S_ISSOCK(st.st_mode))
         return ctx_fail(ctx, E_INVALID, "%s is not a socket", s.socket);
     for (size_t i = 0; i < c.send->n; i++) {

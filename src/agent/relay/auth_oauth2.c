@@ -5,12 +5,12 @@
 #include "base/str.h"
 #include "base/uri.h"
 
-#define FORM_MAX       ((size_t)64 << 10)
-#define TOKEN_MAX      ((size_t)15000) /* with "Bearer " it is a header's value */
-#define EARLY_S        60              /* so long before its end a token is no longer used */
-#define LIFE_USUAL_S   3600            /* where the endpoint does not say (RFC 6749 section 5.1: RECOMMENDED) */
-#define LIFE_MOST_S    86400
-#define WORDS_MAX      200
+#define FORM_MAX     ((size_t)64 << 10)
+#define TOKEN_MAX    ((size_t)15000) /* with "Bearer " it is a header's value */
+#define EARLY_S      60              /* so long before its end a token is no longer used */
+#define LIFE_USUAL_S 3600            /* where the endpoint does not say (RFC 6749 section 5.1: RECOMMENDED) */
+#define LIFE_MOST_S  86400
+#define WORDS_MAX    200
 
 void oauth2_put_member(struct buf *form, const char *name, struct bytes value)
 {
@@ -80,8 +80,8 @@ RC oauth2_ask(struct ctx *ctx, struct push_session *s, const char *url, struct b
         return ctx_fail(ctx, E_RATE_LIMITED, "%s has no time for us (%d)", url, a.status);
     }
     if (a.status != 200)
-        return ctx_fail(ctx, E_DEPLOY_FAILED, "%s gives no token (%d): %s; check the credential and this host's clock", url, a.status,
-                        words(ctx, a.body));
+        return ctx_fail(ctx, E_DEPLOY_FAILED, "%s gives no token (%d): %s; check the credential and this host's clock", url,
+                        a.status, words(ctx, a.body));
     rc = oauth2_read(ctx, a.body, &token, &life);
     if (rc_failed(rc))
         return ctx_wrap(ctx, rc, "the token endpoint %s", url);

@@ -8,8 +8,8 @@
 #define SIGV4_QUERY_MAX   64 /* members of a query */
 
 struct sigv4 {
-    const char *method, *host;       /* host as in the header: with the port where it is not the usual one */
-    const char *path, *query;        /* as they are sent; query without '?', NULL for none */
+    const char *method, *host;         /* host as in the header: with the port where it is not the usual one */
+    const char *path, *query;          /* as they are sent; query without '?', NULL for none */
     const struct http_header *headers; /* all are signed; host, date and token are added */
     size_t n_headers;
     struct bytes body;

@@ -107,6 +107,16 @@ static RC put_nonl(struct ctx *ctx, struct push_session *s, struct bytes in, str
     return RC_OK;
 }
 
+/* Of an upload in one piece (RFC 9110 section 14.4, without the unit, as F5 wants it). */
+static RC put_range(struct ctx *ctx, struct push_session *s, struct bytes in, struct buf *out)
+{
+    (void)s;
+    if (in.n == 0)
+        return ctx_fail(ctx, E_INVALID, "there is nothing to upload");
+    buf_printf(out, "0-%zu/%zu", in.n - 1, in.n);
+    return RC_OK;
+}
+
 #define PLAIN_FILTER(name, put)                                                                                                    \
     static RC name(struct ctx *ctx, struct push_session *s, struct bytes in, struct buf *out)                                      \
     {                                                                                                                              \
@@ -134,6 +144,7 @@ static const struct filter {
     {"json", put_json, false},        {"xml", put_xml, false},
     {"raw", put_raw, true},           {"upper", put_upper, false},
     {"lower", put_lower, false},      {"nonl", put_nonl, false},
+    {"range", put_range, false},
 };
 
 static RC filter_one(struct ctx *ctx, struct push_session *s, struct bytes name, struct bytes *value, bool *encoded)

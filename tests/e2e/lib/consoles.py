@@ -55,7 +55,7 @@ class Cockpit(Service):
     def program(self):
         ensure, tls = "/usr/lib/cockpit/cockpit-certificate-ensure", "/usr/lib/cockpit/cockpit-tls"
         return ["/usr/bin/env", *self.environment, "/usr/bin/unshare", "-m", "/bin/sh", "-c",
-                "mount -t tmpfs tmpfs /run; mkdir -p /run/cockpit/wsinstance; trap 'kill $child; exit 0' TERM\n"
+                "mount -t tmpfs tmpfs /run; mkdir -p /run/cockpit/wsinstance; trap 'kill $child; wait $child; exit 0' TERM\n"
                 f"while rm -rf /run/cockpit/tls; mkdir -m 700 /run/cockpit/tls; {ensure} --for-cockpit-tls; do\n"
                 f"/usr/bin/systemd-socket-activate -E RUNTIME_DIRECTORY -l 127.0.0.1:{self.port} {tls} --idle-timeout 0 & child=$!\n"
                 f"echo $child > {self.folder}/pid; wait $child; done"]

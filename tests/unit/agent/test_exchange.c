@@ -72,7 +72,10 @@ static int setup(void **state)
     const char *results = arena_printf(&e->ctx.arena, "%s/results", e->dir);
     assert_int_equal(mkdir(results, 0700), 0);
     assert_true(rc_ok(results_open(&e->ctx, results, &a->results)));
-    assert_true(rc_ok(http_client_new(&e->ctx, &config_of, &a->http)));
+    struct http_client *http = NULL;
+    assert_true(rc_ok(http_client_new(&e->ctx, &config_of, &http)));
+    a->http = http;
+    a->hub = "http://hub";
     assert_true(rc_ok(pool_new(&e->ctx, 2, 100, 0, &a->pool)));
     *state = e;
     return 0;

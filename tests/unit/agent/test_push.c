@@ -166,6 +166,7 @@ static void templates_are_filled_in_and_escaped_for_their_place(void **state)
         {"{q|xml}", "&quot;&lt;\n&amp;&#39;", PUSH_PLAIN},
         {"{q|nonl}", "\"<\\n&'", PUSH_PLAIN},
         {"{q|url}", "%22%3C%0A%26%27", PUSH_PLAIN},
+        {"{a|range}", "0-4/5", PUSH_PLAIN},
         {"{none}", "", PUSH_PLAIN},
     };
     struct ctx ctx;

@@ -324,6 +324,20 @@ static void many_pipelined_requests_in_one_write(void **state)
     client_close(&c);
 }
 
+static void a_stranger_may_not_send_much_where_certificates_are_asked_for(void **state)
+{
+    struct fixture *f = *state;
+    const struct identity *ids[] = {NULL, &f->other};
+    for (size_t i = 0; i < 2; i++) {
+        char out[4096];
+        struct client c = client_open(f->tls_port, true, ids[i]);
+        const char *r = "POST /echo HTTP/1.1\r\nHost: b\r\nContent-Length: 65537\r\n\r\n";
+        client_send(&c, r, strlen(r));
+        assert_int_equal(client_answer(&c, out, sizeof out), 413);
+        client_close(&c);
+    }
+}
+
 static void large_bodies_go_both_ways(void **state)
 {
     struct fixture *f = *state;
@@ -331,7 +345,7 @@ static void large_bodies_go_both_ways(void **state)
         size_t n = 1 << 20, max = n + 65536;
         char *body = malloc(n), *out = malloc(max + (1 << 20));
         memset(body, 'x', n);
-        struct client c = client_open(tls ? f->tls_port : f->plain, tls, NULL);
+        struct client c = client_open(tls ? f->tls_port : f->plain, tls, tls ? &f->client : NULL);
         const char *r = "POST /echo HTTP/1.1\r\nHost: b\r\nContent-Length: 1048576\r\n\r\n";
         client_send(&c, r, strlen(r));
         assert_true(client_send(&c, body, n));
@@ -693,6 +707,7 @@ int main(void)
         TEST(pipelined_requests_are_answered_in_order),
         TEST(many_pipelined_requests_in_one_write),
         TEST(large_bodies_go_both_ways),
+        TEST(a_stranger_may_not_send_much_where_certificates_are_asked_for),
         TEST(too_many_header_bytes_give_431),
         TEST(problem_document_says_what_happened),
         TEST(dripped_head_and_body_meet_their_deadline),
