@@ -20,7 +20,7 @@
  *     workers: 8
  *     uid_base: 62000                       # roles run as this user id and those after it, where they have no users of their own
  *     prove_s: 15
- *     share_keys: true                      # keys made here may be sealed to other hosts that serve the same certificate */
+ *     share_keys: true                      # keys go to, and come from, other hosts that serve the same certificate */
 #ifndef AGENT_AGENT_CONFIG_H
 #define AGENT_AGENT_CONFIG_H
 
@@ -75,7 +75,7 @@ struct agent_config {
     int http01_port;
     int workers; /* 1..64: jobs done at a time, besides those that wait for a CA */
     int uid_base; /* 0: the users certwright-agent, certwright-relay and certwright-probe */
-    bool share_keys; /* whether apply may seal keys made here to other hosts */
+    bool share_keys; /* whether apply may seal keys made here to other hosts, and put keys made there */
     int prove_s; /* 1..300: how long a service may take until it shows its new certificate */
 };
 

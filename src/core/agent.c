@@ -82,6 +82,16 @@ static bool pattern_matches(const char *pattern, const char *text)
     return !*pattern;
 }
 
+/* What the token said of networks holds for as long as there is the agent. */
+static struct rc at_home(struct ctx *ctx, const struct q_agent_by_identity_row *agent, const char *address)
+{
+    bool here = false;
+    TRY(networks_allow(ctx, agent->networks, address, &here));
+    return here ? RC_OK
+                : ctx_fail(ctx, E_FORBIDDEN, "agent %s may not call from %s; its join token said %s", agent->name, address,
+                           agent->networks);
+}
+
 /* --- joining */
 
 struct joining {
@@ -172,6 +182,7 @@ static struct rc join_write(struct ctx *ctx, struct txn *txn, void *arg)
         return ctx_fail(ctx, E_FORBIDDEN, "this key was removed from the fleet: delete the agent's folder fleet and join anew");
     if (!str_equal(known.join_token_id, t.id))
         return ctx_fail(ctx, E_EXISTS, "this host has joined already, as %s", known.name);
+    TRY(at_home(ctx, &known, j->address));
     j->id = known.id;
     j->name = known.name;
     j->state = known.state;
@@ -191,7 +202,9 @@ static struct rc certified_write(struct ctx *ctx, struct txn *txn, void *arg)
 
 static struct rc certify(struct ctx *ctx, struct core *core, struct bytes spki, struct agent_joined *out)
 {
-    const struct wire_signer_issue_fleet in = {.request_id = id_new(&ctx->arena, clock_unix_ms(ctx->clock)),
+    /* Asked for again within the hour it is the same one: nobody fills the signer's journal with them. */
+    const struct wire_signer_issue_fleet in = {.request_id = arena_printf(&ctx->arena, "%s-%lld", out->id,
+                                                                          (long long)(ctx_now_s(ctx) / 3600)),
                                                .kind = WIRE_signer_issue_fleet_kind_agent,
                                                .id = out->id,
                                                .spki = spki,
@@ -295,7 +308,7 @@ static struct rc greeting_write(struct ctx *ctx, struct txn *txn, void *arg)
     struct greeting *g = arg;
     const struct api_agent_self *a = g->self;
     TRY(q_agent_by_identity(ctx, txn, g->identity, &g->row, &g->found));
-    if (!g->found)
+    if (!g->found || str_equal(g->row.state, "removed"))
         return ctx_fail(ctx, E_UNAUTHENTICATED, "no agent is known as %s", g->identity);
     TRY(boots_look(ctx, g));
     if (g->copied) {
@@ -359,7 +372,6 @@ static const char *strings_json(struct ctx *ctx, const struct api_strings *s)
 
 static struct rc may_work(struct ctx *ctx, const struct greeting *g)
 {
-    bool here = false;
     if (str_equal(g->row.state, "pending")) {
         ctx->retry_after_s = 30;
         return ctx_fail(ctx, E_PENDING, "agent %s awaits approval: certwright agent approve %s", g->row.name, g->row.name);
@@ -369,11 +381,7 @@ static struct rc may_work(struct ctx *ctx, const struct greeting *g)
         return ctx_fail(ctx, E_FORBIDDEN, "%s; stop one of them and let it join anew, then: certwright agent approve %s",
                         *g->row.trouble ? g->row.trouble : "this agent is suspended", g->row.name);
     }
-    TRY(networks_allow(ctx, g->row.networks, g->address, &here));
-    if (!here)
-        return ctx_fail(ctx, E_FORBIDDEN, "agent %s may not call from %s; its join token said %s", g->row.name, g->address,
-                        g->row.networks);
-    return RC_OK;
+    return at_home(ctx, &g->row, g->address);
 }
 
 RC agent_greet(struct ctx *ctx, struct core *core, const char *identity, const char *address, const struct api_agent_self *self)
@@ -396,6 +404,15 @@ RC agent_greet(struct ctx *ctx, struct core *core, const char *identity, const c
         return RC_OK;
     log_event(LOG_WARN_, "agent_copied", "agent", g.row.name, "address", address, "before", g.row.address, NULL);
     TRY(store_read(ctx, core->store, greeting_look, &g));
+    return may_work(ctx, &g);
+}
+
+RC agent_may_call(struct ctx *ctx, struct core *core, const char *identity, const char *address)
+{
+    struct greeting g = {.identity = identity, .address = address};
+    TRY(store_read(ctx, core->store, greeting_look, &g));
+    if (!g.found || str_equal(g.row.state, "removed"))
+        return ctx_fail(ctx, E_UNAUTHENTICATED, "no agent is known as %s", identity);
     return may_work(ctx, &g);
 }
 
@@ -442,12 +459,16 @@ static struct rc renewing_look(struct ctx *ctx, struct txn *txn, void *arg)
     return q_agent_by_identity(ctx, txn, r->identity, &r->row, &r->found);
 }
 
-RC agent_certificate_renew(struct ctx *ctx, struct core *core, const char *identity, struct bytes spki, struct agent_joined *out)
+RC agent_certificate_renew(struct ctx *ctx, struct core *core, const char *identity, const char *address, struct bytes spki,
+                           struct agent_joined *out)
 {
     struct renewing r = {.identity = identity};
     TRY(store_read(ctx, core->store, renewing_look, &r));
     if (!r.found || str_equal(r.row.state, "removed"))
         return ctx_fail(ctx, E_UNAUTHENTICATED, "no agent is known as %s", identity);
+    if (str_equal(r.row.state, "pending") || str_equal(r.row.state, "suspended"))
+        return ctx_fail(ctx, E_FORBIDDEN, "agent %s is %s: certwright agent approve %s", r.row.name, r.row.state, r.row.name);
+    TRY(at_home(ctx, &r.row, address));
     *out = (struct agent_joined){.id = r.row.id, .name = r.row.name, .state = r.row.state};
     return certify(ctx, core, spki, out);
 }

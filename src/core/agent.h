@@ -26,13 +26,16 @@ struct agent_joined {
 /* agent_join enrols the key of in->csr.  `address` is where it calls from.  E_UNAUTHENTICATED where the token is not known,
  * E_FORBIDDEN with what is wrong where it is not good for this agent, E_EXISTS where the name is taken. */
 RC agent_join(struct ctx *ctx, struct core *core, const struct api_agent_join *in, const char *address, struct agent_joined *out);
-/* agent_certificate_renew makes another certificate for the key that the agent has shown. */
-RC agent_certificate_renew(struct ctx *ctx, struct core *core, const char *identity, struct bytes spki, struct agent_joined *out);
+/* agent_certificate_renew makes another certificate for the key that the agent has shown; within the hour it is the same one. */
+RC agent_certificate_renew(struct ctx *ctx, struct core *core, const char *identity, const char *address, struct bytes spki,
+                           struct agent_joined *out);
 
 /* agent_greet takes what an agent says of itself, and refuses one that may not work: E_PENDING, E_FORBIDDEN.  Writes only where
  * something is new, or was last written some minutes ago. */
 RC agent_greet(struct ctx *ctx, struct core *core, const char *identity, const char *address, const struct api_agent_self *self);
 
+/* agent_may_call refuses one that may not work, as agent_greet does. */
+RC agent_may_call(struct ctx *ctx, struct core *core, const char *identity, const char *address);
 /* agent_is_current says whether no other start of the agent has called since: a long poll of one that is gone must take no job. */
 RC agent_is_current(struct ctx *ctx, struct core *core, const char *identity, const char *boot_id, bool *out);
 

@@ -97,11 +97,31 @@ static struct rc check_challenge(struct ctx *ctx, struct core *core, struct chec
     return json_get_str(ctx, root, "url", true, &r->challenge_url);
 }
 
+/* Only what was asked about is believed: an endpoint of the job; or, where it had none, the files. */
+static bool was_asked(const json_t *endpoints, const struct api_job_served *v)
+{
+    if (!json_array_size(endpoints))
+        return !*v->address;
+    for (size_t i = 0; i < json_array_size(endpoints); i++) {
+        const json_t *e = json_array_get(endpoints, i);
+        const char *name = json_string_value(json_object_get(e, "name"));
+        if (str_equal(json_string_value(json_object_get(e, "address")), v->address) &&
+            json_integer_value(json_object_get(e, "port")) == v->port && str_equal(name ? name : "", v->name ? v->name : ""))
+            return true;
+    }
+    return false;
+}
+
 static struct rc check_served(struct ctx *ctx, const struct api_job_served *v, size_t n, struct checked_result *r)
 {
-    r->seen = arena_array(&ctx->arena, n, sizeof *r->seen);
-    for (size_t i = 0; i < n; i++)
-        r->seen[r->seen_n++] = (struct seen){.address = v[i].address,
+    json_auto_t *asked = NULL;
+    TRY(json_read(ctx, bytes_z(r->job.payload), &asked));
+    const json_t *endpoints = json_object_get(asked, "endpoints");
+    const size_t most = json_array_size(endpoints) ? json_array_size(endpoints) : 1;
+    r->seen = arena_array(&ctx->arena, most, sizeof *r->seen);
+    for (size_t i = 0; i < n && r->seen_n < most; i++)
+        if (was_asked(endpoints, &v[i]))
+            r->seen[r->seen_n++] = (struct seen){.address = v[i].address,
                                              .port = v[i].port,
                                              .name = v[i].name,
                                              .verdict = v[i].verdict,

@@ -292,21 +292,35 @@ RC target_discover(struct ctx *ctx, struct core *core, const char *agent, size_t
     return RC_OK;
 }
 
+/* What an agent calls what it has found is a word of that host: it must not be taken for another one's, nor for a connector. */
+static const char *found_name(struct ctx *ctx, const struct q_agent_of_row *agent, const struct target_input *t)
+{
+    const char *name = t->name;
+    const size_t n = strlen(name);
+    if (!n || n > 180 || strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_*:") != n ||
+        str_equal(name, t->connector))
+        name = arena_printf(&ctx->arena, "%s-found", t->connector);
+    const bool own = bytes_starts_with(bytes_z(agent->identity), BYTES_LIT("unix:"));
+    return own ? name : arena_printf(&ctx->arena, "%s:%s", agent->name, name);
+}
+
 static struct rc found_one(struct ctx *ctx, struct core *core, struct txn *txn, const char *agent, const struct target_input *t)
 {
     struct bytes place;
+    struct q_agent_of_row of;
+    TRY(q_agent_of(ctx, txn, agent, &of));
     TRY(place_hash(ctx, agent, t->connector, t->parameters, &place));
     struct q_target_by_place_row have;
     bool known = false;
     TRY(q_target_by_place(ctx, txn, place, &have, &known));
     if (!known) {
-        const char *id = id_new(&ctx->arena, clock_unix_ms(ctx->clock)), *name = t->name;
+        const char *id = id_new(&ctx->arena, clock_unix_ms(ctx->clock)), *name = found_name(ctx, &of, t);
         struct q_target_get_row taken;
         bool there = false;
         TRY(q_target_get(ctx, txn, name, core->team_root, &taken, &there));
         if (there)
-            name = arena_printf(&ctx->arena, "%s-%.6s", t->name, id + 20);
-        return target_add(ctx, core, txn, t, id, agent, name, core->team_root);
+            name = arena_printf(&ctx->arena, "%s-%.6s", name, id + 20);
+        return target_add(ctx, core, txn, t, id, agent, name, of.team_id);
     }
     if (!have.found || (str_equal(have.endpoints, t->endpoints) && str_equal(have.names, t->names)))
         return RC_OK;
@@ -344,17 +358,22 @@ static bool answers_to(struct ctx *ctx, const char *served, const char *name)
     return yes;
 }
 
-static struct rc resolve_connector(struct ctx *ctx, struct txn *txn, const char *connector, const struct str_list *names,
-                                   const char **id, const char **name)
+/* "nginx": what the hub's own host serves with it; "web1:nginx": what that agent does.  Another host's word that it serves a name
+ * is never enough. */
+static struct rc resolve_connector(struct ctx *ctx, struct txn *txn, const char *ref, const struct str_list *names, const char **id,
+                                   const char **name)
 {
+    const char *colon = strchr(ref, ':');
+    const char *agent = colon ? arena_str(&ctx->arena, bytes_of(ref, (size_t)(colon - ref))) : "";
+    const char *connector = colon ? colon + 1 : ref;
     struct q_target_named_like_row *rows = NULL;
     size_t n = 0, fit = 0;
-    TRY(q_target_named_like(ctx, txn, connector, access_scope(ctx), 1000, &rows, &n));
+    TRY(q_target_named_like(ctx, txn, connector, agent, access_scope(ctx), 1000, &rows, &n));
     if (!n)
         return ctx_fail(
             ctx, E_NOT_FOUND,
-            "no target is named %s, and none of that connector is known; look for some with: certwright target discover",
-            connector);
+            "no target is named %s, and none of that connector is known%s; look for some with: certwright target discover", ref,
+            colon ? "" : " on the hub's own host (on another: AGENT:CONNECTOR)");
     for (size_t i = 0; i < n; i++) {
         bool any = false;
         for (size_t k = 0; k < names->n; k++)

@@ -13,6 +13,7 @@
 RC api_agent_fleet(struct api_call *call, struct api_agent_fleet *out)
 {
     struct bytes root;
+    call->resp->close = true; /* who has not joined keeps no connection */
     TRY(fleet_root(call->ctx, call->core, &root));
     return api_pem(call->ctx, "CERTIFICATE", root, &out->root_pem);
 }
@@ -33,6 +34,7 @@ static struct rc joined_out(struct ctx *ctx, const struct agent_joined *j, struc
 RC api_agent_join(struct api_call *call, const struct api_agent_join *in, struct api_agent_joined *out)
 {
     struct agent_joined joined;
+    call->resp->close = true;
     TRY(agent_join(call->ctx, call->core, in, call->req->peer.address, &joined));
     return joined_out(call->ctx, &joined, out);
 }
@@ -47,7 +49,7 @@ RC api_agent_certificate(struct api_call *call, struct api_agent_joined *out)
         return ctx_fail(ctx, E_CONFLICT, "the hub's own agent needs no certificate");
     TRY(api_agent_identity(ctx, call->req, true, &identity));
     TRY(cert_parse(ctx, call->req->peer.certificate, &cert));
-    TRY(agent_certificate_renew(ctx, call->core, identity, cert.spki.der, &joined));
+    TRY(agent_certificate_renew(ctx, call->core, identity, call->req->peer.address, cert.spki.der, &joined));
     return joined_out(ctx, &joined, out);
 }
 
@@ -222,6 +224,9 @@ RC api_agent_acme_sign(struct api_call *call, const struct api_agent_acme_sign *
 {
     struct ctx *ctx = call->ctx;
     struct held h = {.id = in->job};
+    const char *identity = NULL;
+    TRY(api_agent_identity(ctx, call->req, false, &identity));
+    TRY(agent_may_call(ctx, call->core, identity, call->req->peer.address));
     TRY(store_read(ctx, call->core->store, held_read, &h));
     if (!h.found || !str_equal(h.row.agent_id, ctx->principal->id) || !str_equal(h.row.state, "leased") || h.row.fence != in->fence)
         return ctx_fail(ctx, E_FENCED, "the lease of job %s is no longer held", in->job);

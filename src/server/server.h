@@ -54,7 +54,7 @@ RC hub_config_load(struct ctx *ctx, const char *path, struct hub_config *out);
     "  nginx-check: [/usr/sbin/nginx, -t]\n" \
     "  nginx-reload: [/usr/sbin/nginx, -s, reload]\n" \
     "  # Another service: allow its connector and folders above; the head of its description names its commands.\n" \
-    "share_keys: false    # true: keys made here may be sealed to other hosts that serve the same certificate\n"
+    "share_keys: false    # true: keys go to, and come from, other hosts that serve the same certificate\n"
 /* yaml_put_text appends `key: "value"` and a line's end. */
 void yaml_put_text(struct buf *b, const char *key, const char *value);
 

@@ -4,10 +4,12 @@ import os
 import signal
 import socket
 import ssl
+import time
 
 import pytest
 
 from lib import pki, process, wait
+from lib.remote import token
 
 WWW = "www.example.org"
 DAY = 86400
@@ -110,7 +112,7 @@ def test_key_order_challenge_and_deployment_by_four_agents(make_hub, make_remote
     maker = make_remote(hub, "keys", "--grant", "key", share_keys=True)
     caller = make_remote(hub, "orders", "--grant", "order", networks={"relay": ["127.0.0.0/8"], "probe": []})
     answerer = make_remote(hub, "answers", "--grant", "present", http01={"address": "127.0.0.1", "port": hub.http_port})
-    server = make_remote(hub, "serves", "--grant", "deploy,verify")
+    server = make_remote(hub, "serves", "--grant", "deploy,verify", share_keys=True)
     hub.ok("issuer", "add", "pebble", "--acme", pebble.directory, "--agree", "--roots", pebble.all_roots, "--grant", "127.0.0.0/8", "--agent", "orders", "--via",
            "listener", "--challenge-agent", "answers")
     add_target(hub, server)
@@ -122,3 +124,42 @@ def test_key_order_challenge_and_deployment_by_four_agents(make_hub, make_remote
     assert fingerprint(server) == hub.show("cert", WWW)["current_version"]["fingerprint"]
     for agent in (caller, answerer, maker):
         assert not list(agent.files.iterdir())
+
+
+def test_asking_again_and_again_for_a_certificate_gives_the_same_one(make_hub, make_remote):
+    """Else anybody who has joined once could fill the signer's journal."""
+    hub = make_hub()
+    hour = 3600 - int(time.time()) % 3600 + 60  # early in an hour, so that none ends in between
+    hub.move_clock(hour)
+    text = token(hub, "again")
+    web = make_remote(hub, "web1", join=False, start=False)
+    assert web.join(text).code == 0
+
+    def written():
+        return sum(p.stat().st_size for p in (hub.state / "signer").rglob("*") if p.is_file())
+    before, first = written(), (web.state / "fleet/certificate.pem").read_bytes()
+    for _ in range(5):
+        assert web.join(text).code == 0
+    assert (web.state / "fleet/certificate.pem").read_bytes() == first and written() == before
+    hub.move_clock(hour + 3600)
+    assert web.join(text).code == 0 and written() > before
+
+
+def test_a_host_that_claims_everybodys_names_gets_none_of_them(make_hub, make_remote):
+    hub = make_hub()
+    evil = make_remote(hub, "evil", start=False)
+    me = {"name": "evil", "version": "0", "platform": "test", "boot_id": "evil", "sandbox": "", "capabilities": ["key", "deploy", "discover"]}
+
+    def exchange(**more):
+        return ask(hub, evil, {"agent": me, "results": [], "progress": [], "holding": [], "capacity": 8, "wait_s": 0, **more})
+    hub.ok("target", "discover", "--agent", "evil", "--no-wait")
+    job = next(j for j in exchange()["jobs"] if j["kind"] == "discover")
+    lies = [{"connector": "files", "name": name, "parameters": {"combined": f"{evil.files}/{i}"}, "endpoints": [], "names": ["*.example.org"]}
+            for i, name in enumerate(["nginx", "files", "host1:nginx", "a b", "../x"])]
+    exchange(results=[{"id": job["id"], "fence": job["fence"], "ok": True, "steps": [], "discover": {"targets": lies}}])
+    names = [t["name"] for t in hub.ok("target", "list", "-o", "json").json()]
+    assert len(names) == 5 and all(n.startswith("evil:") for n in names), names
+    for to in ("nginx", "files", "host1:nginx", "host1:files"):
+        done = hub.cw("cert", "add", WWW, "--to", to)
+        assert done.code == 4 and "no target is named" in done.err, done
+    assert not hub.ok("cert", "list", "-o", "json").json()

@@ -152,6 +152,7 @@ def test_a_reused_key_is_the_same_everywhere_after_a_renewal(hub, make_remote):
 
 
 def test_a_host_that_does_not_grant_it_seals_its_keys_to_nobody(make_hub, make_remote):
+    """Neither does one put another host's key in place."""
     hub = make_hub()
     web = make_remote(hub, "web1")
     target(hub, hub, "a")
@@ -164,6 +165,10 @@ def test_a_host_that_does_not_grant_it_seals_its_keys_to_nobody(make_hub, make_r
     hub.agent_settings["share_keys"] = True
     hub.write_agent()
     hub.restart()
+    assert "keys made on other hosts may not be put here" in hub.cw("cert", "retry", WWW).err and not (web.files / "b.key").exists()
+    web.agent_settings["share_keys"] = True
+    web.write_agent()
+    web.restart()
     hub.ok("cert", "retry", WWW)
     assert same(key(hub, "a"), key(web, "b"))
 

@@ -96,6 +96,10 @@ RC sharing_open(struct ctx *ctx, const struct agent_config *cfg, const struct sh
     KEY_CLEANUP struct key *key = NULL;
     SECRET_CLEANUP struct secret pkcs8 = {0};
     struct bytes info;
+    if (!cfg->share_keys)
+        return ctx_fail(ctx, E_NOT_GRANTED,
+                        "keys made on other hosts may not be put here: set share_keys: true in %s and restart the agent",
+                        cfg->file);
     TRY(info_of(ctx, s, &info));
     TRY(seal_key(ctx, cfg, &own));
     struct rc rc = hpke_open(ctx, own, info, s->spki_sha256, sealed, &pkcs8);

@@ -6,6 +6,8 @@
 
 #define CHAIN_MAX 32
 #define WORDS_MAX 300
+#define CODE_SHORT 11 /* longer than this with digits or signs in it is taken for a code, and not shown */
+#define CODE_LONG  40
 
 /* --- where a value is */
 
@@ -322,10 +324,40 @@ static bool repeats_secret(const struct push_session *s, struct bytes text)
         struct bytes v = s->values[i].value;
         /* What an answer said is mostly no secret: only what is long enough to hold a key counts. */
         bool said = strchr(s->values[i].name, '.') != NULL && strncmp(s->values[i].name, "auth.", 5) != 0;
-        if (s->values[i].secret && v.n >= (said ? 64 : 8) && v.n <= text.n && bytes_find(text, v) != SIZE_MAX)
+        if (s->values[i].secret && v.n >= (said ? 64 : 4) && v.n <= text.n && bytes_find(text, v) != SIZE_MAX)
             return true;
     }
     return false;
+}
+
+/* A key or password that was sent in some encoding (base64, hex, percent) comes back as a long run without spaces that is no word:
+ * it has digits or signs in it, or never ends. */
+static bool is_code(struct bytes run)
+{
+    bool signs = false;
+    for (size_t i = 0; i < run.n; i++)
+        signs = signs || strchr("0123456789+/=_%", run.p[i]) != NULL;
+    return run.n > CODE_LONG || (run.n > CODE_SHORT && signs);
+}
+
+static void put_words(struct buf *b, struct bytes text)
+{
+    static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=_%-\\";
+    for (size_t i = 0; i < text.n && b->n < WORDS_MAX;) {
+        size_t n = 0;
+        while (i + n < text.n && text.p[i + n] != 0 && strchr(alphabet, text.p[i + n]) != NULL)
+            n++;
+        if (n > 0 && is_code(bytes_of(text.p + i, n)))
+            buf_put_z(b, "…");
+        else
+            for (size_t k = 0; k < n && b->n < WORDS_MAX; k++)
+                buf_put_u8(b, text.p[i + k]);
+        i += n;
+        if (n == 0) {
+            buf_put_u8(b, text.p[i] >= 0x20 && text.p[i] != 0x7f ? text.p[i] : ' ');
+            i++;
+        }
+    }
 }
 
 const char *push_words(struct ctx *ctx, struct push_session *s, const struct push_step *step, const struct push_answer *a)
@@ -340,8 +372,7 @@ const char *push_words(struct ctx *ctx, struct push_session *s, const struct pus
     if (repeats_secret(s, a->body))
         return "(its answer repeats a secret and is not shown)";
     buf_init_arena(&b, &ctx->arena, WORDS_MAX + 8);
-    for (size_t i = 0; i < text.n && i < WORDS_MAX; i++)
-        buf_put_u8(&b, text.p[i] >= 0x20 && text.p[i] != 0x7f ? text.p[i] : ' ');
+    put_words(&b, text);
     while (b.n > 0 && !str_is_utf8(buf_bytes(&b)) && b.n + 4 > WORDS_MAX)
         b.p[--b.n] = '\0'; /* not in the middle of a character */
     return b.n == 0 ? "nothing more" : str_is_utf8(buf_bytes(&b)) ? buf_z(&b) : "(its words are not UTF-8)";

@@ -120,10 +120,10 @@ UPDATE agent SET state = $state, trouble = $trouble, boots = '[]' WHERE id = $id
 -- in id text
 UPDATE agent SET state = 'removed', trouble = '', name = name || '~' || id WHERE id = $id;
 
--- query agent_certificate : exactly
+-- query agent_certificate : none
 -- doc When the newest fleet certificate of an agent ends.
 -- in id text, ends_at i64
-UPDATE agent SET certificate_ends_at = $ends_at WHERE id = $id;
+UPDATE agent SET certificate_ends_at = $ends_at WHERE id = $id AND certificate_ends_at <> $ends_at;
 
 -- query agent_connectors_set : none
 -- doc What an agent's connectors write and run.
@@ -154,13 +154,13 @@ SELECT id, team_id, name, identity, state, version, platform, capabilities, gran
 FROM agent a
 WHERE (a.id = $ref OR a.name = $ref) AND a.state <> 'removed'
   AND EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = a.team_id AND w.ancestor_id = $scope)
-LIMIT 1;
+ORDER BY CASE WHEN a.id = $ref THEN 0 ELSE 1 END LIMIT 1;
 
 -- query agent_of : one
 -- doc What an agent may do, for the hub's own work.
 -- in id text
--- out name text, state text, version text, capabilities json, granted json
-SELECT name, state, version, capabilities, granted FROM agent WHERE id = $id;
+-- out name text, identity text, team_id text, state text, version text, capabilities json, granted json
+SELECT name, identity, team_id, state, version, capabilities, granted FROM agent WHERE id = $id;
 
 -- query agent_first : maybe
 -- doc The agent that does what names no other: the hub's own, else the oldest active one.

@@ -141,11 +141,12 @@ SELECT id, team_id, agent_id, name, connector, parameters, endpoints, names, win
 SELECT id, name, endpoints, names, windows, found, revision FROM target WHERE parameters_hash = $parameters_hash AND removed_at IS NULL;
 
 -- query target_named_like : many
--- doc Targets of a connector within a team, for "--to nginx" with no more said.
--- in connector text, scope text, limit i64
--- out id text, name text, names json, endpoints json
-SELECT t.id, t.name, t.names, t.endpoints FROM target t
+-- doc Targets of a connector within a team, on one agent; on the hub's own where none is named.
+-- in connector text, agent text, scope text, limit i64
+-- out id text, name text, names json
+SELECT t.id, t.name, t.names FROM target t JOIN agent a ON a.id = t.agent_id
 WHERE t.connector = $connector AND t.removed_at IS NULL
+  AND CASE WHEN $agent = '' THEN a.identity LIKE 'unix:%' ELSE a.name = $agent END
   AND EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = t.team_id AND w.ancestor_id = $scope)
 ORDER BY t.name LIMIT $limit;
 
