@@ -16,6 +16,10 @@ static void put_connector(struct ctx *ctx, const struct agent *a, const char *na
     }
     json_open_obj(j, NULL);
     json_put_str(j, "name", c.name);
+    json_open_list(j, "parameters");
+    for (size_t i = 0; i < c.n_params; i++)
+        json_put_str(j, NULL, c.params[i].name);
+    json_close(j);
     json_open_list(j, "files");
     for (size_t i = 0; i < c.n_files; i++) {
         json_open_obj(j, NULL);

@@ -81,11 +81,23 @@ RC verb_target_discover(struct cli *cli)
     return list(cli);
 }
 
-static struct rc put_parameters(struct cli *cli, struct cli_body *b)
+/* The parameters that are not named stay as `before` has them; one without a value is taken away. */
+static struct rc put_parameters(struct cli *cli, struct cli_body *b, const json_t *before)
 {
+    const char *kept;
+    json_t *value;
     if (!cli_has(cli, "set"))
         return RC_OK;
     json_open_obj(&b->j, "parameters");
+    json_object_foreach((json_t *)(uintptr_t)before, kept, value) {
+        bool named = false;
+        const size_t n = strlen(kept);
+        for (size_t i = 0; i < cli->values_n; i++)
+            named = named || (str_equal(cli->values[i].option->name, "set") && strncmp(cli->values[i].text, kept, n) == 0 &&
+                              cli->values[i].text[n] == '=');
+        if (!named)
+            json_put_str(&b->j, kept, json_string_value(value));
+    }
     for (size_t i = 0; i < cli->values_n; i++) {
         if (!str_equal(cli->values[i].option->name, "set"))
             continue;
@@ -95,7 +107,8 @@ static struct rc put_parameters(struct cli *cli, struct cli_body *b)
         bytes_take_until(&rest, '=', &key);
         if (!key.n || key.n == whole)
             return ctx_fail(cli->ctx, E_USAGE, "--set takes KEY=VALUE, not \"%s\"", cli->values[i].text);
-        json_put_bytes_str(&b->j, arena_str(&cli->ctx->arena, key), rest);
+        if (rest.n || !before)
+            json_put_bytes_str(&b->j, arena_str(&cli->ctx->arena, key), rest);
     }
     json_close(&b->j);
     return RC_OK;
@@ -140,10 +153,10 @@ static void put_windows(struct cli *cli, struct cli_body *b)
     json_close(&b->j);
 }
 
-static struct rc body(struct cli *cli, struct cli_body *b)
+static struct rc body(struct cli *cli, struct cli_body *b, const json_t *before)
 {
     const struct str_list names = cli_list_opt(cli, "names");
-    TRY(put_parameters(cli, b));
+    TRY(put_parameters(cli, b, before));
     TRY(put_endpoints(cli, b, &names));
     put_windows(cli, b);
     if (names.n)
@@ -161,7 +174,7 @@ RC verb_target_add(struct cli *cli)
     cli_body_text(&b, "name", cli->args.n ? cli->args.v[0] : NULL);
     cli_body_text(&b, "connector", cli_opt(cli, "connector"));
     cli_body_text(&b, "agent", cli_opt(cli, "agent"));
-    TRY(body(cli, &b));
+    TRY(body(cli, &b, NULL));
     json_auto_t *made = NULL;
     TRY(cli_call(cli, "POST", TARGETS, cli_body_end(&b), &made));
     if (cli->output != CLI_TABLE)
@@ -174,9 +187,11 @@ RC verb_target_add(struct cli *cli)
 RC verb_target_edit(struct cli *cli)
 {
     struct cli_body b;
+    json_auto_t *before = NULL, *made = NULL;
+    if (cli_has(cli, "set"))
+        TRY(cli_call(cli, "GET", cli_path(cli, TARGETS "/", cli->args.v[0], ""), (struct bytes){0}, &before));
     cli_body_begin(cli, &b);
-    TRY(body(cli, &b));
-    json_auto_t *made = NULL;
+    TRY(body(cli, &b, before ? json_object_get(before, "parameters") : NULL));
     TRY(cli_call(cli, "PATCH", cli_path(cli, TARGETS "/", cli->args.v[0], ""), cli_body_end(&b), &made));
     return cli_print_object(cli, made, "name");
 }

@@ -5,6 +5,9 @@
 #include "core/rollout.h"
 #include "pki/pem.h"
 
+/* An agent that is well is noted every five minutes. */
+#define AGENT_QUIET_S 400
+
 static void condition_add(struct managed_view *v, const char *type, bool status, const char *reason)
 {
     if (v->conditions_n < sizeof v->conditions / sizeof *v->conditions)
@@ -184,6 +187,17 @@ static struct rc condition_sealing(struct ctx *ctx, struct txn *txn, struct mana
     return RC_OK;
 }
 
+/* Why a deployment may not go on: whose host it is, and that it does not answer or shall take nothing new. */
+static const char *agent_words(struct ctx *ctx, const struct q_deployment_open_of_managed_row *d)
+{
+    const int64_t silent_s = ctx_now_s(ctx) - d->agent_seen_at;
+    if (!str_equal(d->agent_state, "active"))
+        return arena_printf(&ctx->arena, "; agent %s is %s: certwright agent approve %s", d->agent, d->agent_state, d->agent);
+    if (silent_s > AGENT_QUIET_S)
+        return arena_printf(&ctx->arena, "; agent %s was last seen %lld minutes ago", d->agent, (long long)silent_s / 60);
+    return "";
+}
+
 static struct rc conditions(struct ctx *ctx, struct txn *txn, struct managed_view *v)
 {
     TRY(condition_served(ctx, txn, v));
@@ -220,8 +234,8 @@ static struct rc conditions(struct ctx *ctx, struct txn *txn, struct managed_vie
                          when(ctx, *deploying[soonest].hold_until), v->name));
     else if (n && !condition_of(v, "deploying"))
         condition_add(v, "deploying", true,
-                      arena_printf(&ctx->arena, "version %lld is on its way to %s", (long long)deploying[first].version,
-                                   deploying[first].target));
+                      arena_printf(&ctx->arena, "version %lld is on its way to %s%s", (long long)deploying[first].version,
+                                   deploying[first].target, agent_words(ctx, &deploying[first])));
     if (v->failures)
         condition_add(v, "failing", true, v->error);
     if (v->paused_reason)

@@ -72,6 +72,30 @@ static struct rc target_add(struct ctx *ctx, struct core *core, struct txn *txn,
     return audit_write(ctx, txn, "target.create", "target", id, team, bytes_z(t->parameters));
 }
 
+/* A parameter that the connector does not have is a slip of the pen, found now or at the next renewal. */
+static struct rc check_names(struct ctx *ctx, const json_t *connector, json_t *parameters)
+{
+    const json_t *names = json_object_get(connector, "parameters");
+    const char *key;
+    json_t *value;
+    struct buf known;
+    if (!json_array_size(names))
+        return RC_OK;
+    buf_init_arena(&known, &ctx->arena, 4096);
+    for (size_t i = 0; i < json_array_size(names); i++)
+        buf_printf(&known, "%s%s", i ? ", " : "", json_string_value(json_array_get(names, i)));
+    json_object_foreach(parameters, key, value) {
+        bool there = false;
+        for (size_t i = 0; i < json_array_size(names) && !there; i++)
+            there = str_equal(json_string_value(json_array_get(names, i)), key);
+        if (!there)
+            return ctx_fail_field(ctx, arena_printf(&ctx->arena, "/parameters/%s", key),
+                                  "connector %s has no parameter %s; it has: %s",
+                                  json_string_value(json_object_get(connector, "name")), key, buf_z(&known));
+    }
+    return RC_OK;
+}
+
 /* What the agent has told of its host: an unknown connector or command is better refused now than at the first renewal.  An agent
  * that has told nothing yet refuses it then. */
 static struct rc check_told(struct ctx *ctx, struct txn *txn, const char *agent, const char *agent_name,
@@ -86,8 +110,10 @@ static struct rc check_told(struct ctx *ctx, struct txn *txn, const char *agent,
     const char *known = "", *one;
     for (size_t i = 0; i < json_array_size(list); i++) {
         one = json_string_value(json_object_get(json_array_get(list, i), "name"));
-        if (str_equal(one, t->connector))
+        if (str_equal(one, t->connector)) {
             known = NULL;
+            TRY(check_names(ctx, json_array_get(list, i), parameters));
+        }
         if (known && one)
             known = arena_printf(&ctx->arena, "%s%s%s", known, *known ? ", " : "", one);
     }

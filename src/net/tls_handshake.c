@@ -4,7 +4,6 @@
 #include <poll.h>
 #include <unistd.h>
 
-#include <openssl/x509v3.h>
 
 #include "base/str.h"
 #include "net/tls_internal.h"
@@ -23,7 +22,8 @@ RC tls_trust_new(struct ctx *ctx, bool system_roots, struct bytes extra_pem, str
         X509 *x;
         size_t n = 0;
         while (bio && (x = PEM_read_bio_X509(bio, NULL, NULL, NULL)) != NULL) {
-            n += X509_STORE_add_cert(t->store, x) == 1;
+            n += X509_check_purpose(x, -1, 0) >= 0 &&
+                 X509_STORE_add_cert(t->store, x) == 1; /* extensions read before it is shared */
             X509_free(x);
         }
         BIO_free(bio);

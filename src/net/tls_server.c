@@ -81,7 +81,8 @@ static struct rc load_client_roots(struct ctx *ctx, SSL_CTX *ssl, const struct b
     for (size_t i = 0; i < n; i++) {
         X509 *x __attribute__((cleanup(tls_x509_freep))) = NULL;
         TRY(tls_read_der(ctx, roots[i], &x));
-        if (X509_STORE_add_cert(store, x) != 1 || SSL_CTX_add_client_CA(ssl, x) != 1)
+        /* Its extensions are read now, not by the threads that share it. */
+        if (X509_check_purpose(x, -1, 0) < 0 || X509_STORE_add_cert(store, x) != 1 || SSL_CTX_add_client_CA(ssl, x) != 1)
             return tls_fail(ctx, E_INVALID, "using a root for client certificates");
     }
     return RC_OK;

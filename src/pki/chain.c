@@ -75,7 +75,9 @@ static struct rc add_roots(struct ctx *ctx, X509_STORE *store, struct bytes pem)
     TRY(cert_chain_parse_pem(ctx, pem, ROOTS_MAX, &certs));
     for (size_t i = 0; i < certs.n; i++) {
         X509 *x ALG_CLEANUP(X509) = to_x509(&certs.v[i]);
-        if (!x || X509_STORE_add_cert(store, x) != 1)
+        /* OpenSSL reads the extensions at the first use, and threads that share the roots would do so side by side: now, and once.
+         */
+        if (!x || X509_check_purpose(x, -1, 0) < 0 || X509_STORE_add_cert(store, x) != 1)
             return alg_fail(ctx, E_PARSE, "a root certificate cannot be used");
     }
     return RC_OK;

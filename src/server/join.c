@@ -23,6 +23,9 @@ static struct rc token_get(struct cli *cli, struct bytes *out)
         *out = bytes_of(text, n);
     }
     *out = bytes_trim(*out);
+    for (size_t i = 0; i < out->n; i++)
+        if (out->p[i] == '\n' || out->p[i] == '\r')
+            out->n = i; /* a file ends with a line's end */
     return out->n ? RC_OK
                   : ctx_fail(cli->ctx, E_USAGE, "no join token came; make one at the hub with: certwright join-token add NAME, and "
                              "give it with --token-file or at standard input");

@@ -74,6 +74,8 @@ def test_a_token_is_good_for_what_it_says(home, tmp_path_factory):
     assert "this is no join token" in refused(hub, host(), "web", "cwt_abc", code=2)
     done = Remote(hub, host(), "web").join("")
     assert done.code == 2 and "no join token came" in done.err
+    by_hand = Remote(hub, host(), "by-hand")
+    assert hub.cw("join", by_hand.url, "--config", by_hand.etc / "agent.yaml", "--name", "by-hand", input=token(hub, "by-hand") + "\n").code == 0
     assert "is no kind of job" in hub.cw("join-token", "add", "bad", "--grant", "everything").err
 
 

@@ -310,8 +310,9 @@ SELECT id, managed_id, version, state FROM deployment WHERE target_id = $target_
 -- query deployment_open_of_managed : many
 -- doc What is on its way for a managed certificate.
 -- in managed_id text
--- out id text, target_id text, target text, version i64, state text, tries i64, hold_until i64?
-SELECT d.id, d.target_id, t.name AS target, d.version, d.state, d.tries, d.hold_until FROM deployment d JOIN target t ON t.id = d.target_id
+-- out id text, target_id text, target text, agent text, agent_state text, agent_seen_at i64, version i64, state text, tries i64, hold_until i64?
+SELECT d.id, d.target_id, t.name AS target, a.name AS agent, a.state AS agent_state, a.seen_at AS agent_seen_at, d.version, d.state, d.tries, d.hold_until
+FROM deployment d JOIN target t ON t.id = d.target_id JOIN agent a ON a.id = t.agent_id
 WHERE d.managed_id = $managed_id AND d.finished_at IS NULL ORDER BY d.id LIMIT 10000;
 
 -- query deployment_held : one

@@ -326,6 +326,11 @@ class Fortigate(Cloud):
     def answer(self, call):
         if call.headers.get("authorization") != f"Bearer {self.secret}":
             raise Refused(401, b"<html>401 Unauthorized</html>")
+        if (call.method, call.path) == ("GET", "/api/v2/monitor/system/certificate/download"):
+            self.expect(set(call.query) == {"vdom", "mkey", "type"} and call.query["type"] == "local-cer", "download")
+            if call.query["mkey"] not in self.certs:
+                raise Refused(404, {"status": "error", "http_status": 404})
+            return 200, self.certs[call.query["mkey"]].encode()
         self.expect(call.query == {"vdom": "root"}, "vdom")
         if call.path == "/api/v2/cmdb/system/global":
             if call.method == "PUT":
@@ -351,7 +356,7 @@ class Fortigate(Cloud):
             self.expect(name != self.used, "not in use")
             del self.certs[name]
             return 200, {"status": "success"}
-        return 200, {"status": "success", "results": [{"name": name, "certificate": self.certs[name], "private-key": "ENC XXXX"}]}
+        return 200, {"status": "success", "results": [{"name": name, "source": "user"}]}
 
 
 class Netscaler(Cloud):
@@ -569,6 +574,11 @@ class F5(Cloud):
             if call.method == "PATCH":
                 new = call.json()
                 self.expect(set(new) == {"cert", "key", "chain"} and new["cert"] in self.certs and new["key"] in self.keys, "profile")
+                leaf = pki.read_chain(self.certs[new["cert"]].encode())
+                self.expect(len(leaf) == 1, "the certificate's object is the leaf alone, or the chain is not served")
+                if new["cert"].startswith("/Common/certwright-"):
+                    above = pki.read_chain(self.certs[new["chain"]].encode())
+                    self.expect(above[0].subject == leaf[0].issuer, "the chain fits the leaf")
                 self.used = new
             return 200, {"name": "web", "partition": "Common", **self.used}
         if (call.method, call.path) == ("GET", "/mgmt/tm/sys/file/ssl-cert"):

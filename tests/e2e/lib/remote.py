@@ -30,8 +30,13 @@ class Remote:
         self.write_agent()
 
     def join(self, token, *more, url=None):
-        """What the command said; the token goes by its standard input."""
-        return self.hub.cw("join", url or self.url, "--config", self.etc / "agent.yaml", "--name", self.name, *more, input=token + "\n", via=self.via)
+        """What the command said; the token comes from a file, as `join-token add --out` writes it."""
+        path = self.folder / "token"
+        path.write_text(token + "\n")
+        path.chmod(0o600)
+        done = self.hub.cw("join", url or self.url, "--config", self.etc / "agent.yaml", "--name", self.name, "--token-file", path, *more, via=self.via)
+        path.unlink()
+        return done
 
     def start(self, ready=True, failpoint=None):
         env = {"CERTWRIGHT_FAILPOINT": failpoint} if failpoint else {}

@@ -49,7 +49,7 @@ static int setup(void **state)
     for (size_t i = 0; i < 2; i++) {
         snprintf(w->folders[i], sizeof w->folders[i], "/tmp/cw-sharing-XXXXXX");
         assert_non_null(mkdtemp(w->folders[i]));
-        *hosts[i] = (struct agent_config){.file = "agent.yaml", .state_dir = w->folders[i], .share_keys = i == 0};
+        *hosts[i] = (struct agent_config){.file = "agent.yaml", .state_dir = w->folders[i], .share_keys = true};
     }
     hash = arena_alloc(&w->ctx.arena, SHA256_LEN);
     make_key(w, &w->maker, ATTEMPT, hash);
@@ -138,6 +138,9 @@ static void only_a_host_that_grants_it_seals_and_only_the_key_that_is_meant(void
     assert_rc(sharing_seal(&w->ctx, &w->maker, &w->s, w->public, &out), E_NOT_GRANTED);
     assert_non_null(strstr(ctx_why(&w->ctx), "share_keys: true in agent.yaml"));
     w->maker.share_keys = true;
+    w->receiver.share_keys = false;
+    assert_rc(sharing_open(&w->ctx, &w->receiver, &w->s, w->sealed), E_NOT_GRANTED);
+    w->receiver.share_keys = true;
     const struct bytes was = w->s.spki_sha256;
     w->s.spki_sha256 = bytes_of(w->public.p, 32);
     assert_rc(sharing_seal(&w->ctx, &w->maker, &w->s, w->public, &out), E_INVALID);
