@@ -35,7 +35,7 @@ def test_an_agent_whose_clock_is_two_days_off_works_and_says_so(make_hub, make_r
     assert fingerprint(web) == hub.show("cert", WWW)["current_version"]["fingerprint"]
     assert abs(web.shown()["clock_skew_s"] - days * DAY) < 60
     problems = [p["text"] for p in hub.ok("status", "-o", "json").json()["problems"]]
-    assert any(f"the clock of agent web1 is 1728" in p and ("fast" if days > 0 else "slow") in p for p in problems), problems
+    assert any(f"the clock of agent web1 is 172" in p and ("fast" if days > 0 else "slow") in p for p in problems), problems
 
 
 def test_a_target_that_is_removed_while_it_is_worked_on(make_hub, make_remote):
