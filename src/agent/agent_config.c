@@ -12,7 +12,7 @@
 
 static const char *const top_keys[] = {"name",     "hub",    "state",  "connectors_dir", "connectors", "paths", "users",
                                        "groups",   "networks", "commands", "http01",       "workers",    "prove_s",
-                                       "credentials", "uid_base", "share_keys", NULL};
+                                       "credentials", "uid_base", "share_keys", "dns", "resolvers", NULL};
 
 /* What is true where the file is silent. */
 static struct agent_config defaults(const char *file)
@@ -104,7 +104,7 @@ static RC read_paths(struct ctx *ctx, const struct yaml *y, struct agent_config 
     return RC_OK;
 }
 
-static RC read_argv(struct ctx *ctx, const struct yaml *y, const char *name, const json_t *list, struct agent_command *cmd)
+static RC read_argv(struct ctx *ctx, const struct yaml *y, const char *name, const json_t *list, const char *const **out)
 {
     size_t n = json_array_size(list), i;
     const json_t *v;
@@ -121,7 +121,7 @@ static RC read_argv(struct ctx *ctx, const struct yaml *y, const char *name, con
     }
     if (!path_is_plain(argv[0]))
         return yaml_fail(ctx, y, list, "command %s must begin with the absolute path of a program", name);
-    cmd->argv = argv;
+    *out = argv;
     return RC_OK;
 }
 
@@ -158,7 +158,7 @@ static RC read_command(struct ctx *ctx, const struct yaml *y, const char *name, 
     if (!str_is_name(bytes_z(name)))
         return yaml_fail(ctx, y, v, "%s is not a name", name);
     if (json_is_array(v))
-        return read_argv(ctx, y, name, v, cmd);
+        return read_argv(ctx, y, name, v, &cmd->argv);
     if (!json_is_object(v))
         return yaml_fail(ctx, y, v, "command %s must be a list, or run, user and timeout_s", name);
     const json_t *user = json_object_get(v, "user"), *run = json_object_get(v, "run");
@@ -171,7 +171,7 @@ static RC read_command(struct ctx *ctx, const struct yaml *y, const char *name, 
         return yaml_fail(ctx, y, user, "user must be a text");
     cmd->user = user != NULL ? arena_strdup(&ctx->arena, json_string_value(user)) : NULL;
     TRY(read_int(ctx, y, v, "timeout_s", 1, 3600, &cmd->timeout_s));
-    return read_argv(ctx, y, name, run, cmd);
+    return read_argv(ctx, y, name, run, &cmd->argv);
 }
 
 static RC read_commands(struct ctx *ctx, const struct yaml *y, struct agent_config *c)
@@ -222,6 +222,71 @@ static RC read_credentials(struct ctx *ctx, const struct yaml *y, struct agent_c
         return yaml_fail(ctx, y, all, "credentials must be at most %d names, each with file and hosts", AGENT_CREDENTIALS_MAX);
     c->credentials = arena_array(&ctx->arena, json_object_size(all) + 1, sizeof *c->credentials);
     json_object_foreach(all, name, v) TRY(read_credential(ctx, y, name, v, &c->credentials[c->n_credentials++]));
+    return RC_OK;
+}
+
+static RC read_dns_zones(struct ctx *ctx, const struct yaml *y, const json_t *v, struct agent_dns *out)
+{
+    struct str_list given = {0};
+    TRY(read_list(ctx, y, v, "zones", &given));
+    if (given.n == 0)
+        return yaml_fail(ctx, y, v, "dns %s: zones must say below which names it may change records, e.g. [example.org]",
+                         out->provider);
+    for (size_t i = 0; i < given.n; i++) {
+        char *zone = arena_strdup(&ctx->arena, given.v[i]);
+        size_t n = strlen(zone);
+        if (n > 1 && zone[n - 1] == '.')
+            zone[--n] = '\0';
+        for (char *s = zone; *s != '\0'; s++)
+            *s = (char)(*s >= 'A' && *s <= 'Z' ? *s + 32 : *s);
+        if (n > 253 || strspn(zone, "abcdefghijklmnopqrstuvwxyz0123456789-_.") != n || zone[0] == '.')
+            return yaml_fail(ctx, y, v, "dns %s: %s is not the name of a zone", out->provider, given.v[i]);
+        str_list_add(&ctx->arena, &out->zones, zone);
+    }
+    return RC_OK;
+}
+
+static RC read_dns_row(struct ctx *ctx, const struct yaml *y, const char *name, const json_t *v, struct agent_dns *out)
+{
+    static const char *const keys[] = {"zones", "program", "cleanup", "protocol", "user", "timeout_s", NULL};
+    static const char *const protocols[] = {"certwright", "lego", "certbot"};
+    const json_t *program = json_object_get(v, "program"), *cleanup = json_object_get(v, "cleanup");
+    const json_t *protocol = json_object_get(v, "protocol"), *user = json_object_get(v, "user");
+    if (!str_is_name(bytes_z(name)) || !json_is_object(v))
+        return yaml_fail(ctx, y, v, "dns %s must hold zones, and perhaps a program", name);
+    TRY(yaml_only(ctx, y, v, keys));
+    *out = (struct agent_dns){.provider = arena_strdup(&ctx->arena, name), .timeout_s = 120};
+    TRY(read_dns_zones(ctx, y, v, out));
+    if (program == NULL && (cleanup != NULL || protocol != NULL || user != NULL || json_object_get(v, "timeout_s") != NULL))
+        return yaml_fail(ctx, y, v, "dns %s: cleanup, protocol, user and timeout_s go with a program", name);
+    if (program == NULL)
+        return RC_OK;
+    if (user != NULL && !json_is_string(user))
+        return yaml_fail(ctx, y, user, "user must be a text");
+    out->user = user != NULL ? arena_strdup(&ctx->arena, json_string_value(user)) : NULL;
+    TRY(read_int(ctx, y, v, "timeout_s", 1, 3600, &out->timeout_s));
+    TRY(read_argv(ctx, y, name, program, &out->program));
+    for (size_t i = 0; json_is_string(protocol) && i < sizeof protocols / sizeof *protocols; i++)
+        if (strcmp(protocols[i], json_string_value(protocol)) == 0)
+            out->protocol = protocols[i];
+    if (out->protocol == NULL)
+        return yaml_fail(ctx, y, v, "dns %s: protocol must be certwright, lego or certbot", name);
+    if ((cleanup != NULL) != (strcmp(out->protocol, "certbot") == 0))
+        return yaml_fail(ctx, y, v, "dns %s: cleanup is the second hook of protocol certbot, and needed there", name);
+    return cleanup != NULL ? read_argv(ctx, y, name, cleanup, &out->cleanup) : RC_OK;
+}
+
+static RC read_dns(struct ctx *ctx, const struct yaml *y, struct agent_config *c)
+{
+    json_t *all = json_object_get(y->root, "dns"), *v;
+    const char *name;
+    TRY(read_list(ctx, y, y->root, "resolvers", &c->resolvers));
+    if (all == NULL)
+        return RC_OK;
+    if (!json_is_object(all) || json_object_size(all) > AGENT_DNS_MAX)
+        return yaml_fail(ctx, y, all, "dns must be at most %d names, each with zones", AGENT_DNS_MAX);
+    c->dns = arena_array(&ctx->arena, json_object_size(all) + 1, sizeof *c->dns);
+    json_object_foreach(all, name, v) TRY(read_dns_row(ctx, y, name, v, &c->dns[c->n_dns++]));
     return RC_OK;
 }
 
@@ -282,6 +347,7 @@ static RC read_all(struct ctx *ctx, const struct yaml *y, struct agent_config *c
     TRY(read_paths(ctx, y, c));
     TRY(read_sections(ctx, y, c));
     TRY(read_credentials(ctx, y, c));
+    TRY(read_dns(ctx, y, c));
     return read_commands(ctx, y, c);
 }
 
@@ -352,6 +418,30 @@ RC agent_config_command(struct ctx *ctx, const struct agent_config *c, const cha
             return RC_OK;
         }
     return ctx_fail(ctx, E_NOT_GRANTED, "no command is named %s on this host: add it under commands in %s", name, c->file);
+}
+
+/* Whether `name` is `zone` or below it. */
+static bool is_within(const char *name, const char *zone)
+{
+    const size_t n = strlen(name), z = strlen(zone);
+    return n >= z && strcmp(name + n - z, zone) == 0 && (n == z || name[n - z - 1] == '.');
+}
+
+RC agent_config_dns(struct ctx *ctx, const struct agent_config *c, const char *provider, const char *name,
+                    const struct agent_dns **out)
+{
+    for (size_t i = 0; i < c->n_dns; i++) {
+        if (!str_equal(c->dns[i].provider, provider))
+            continue;
+        for (size_t k = 0; k < c->dns[i].zones.n; k++)
+            if (is_within(name, c->dns[i].zones.v[k])) {
+                *out = &c->dns[i];
+                return RC_OK;
+            }
+        return ctx_fail(ctx, E_NOT_GRANTED, "records of %s may not be changed with %s from this host: add its zone to dns in %s",
+                        name, provider, c->file);
+    }
+    return ctx_fail(ctx, E_NOT_GRANTED, "DNS provider %s is not allowed on this host: add it to dns in %s", provider, c->file);
 }
 
 RC agent_config_credential(struct ctx *ctx, const struct agent_config *c, const char *name, const struct agent_credential **out)

@@ -16,6 +16,10 @@
  *       haproxy-dump: {read: [/etc/haproxy/haproxy.cfg]}   # no program: the text of files (agent/run/read.h)
  *     credentials:                          # for targets without an agent on their host
  *       vault-token: {file: /etc/certwright/credentials/vault-token, hosts: ["vault.example.org:8200"], roots: /etc/ssl/vault.pem}
+ *     dns:                                  # TXT records that may be changed from here, to answer challenges
+ *       cloudflare: {zones: [example.org]}  # a description of dns/, or rfc2136
+ *       by-hook: {zones: [example.net], program: [/usr/local/bin/hook], protocol: lego}
+ *     resolvers: ["127.0.0.1:5353"]         # instead of those of /etc/resolv.conf
  *     http01: {port: 80, address: "0.0.0.0"}
  *     workers: 8
  *     uid_base: 62000                       # roles run as this user id and those after it, where they have no users of their own
@@ -56,6 +60,18 @@ struct agent_credential {
     struct str_list host_keys; /* over SSH: fingerprints of those hosts' keys; empty: what the target says is good */
 };
 
+/* One row of `dns`: whose TXT records may be changed with what. */
+#define AGENT_DNS_MAX 64
+struct agent_dns {
+    const char *provider;          /* its name: of a description, "rfc2136", or of the program */
+    struct str_list zones;         /* names at and below these may be changed; at least one, lower case, no final dot */
+    const char *const *program;    /* NULL: no program; else as agent_command's argv */
+    const char *const *cleanup;    /* protocol certbot: the hook that takes the value away */
+    const char *protocol;          /* of the program: "certwright", "lego", "certbot" */
+    const char *user;              /* NULL: whom the role runs as */
+    int timeout_s;
+};
+
 struct agent_config {
     const char *file;
     const char *name;
@@ -71,6 +87,9 @@ struct agent_config {
     size_t n_commands;
     struct agent_credential *credentials;
     size_t n_credentials;
+    struct agent_dns *dns;
+    size_t n_dns;
+    struct str_list resolvers; /* "address" or "address:port"; empty: the system's */
     const char *http01_address;
     int http01_port;
     int workers; /* 1..64: jobs done at a time, besides those that wait for a CA */
@@ -89,6 +108,10 @@ RC agent_config_load(struct ctx *ctx, const char *path, struct agent_config *out
 RC agent_config_command(struct ctx *ctx, const struct agent_config *c, const char *name, const struct agent_command **out);
 /* agent_config_credential returns the row, or fails with E_NOT_GRANTED and the remedy. */
 RC agent_config_credential(struct ctx *ctx, const struct agent_config *c, const char *name, const struct agent_credential **out);
+/* agent_config_dns returns the row of `provider`, or fails with E_NOT_GRANTED and the remedy; also where `name` (lower case, no
+ * final dot) is not at or below one of its zones. */
+RC agent_config_dns(struct ctx *ctx, const struct agent_config *c, const char *provider, const char *name,
+                    const struct agent_dns **out);
 /* agent_credential_reaches says whether it may be sent to `host` (lower case) at `port`; `usual` is the port of rows without
  * one. */
 bool agent_credential_reaches(const struct agent_credential *c, const char *host, uint16_t port, uint16_t usual);

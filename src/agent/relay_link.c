@@ -62,6 +62,7 @@ static RC read_order(struct ctx *ctx, const struct job *job, struct wire_relay_o
     TRY(get_text(ctx, b, "profile", &in->profile));
     TRY(get_text(ctx, b, "replaces", &in->replaces));
     TRY(get_text(ctx, b, "preferred_chain", &in->preferred_chain));
+    TRY(get_texts(ctx, b, "methods", &in->methods));
     TRY(json_get_list(ctx, b, "challenges", false, &list));
     json_array_foreach(list, i, v) {
         const char *url;
