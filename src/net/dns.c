@@ -118,6 +118,8 @@ RC dns_resolve(struct ctx *ctx, const char *host, uint16_t port, struct dns_answ
     }
     if (strlen(host) > 255 || host[0] == 0)
         return ctx_fail(ctx, E_INVALID, "a host name has 1 to 253 characters");
+    if (ctx_left_ms(ctx, DNS_MOST_MS) <= 0)
+        return ctx_fail(ctx, E_TIMEOUT, "looking up %s: no time is left", host);
     struct lookup *l = lookup_start(host);
     if (!l)
         return ctx_fail(ctx, E_NO_MEMORY, "no memory or thread for looking up %s", host);
