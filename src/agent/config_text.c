@@ -2,9 +2,10 @@
 
 #include <strings.h>
 
+#include "agent/config_formats.h"
 #include "base/buf.h"
 
-struct reader {
+struct config_reader {
     struct ctx *ctx;
     const struct config_syntax *syntax;
     struct config_text *texts;
@@ -21,7 +22,7 @@ struct reader {
 
 /* --- the tree */
 
-static RC begin_text(struct reader *r, const char *file)
+static RC begin_text(struct config_reader *r, const char *file)
 {
     if (r->n_texts == CONFIG_ROOTS_MAX)
         return ctx_fail(r->ctx, E_TOO_LARGE, "more than %d configurations", CONFIG_ROOTS_MAX);
@@ -34,7 +35,7 @@ static RC begin_text(struct reader *r, const char *file)
     return RC_OK;
 }
 
-static RC add_line(struct reader *r, struct config_line **out)
+static RC add_line(struct config_reader *r, struct config_line **out)
 {
     if (r->n_texts == 0)
         TRY(begin_text(r, ""));
@@ -52,7 +53,7 @@ static RC add_line(struct reader *r, struct config_line **out)
     return RC_OK;
 }
 
-static void close_block(struct reader *r)
+static void close_block(struct config_reader *r)
 {
     if (r->at != NULL && r->at->parent != NULL) {
         r->at = r->at->parent;
@@ -60,7 +61,7 @@ static void close_block(struct reader *r)
     }
 }
 
-static RC open_block(struct reader *r)
+static RC open_block(struct config_reader *r)
 {
     struct config_line *l;
     if (r->depth == CONFIG_DEPTH_MAX)
@@ -77,7 +78,7 @@ bool config_word_is(const struct config_syntax *syntax, const char *word, const 
     return (syntax->nocase ? strcasecmp(word, name) : strcmp(word, name)) == 0;
 }
 
-static bool is_heading(const struct reader *r, const char *word)
+static bool is_heading(const struct config_reader *r, const char *word)
 {
     for (size_t i = 0; i < r->syntax->headings.n; i++)
         if (config_word_is(r->syntax, word, r->syntax->headings.v[i]))
@@ -86,7 +87,7 @@ static bool is_heading(const struct reader *r, const char *word)
 }
 
 /* "--key=value" or "--key". */
-static RC put_option(struct reader *r, const char *word)
+static RC put_option(struct config_reader *r, const char *word)
 {
     struct config_line *l;
     struct bytes rest = bytes_z(word), key;
@@ -106,7 +107,7 @@ static RC put_option(struct reader *r, const char *word)
 }
 
 /* The words gathered so far are a line. */
-static RC end_line(struct reader *r)
+static RC end_line(struct config_reader *r)
 {
     struct config_line *l;
     struct str_list words = r->words;
@@ -128,7 +129,7 @@ static RC end_line(struct reader *r)
 /* --- words */
 
 /* Takes one word off the line.  Quotes may stand anywhere in it; one that is not closed ends with the line. */
-static const char *take_word(struct reader *r, struct bytes *line, const char *ends)
+static const char *take_word(struct config_reader *r, struct bytes *line, const char *ends)
 {
     char quote = '\0', *word = NULL;
     size_t n = 0, at = 0;
@@ -158,7 +159,7 @@ static const char *take_word(struct reader *r, struct bytes *line, const char *e
     return word;
 }
 
-static RC add_word(struct reader *r, const char *word)
+static RC add_word(struct config_reader *r, const char *word)
 {
     if (r->n_words++ == CONFIG_WORDS_TOTAL)
         return ctx_fail(r->ctx, E_TOO_LARGE, "the configuration has more than %d words", CONFIG_WORDS_TOTAL);
@@ -169,7 +170,7 @@ static RC add_word(struct reader *r, const char *word)
 }
 
 /* The sign between a key and its value; "==", "=~" and "=>" are none. */
-static bool take_assign(struct reader *r, struct bytes *line)
+static bool take_assign(struct config_reader *r, struct bytes *line)
 {
     if (r->syntax->assign == NULL || r->words.n != 1 || line->n == 0 || strchr(r->syntax->assign, line->p[0]) == NULL)
         return false;
@@ -180,7 +181,7 @@ static bool take_assign(struct reader *r, struct bytes *line)
 }
 
 /* A brace, which ends a line wherever it stands. */
-static RC take_brace(struct reader *r, struct bytes *line, bool *taken)
+static RC take_brace(struct config_reader *r, struct bytes *line, bool *taken)
 {
     *taken = r->syntax->blocks == CONFIG_BLOCKS_BRACE && line->n > 0 && (line->p[0] == '{' || line->p[0] == '}');
     if (!*taken)
@@ -200,7 +201,7 @@ static void skip_blanks(struct bytes *line)
         bytes_skip(line, 1);
 }
 
-static RC read_words(struct reader *r, struct bytes line)
+static RC read_words(struct config_reader *r, struct bytes line)
 {
     const char *comment = r->syntax->comment != NULL ? r->syntax->comment : "#";
     bool assigned = false;
@@ -225,7 +226,7 @@ static RC read_words(struct reader *r, struct bytes line)
 }
 
 /* "<Name words>" opens a block, "</Name>" closes it. */
-static RC read_angle(struct reader *r, struct bytes line)
+static RC read_angle(struct config_reader *r, struct bytes line)
 {
     bool closes = line.n > 1 && line.p[1] == '/';
     if (closes) {
@@ -247,7 +248,7 @@ static RC read_angle(struct reader *r, struct bytes line)
 
 /* --- lines */
 
-static const char *mark(struct reader *r, struct bytes line, const char *sign)
+static const char *mark(struct config_reader *r, struct bytes line, const char *sign)
 {
     struct bytes s = bytes_z(sign);
     if (!bytes_starts_with(line, s))
@@ -259,7 +260,7 @@ static const char *mark(struct reader *r, struct bytes line, const char *sign)
     return str_z(&r->ctx->arena, line);
 }
 
-static RC take_mark(struct reader *r, struct bytes line, struct str_list *beside, bool *taken)
+static RC take_mark(struct config_reader *r, struct bytes line, struct str_list *beside, bool *taken)
 {
     const char *file = mark(r, line, CONFIG_MARK_BEGINS);
     *taken = file != NULL;
@@ -277,7 +278,13 @@ static RC take_mark(struct reader *r, struct bytes line, struct str_list *beside
     return RC_OK;
 }
 
-static bool goes_on(const struct reader *r, struct bytes line, struct bytes rest)
+static bool is_mark(struct bytes line)
+{
+    return bytes_starts_with(line, BYTES_LIT(CONFIG_MARK_BEGINS)) || bytes_starts_with(line, BYTES_LIT(CONFIG_MARK_FILE)) ||
+           bytes_starts_with(line, BYTES_LIT(CONFIG_MARK_THERE));
+}
+
+static bool goes_on(const struct config_reader *r, struct bytes line, struct bytes rest)
 {
     switch (r->syntax->continued) {
     case CONFIG_CONTINUED_NO: return false;
@@ -285,6 +292,45 @@ static bool goes_on(const struct reader *r, struct bytes line, struct bytes rest
     case CONFIG_CONTINUED_INDENT: return rest.n > 0 && (rest.p[0] == ' ' || rest.p[0] == '\t');
     }
     return false;
+}
+
+/* --- what readers of documents call */
+
+struct ctx *config_reader_ctx(struct config_reader *r) { return r->ctx; }
+
+RC config_put_word(struct config_reader *r, const char *word) { return add_word(r, word); }
+
+RC config_put_line(struct config_reader *r)
+{
+    struct config_line *l;
+    return add_line(r, &l);
+}
+
+RC config_open(struct config_reader *r) { return open_block(r); }
+
+void config_close(struct config_reader *r) { close_block(r); }
+
+const char *config_open_name(const struct config_reader *r) { return r->depth > 0 ? r->at->words[0] : NULL; }
+
+void config_next_line(struct config_reader *r) { r->number++; }
+
+RC config_refuse(struct config_reader *r, const char *why)
+{
+    return ctx_fail(r->ctx, E_PARSE, "%s%sline %d: %s", r->file, *r->file != '\0' ? ", " : "", r->number, why);
+}
+
+/* A document: as far as the next mark, or all that there is. */
+static RC read_document(struct config_reader *r, struct bytes document)
+{
+    size_t blank = 0;
+    while (blank < document.n && strchr(" \t\r\n", document.p[blank]) != NULL)
+        blank++;
+    if (blank == document.n)
+        return RC_OK;
+    if (r->n_texts == 0)
+        TRY(begin_text(r, ""));
+    r->number = r->syntax->format == CONFIG_XML ? 1 : 0; /* JSON's reader does not say where it is */
+    return r->syntax->format == CONFIG_XML ? config_xml_read(r, document) : config_json_read(r, document);
 }
 
 static bool next_line(struct bytes *text, struct bytes *line)
@@ -296,7 +342,7 @@ static bool next_line(struct bytes *text, struct bytes *line)
     return line->n > 0;
 }
 
-static RC read_line(struct reader *r, struct bytes line, struct bytes *rest)
+static RC read_line(struct config_reader *r, struct bytes line, struct bytes *rest)
 {
     struct buf joined;
     int more = 0;
@@ -322,19 +368,36 @@ static RC read_line(struct reader *r, struct bytes line, struct bytes *rest)
     return rc;
 }
 
+/* Documents have marks between them as other files do. */
+static RC read_documents(struct config_reader *r, struct bytes text, struct str_list *beside)
+{
+    struct bytes line, document = text;
+    while (next_line(&text, &line)) {
+        bool taken;
+        if (!is_mark(line))
+            continue;
+        TRY(read_document(r, bytes_of(document.p, (size_t)(line.p - document.p))));
+        TRY(take_mark(r, line, beside, &taken));
+        document = text;
+    }
+    return read_document(r, document);
+}
+
 RC config_text_read(struct ctx *ctx, const struct config_syntax *syntax, struct bytes text, struct config_text **out, size_t *n,
                     struct str_list *beside)
 {
-    struct reader r = {.ctx = ctx, .syntax = syntax, .file = ""};
+    struct config_reader r = {.ctx = ctx, .syntax = syntax, .file = ""};
     struct bytes line;
     *beside = (struct str_list){0};
     *n = 0;
-    r.ends = syntax->blocks == CONFIG_BLOCKS_BRACE ? "{}" : "";
+    r.ends = arena_printf(&ctx->arena, "%s%s", syntax->blocks == CONFIG_BLOCKS_BRACE ? "{}" : "", syntax->commas ? "," : "");
     r.first_ends = arena_printf(&ctx->arena, "%s%s", r.ends, syntax->assign != NULL ? syntax->assign : "");
     r.texts = arena_array(&ctx->arena, CONFIG_ROOTS_MAX, sizeof *r.texts);
     if (memchr(text.p != NULL ? text.p : (const uint8_t *)"", '\0', text.n) != NULL)
         return ctx_fail(ctx, E_PARSE, "the configuration holds a NUL byte: this is no text");
-    while (next_line(&text, &line)) {
+    if (syntax->format != CONFIG_LINES)
+        TRY(read_documents(&r, text, beside));
+    while (syntax->format == CONFIG_LINES && next_line(&text, &line)) {
         bool taken;
         r.number++;
         TRY(take_mark(&r, line, beside, &taken));

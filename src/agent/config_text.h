@@ -2,23 +2,27 @@
  *
  * Made for the ways in which most services write: a directive and its words on a line, "key = value", blocks in angle brackets
  * (Apache, ProFTPD) or braces (lighttpd, Dovecot), sections that a heading begins (HAProxy), options of a command line (MariaDB).
- * What it cannot make sense of it passes over: nothing is changed because of it, places are offered.  Only ceilings are errors. */
+ * What it cannot make sense of it passes over: nothing is changed because of it, places are offered.  Only ceilings are errors.
+ * A configuration that is a document, in JSON or XML, is read into the same tree, and must be well-formed. */
 #ifndef AGENT_CONFIG_TEXT_H
 #define AGENT_CONFIG_TEXT_H
 
 #include "base/ctx.h"
 #include "base/str.h"
 
+enum config_format { CONFIG_LINES, CONFIG_JSON, CONFIG_XML }; /* documents: agent/config_formats.h */
 enum config_blocks { CONFIG_BLOCKS_NONE, CONFIG_BLOCKS_ANGLE, CONFIG_BLOCKS_BRACE };
 enum config_continued { CONFIG_CONTINUED_NO, CONFIG_CONTINUED_BACKSLASH, CONFIG_CONTINUED_INDENT };
 
 struct config_syntax {
+    enum config_format format;  /* of documents nothing below but nocase counts */
     const char *comment;        /* each of its characters begins a comment where a word could begin; NULL: "#" */
     const char *assign;         /* the first of its characters after the first word stands for a blank; NULL: none */
     enum config_blocks blocks;
     struct str_list headings;   /* first words that begin a section, which ends at the next */
     enum config_continued continued;
     bool options;               /* every word "--key=value" is a line of its own; '_' counts as '-' in keys */
+    bool commas;                /* they part words as blanks do */
     bool nocase;                /* directives in any case */
 };
 
@@ -43,7 +47,7 @@ struct config_text {
 #define CONFIG_LINES_MAX 200000
 #define CONFIG_WORDS_MAX 1000 /* a line */
 #define CONFIG_WORDS_TOTAL 1000000
-#define CONFIG_DEPTH_MAX 32
+#define CONFIG_DEPTH_MAX 64
 #define CONFIG_ROOTS_MAX 256
 
 /* Marks between files, as run's own reading of files writes them (agent/run/read.h); the second is nginx's, the third Apache's.

@@ -6,6 +6,7 @@
 #include "agent/find.h"
 #include "agent/push_desc.h"
 #include "agent/send_desc.h"
+#include "base/log.h"
 #include "base/yaml.h"
 
 struct word {
@@ -75,7 +76,7 @@ const struct connector_param *connector_find(const struct connector *c, const ch
     return NULL;
 }
 
-static RC read_params(struct ctx *ctx, const struct yaml *y, struct connector *c)
+RC connector_read_params(struct ctx *ctx, const struct yaml *y, struct connector *c)
 {
     static const char *const keys[] = {"type", "required", "description", "default", NULL};
     json_t *all = json_object_get(y->root, "parameters"), *v;
@@ -244,7 +245,7 @@ static RC read_all(struct ctx *ctx, const struct yaml *y, struct connector *c)
     if (!str_is_name(bytes_z(c->name)))
         return yaml_fail(ctx, y, json_object_get(y->root, "connector"), "%s is not a name", c->name);
     TRY(read_text(ctx, y, y->root, "description", false, &c->description));
-    TRY(read_params(ctx, y, c));
+    TRY(connector_read_params(ctx, y, c));
     TRY(read_files(ctx, y, c));
     TRY(read_discover(ctx, y, c));
     TRY(read_action(ctx, y, c, "check", &c->check));
@@ -283,6 +284,17 @@ RC connector_load(struct ctx *ctx, const struct agent_config *cfg, const char *n
     if (!str_equal(out->name, name))
         return ctx_fail(ctx, E_INVALID, "%s describes connector %s, not %s", path, out->name, name);
     return RC_OK;
+}
+
+void connectors_tell(struct ctx *ctx, const struct agent_config *cfg)
+{
+    for (size_t i = 0; i < cfg->connectors.n; i++) {
+        struct connector c;
+        if (rc_ok(connector_load(ctx, cfg, cfg->connectors.v[i], &c)))
+            continue;
+        log_event(LOG_WARN_, "connector_unusable", "connector", cfg->connectors.v[i], "why", ctx_why(ctx), NULL);
+        ctx_forget(ctx);
+    }
 }
 
 /* Values end up as names of commands, users or in configuration: nothing that could be read as more than one word. */

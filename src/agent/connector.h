@@ -66,6 +66,10 @@ struct connector {
     uint8_t digest[32]; /* SHA-256 of the description, as installed; zero from connector_parse */
 };
 
+struct yaml;
+/* connector_read_params reads the member `parameters` of a description; what is without an agent has it too (agent/dns_desc.h). */
+RC connector_read_params(struct ctx *ctx, const struct yaml *y, struct connector *c);
+
 const char *connector_content_name(enum connector_content content);
 bool connector_content_has_key(enum connector_content content);
 
@@ -73,6 +77,8 @@ bool connector_content_has_key(enum connector_content content);
 RC connector_parse(struct ctx *ctx, const char *file, struct bytes text, struct connector *out);
 /* connector_load finds `name` among those agent.yaml allows, reads its file from the connectors' folder. */
 RC connector_load(struct ctx *ctx, const struct agent_config *cfg, const char *name, struct connector *out);
+/* connectors_tell logs a warning for each connector of agent.yaml that cannot be used, with what is wrong. */
+void connectors_tell(struct ctx *ctx, const struct agent_config *cfg);
 
 /* connector_check_params checks parameters (a JSON object of strings) against the description and the grants of agent.yaml: known,
  * of their type, required ones there.  The failure's field is "/parameters/NAME". */

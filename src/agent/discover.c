@@ -156,7 +156,8 @@ static void put_place(struct ctx *ctx, const struct hands *h, struct json_out *j
         json_put_str(j, NULL, p->names.v[i]);
     json_close(j);
     if (*p->file != '\0')
-        json_put_str(j, "description", arena_printf(&ctx->arena, "%.900s:%d", p->file, p->line));
+        json_put_str(j, "description", p->line > 0 ? arena_printf(&ctx->arena, "%.900s:%d", p->file, p->line)
+                                                   : arena_printf(&ctx->arena, "%.900s", p->file));
     json_close(j);
 }
 
@@ -165,6 +166,40 @@ void discover_put_places(struct ctx *ctx, const struct hands *h, struct json_out
 {
     for (const struct find_place *p = places; p != NULL; p = p->next)
         put_place(ctx, h, j, c, instance, p);
+}
+
+/* What a second command prints belongs to the same configuration: files that it reads begin none of their own. */
+static RC add_also(struct ctx *ctx, struct hands *h, const struct connector *c, const char *instance, struct bytes *dump)
+{
+    const struct agent_command *known;
+    struct bytes rest, line;
+    struct buf all;
+    if (c->find->also == NULL)
+        return RC_OK;
+    const char *command = arena_printf(&ctx->arena, "%s%s%s", c->find->also, *instance != '\0' ? "." : "", instance);
+    if (rc_failed(agent_config_command(ctx, h->cfg, command, &known))) {
+        ctx_forget(ctx);
+        return RC_OK;
+    }
+    TRY(hands_output(ctx, h, command, &rest));
+    buf_init_arena(&all, &ctx->arena, dump->n + 2 * rest.n + 2);
+    buf_put(&all, *dump);
+    buf_put_u8(&all, '\n');
+    while (rest.n > 0) {
+        if (!bytes_take_line(&rest, &line)) {
+            line = rest;
+            rest = (struct bytes){0};
+        }
+        if (bytes_starts_with(line, BYTES_LIT(CONFIG_MARK_BEGINS))) {
+            bytes_skip(&line, sizeof CONFIG_MARK_BEGINS - 1);
+            buf_put_z(&all, CONFIG_MARK_FILE);
+        }
+        buf_put(&all, line);
+        buf_put_u8(&all, '\n');
+    }
+    TRY(buf_status(&all));
+    *dump = buf_bytes(&all);
+    return RC_OK;
 }
 
 /* One command that prints a configuration.  `instance` is what its name says beyond the description's, "" for that one itself. */
@@ -181,6 +216,7 @@ static RC ask_command(struct ctx *ctx, struct hands *h, const struct connector *
         discover_put_nginx(ctx, j, c->name, &conf);
         return RC_OK;
     }
+    TRY(add_also(ctx, h, c, instance, &dump));
     TRY(find_places(ctx, c, c->find, dump, &places, &n));
     discover_put_places(ctx, h, j, c, instance, places);
     return RC_OK;

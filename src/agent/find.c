@@ -13,12 +13,16 @@ struct finder {
     struct ctx *ctx;
     const struct connector *connector;
     const struct find_desc *desc;
-    const struct config_text *text;
+    const struct config_text *text, *texts;
+    size_t n_texts;
     const struct str_list *beside;
     struct find_place **out;
     size_t *n;
     struct arena *scratch;  /* of the place that is looked at */
     struct found *values;   /* one a parameter */
+    const struct find_set *set; /* whose parameters before `set_at` are in `values`; NULL: no parameter is looked for */
+    size_t set_at;
+    const char *listed;     /* the value of desc->listed_param, from a line of a list; NULL: as the place says */
     uint64_t *seen, *looked;
 };
 
@@ -29,10 +33,19 @@ struct found {
     bool own;
 };
 
+/* "name" or "beginning*". */
+static bool is_called(const struct config_syntax *syntax, const char *word, const char *name)
+{
+    size_t n = strlen(name);
+    if (name[n - 1] != '*')
+        return config_word_is(syntax, word, name);
+    return (syntax->nocase ? strncasecmp(word, name, n - 1) : strncmp(word, name, n - 1)) == 0;
+}
+
 static bool listed(const struct find_desc *d, const struct str_list *list, const struct config_line *l)
 {
     for (size_t i = 0; l->n > 0 && i < list->n; i++)
-        if (config_word_is(&d->syntax, l->words[0], list->v[i]))
+        if (is_called(&d->syntax, l->words[0], list->v[i]))
             return true;
     return false;
 }
@@ -43,6 +56,81 @@ static void add(struct found *f, const char *word)
 {
     if (f->n < VALUES_MAX)
         f->v[f->n++] = word;
+}
+
+/* The folder a path is in; "" where it says none. */
+static struct bytes folder_of(struct bytes path)
+{
+    while (path.n > 0 && path.p[path.n - 1] != '/')
+        path.n--;
+    if (path.n > 1)
+        path.n--;
+    return path;
+}
+
+/* A file name without what begins at its last dot. */
+static struct bytes stem_of(struct bytes path)
+{
+    size_t n = path.n;
+    while (n > 1 && path.p[n - 1] != '.' && path.p[n - 1] != '/')
+        n--;
+    return n > 1 && path.p[n - 1] == '.' && path.p[n - 2] != '/' ? bytes_of(path.p, n - 1) : path;
+}
+
+/* What `name` in braces stands for; `*of` is the parameter that it is about, NULL: none.  Empty: nothing. */
+static struct bytes braced(const struct finder *f, struct bytes name, size_t i, const struct found **of)
+{
+    struct bytes folder = folder_of(bytes_z(f->text->file));
+    *of = NULL;
+    if (bytes_equal_z(name, "folder"))
+        return folder;
+    if (bytes_equal_z(name, "folder.up"))
+        return folder.n > 1 ? folder_of(folder) : (struct bytes){0};
+    for (size_t k = 0; f->set != NULL && k < f->set_at; k++) {
+        struct bytes param = bytes_z(f->set->v[k].name), rest = name;
+        if (!bytes_starts_with(name, param) || !bytes_skip(&rest, param.n) || (rest.n > 0 && rest.p[0] != '.'))
+            continue;
+        *of = &f->values[k];
+        struct bytes value = i < (*of)->n ? bytes_z((*of)->v[i]) : (struct bytes){0}, last = value;
+        if (bytes_equal_z(rest, ".name") && value.n > 0)
+            bytes_skip(&last, folder_of(value).n + (folder_of(value).n > 1 ? 1 : 0));
+        return bytes_equal_z(rest, ".stem") ? stem_of(value) : last;
+    }
+    return (struct bytes){0};
+}
+
+/* A "=word": as many words as the parameter in it has, where there is one. */
+static void take_literal(const struct finder *f, const char *word, struct found *out)
+{
+    size_t count = 1;
+    if (strchr(word, '{') == NULL) {
+        add(out, word);
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct bytes rest = bytes_z(word), part;
+        struct buf b;
+        bool whole = true;
+        buf_init_arena(&b, f->scratch, 8192);
+        while (rest.n > 0) {
+            const struct found *of;
+            size_t n = bytes_find(rest, BYTES_LIT("{"));
+            bytes_take(&rest, n == SIZE_MAX ? rest.n : n, &part);
+            buf_put(&b, part);
+            if (n == SIZE_MAX)
+                break;
+            bytes_skip(&rest, 1);
+            bytes_take_until(&rest, '}', &part);
+            struct bytes value = braced(f, part, i, &of);
+            whole &= value.n > 0;
+            buf_put(&b, value);
+            if (of != NULL) {
+                count = of->n;
+                out->own = true;
+            }
+        }
+        add(out, whole && rc_ok(buf_status(&b)) ? arena_str(f->scratch, buf_bytes(&b)) : "");
+    }
 }
 
 static void take_words(const struct finder *f, const struct find_text *t, const struct config_line *l, struct found *out)
@@ -83,7 +171,7 @@ static void find_text(const struct finder *f, const struct find_text *t, const s
 {
     *out = (struct found){0};
     if (t->how == FIND_LITERAL)
-        add(out, t->word);
+        take_literal(f, t->word, out);
     else if (t->block != NULL)
         take_anywhere(f, t, &f->text->root, out);
     for (const struct config_line *l = place; t->directive != NULL && t->block == NULL && l != NULL && out->n == 0; l = l->parent) {
@@ -109,6 +197,8 @@ static bool holds(const struct finder *f, const struct find_whens *all, const st
         struct found said;
         bool good = false;
         find_value(f, &w->what, place, &said);
+        for (size_t m = 0; said.n == 0 && m < w->is.n; m++)
+            good |= *w->is.v[m] == '\0';
         for (size_t k = 0; k < said.n && !good; k++) {
             good = w->is.n == 0;
             for (size_t m = 0; m < w->is.n && !good; m++)
@@ -176,7 +266,10 @@ static void add_path(const struct finder *f, const char *path, struct found *out
 static void find_param(const struct finder *f, const struct find_param *p, const struct config_line *place, struct found *out)
 {
     struct found raw;
-    find_value(f, &p->value, place, &raw);
+    if (f->listed != NULL && p->name == f->desc->listed_param)
+        raw = (struct found){.v = {f->listed}, .n = 1, .own = true};
+    else
+        find_value(f, &p->value, place, &raw);
     *out = (struct found){.own = raw.own};
     bool is_path = connector_find(f->connector, p->name)->type == PARAM_PATH;
     for (size_t i = 0; i < raw.n; i++) {
@@ -236,31 +329,40 @@ static bool add_end(const struct finder *f, struct find_place *p, const char *ad
     return true;
 }
 
-/* "ADDRESS:PORT", ":PORT", "PORT", "[V6]:PORT", "ipv4@…", "https://…", several with commas; sockets of files are passed over. */
-static bool add_listener(const struct finder *f, struct find_place *p, const char *word, const char *starttls)
+/* "ADDRESS:PORT", ":PORT", "PORT", "[V6]:PORT", "ipv4@…", "https://…"; sockets of files are passed over. */
+static bool add_listener(const struct finder *f, struct find_place *p, struct bytes one, const struct find_listen *row)
 {
-    struct bytes rest = bytes_z(word), one;
+    size_t at = bytes_find(one, BYTES_LIT("@")), scheme = bytes_find(one, BYTES_LIT("://"));
+    int port = row->usual;
+    if (*row->scheme != '\0' && (scheme == SIZE_MAX || !bytes_equal_nocase(bytes_of(one.p, scheme), bytes_z(row->scheme))))
+        return false;
+    if (scheme != SIZE_MAX)
+        bytes_skip(&one, scheme + 3);
+    else if (at != SIZE_MAX && (bytes_starts_with(one, BYTES_LIT("ipv4@")) || bytes_starts_with(one, BYTES_LIT("ipv6@"))))
+        bytes_skip(&one, at + 1);
+    else if (bytes_starts_with(one, BYTES_LIT("tcp/"))) /* as Caddy writes it */
+        bytes_skip(&one, 4);
+    while (one.n > 0 && one.p[one.n - 1] == '/')
+        one.n--;
+    if (is_number(one, &port))
+        return add_end(f, p, "127.0.0.1", port, row->starttls);
+    size_t colon = one.n;
+    while (colon > 0 && one.p[colon - 1] != ':' && one.p[colon - 1] != ']')
+        colon--;
+    bool named = colon > 0 && one.p[colon - 1] == ':';
+    if (named ? !is_number(bytes_of(one.p + colon, one.n - colon), &port) : row->usual == 0)
+        return false;
+    return add_end(f, p, client_address(f, bytes_of(one.p, named ? colon - 1 : one.n)), port, row->starttls);
+}
+
+/* Several stand with commas or blanks between them. */
+static bool add_listeners(const struct finder *f, struct find_place *p, const char *word, const struct find_listen *row)
+{
+    struct bytes rest = bytes_z(word), some, one;
     bool any = false;
-    while (bytes_take_until(&rest, ',', &one)) {
-        size_t at = bytes_find(one, BYTES_LIT("@")), scheme = bytes_find(one, BYTES_LIT("://"));
-        int port = 0;
-        if (scheme != SIZE_MAX)
-            bytes_skip(&one, scheme + 3);
-        else if (at != SIZE_MAX && (bytes_starts_with(one, BYTES_LIT("ipv4@")) || bytes_starts_with(one, BYTES_LIT("ipv6@"))))
-            bytes_skip(&one, at + 1);
-        while (one.n > 0 && one.p[one.n - 1] == '/')
-            one.n--;
-        if (is_number(one, &port)) {
-            any |= add_end(f, p, "127.0.0.1", port, starttls);
-            continue;
-        }
-        size_t colon = one.n;
-        while (colon > 0 && one.p[colon - 1] != ':' && one.p[colon - 1] != ']')
-            colon--;
-        if (colon == 0 || one.p[colon - 1] != ':' || !is_number(bytes_of(one.p + colon, one.n - colon), &port))
-            continue;
-        any |= add_end(f, p, client_address(f, bytes_of(one.p, colon - 1)), port, starttls);
-    }
+    while (bytes_take_until(&rest, ',', &some))
+        while (bytes_take_until(&some, ' ', &one))
+            any |= one.n > 0 && add_listener(f, p, one, row);
     return any;
 }
 
@@ -298,7 +400,7 @@ static void add_ends(const struct finder *f, struct find_place *p, const struct 
             struct found at;
             find_text(f, &row->at.v[k], place, &at);
             for (size_t m = 0; m < at.n; m++)
-                said |= add_listener(f, p, at.v[m], row->starttls);
+                said |= add_listeners(f, p, at.v[m], row);
         }
         any |= said;
     }
@@ -327,15 +429,40 @@ static const char *name_of(const struct finder *f, const char *word)
                : NULL;
 }
 
+static void add_name(const struct finder *f, struct find_place *p, const char *word)
+{
+    const char *name = p->names.n < FIND_NAMES_MAX ? name_of(f, word) : NULL;
+    if (name != NULL && !str_list_has(&p->names, name))
+        str_list_add(&f->ctx->arena, &p->names, arena_strdup(&f->ctx->arena, name));
+}
+
 static void add_names(const struct finder *f, struct find_place *p, const struct config_line *place)
 {
     for (size_t i = 0; i < f->desc->names.n; i++) {
         struct found said;
         find_text(f, &f->desc->names.v[i], place, &said);
-        for (size_t k = 0; k < said.n && p->names.n < FIND_NAMES_MAX; k++) {
-            const char *name = name_of(f, said.v[k]);
-            if (name != NULL && !str_list_has(&p->names, name))
-                str_list_add(&f->ctx->arena, &p->names, arena_strdup(&f->ctx->arena, name));
+        for (size_t k = 0; k < said.n; k++)
+            add_name(f, p, said.v[k]);
+    }
+}
+
+/* Where a directive elsewhere names the place: what stands around that is about the place as well. */
+static void add_linked(const struct finder *f, struct find_place *p, const struct found *words, const struct config_line *block)
+{
+    const char *there = f->desc->linked_there.v[0].directive;
+    for (const struct config_line *l = block->first; l != NULL && *f->seen < LINES_SEEN_MAX; l = l->next) {
+        bool named = false;
+        ++*f->seen;
+        if (l->block) {
+            add_linked(f, p, words, l);
+            continue;
+        }
+        for (size_t i = 1; l->n > 0 && i < l->n && !named && config_word_is(&f->desc->syntax, l->words[0], there); i++)
+            for (size_t k = 0; k < words->n && !named; k++)
+                named = strcmp(l->words[i], words->v[k]) == 0;
+        if (named) {
+            add_names(f, p, l->parent);
+            add_ends(f, p, l->parent);
         }
     }
 }
@@ -354,7 +481,7 @@ static struct find_place *known_place(const struct finder *f, const struct find_
     return NULL;
 }
 
-static RC add_place(const struct finder *f, const struct config_line *place, const struct find_place *like)
+static RC add_place(const struct finder *f, const struct config_line *place, const struct find_place *like, struct find_place **out)
 {
     struct find_place *p = known_place(f, like);
     if (p == NULL) {
@@ -372,6 +499,12 @@ static RC add_place(const struct finder *f, const struct config_line *place, con
     }
     add_names(f, p, place);
     add_ends(f, p, place);
+    if (f->desc->linked_here.n > 0) {
+        struct found words;
+        find_value(f, &f->desc->linked_here, place, &words);
+        add_linked(f, p, &words, &f->text->root);
+    }
+    *out = p;
     return RC_OK;
 }
 
@@ -381,45 +514,107 @@ static const char *nth(const struct found *all, size_t i)
     return i < all->n ? all->v[i] : all->n == 1 && !all->own ? all->v[0] : NULL;
 }
 
-static RC try_set(const struct finder *f, const struct find_set *set, const struct config_line *place, bool *fits)
+/* `*last`: the place that was added last, NULL where the set does not fit. */
+static RC try_set(const struct finder *of, const struct find_set *set, const struct config_line *place, struct find_place **last)
 {
+    struct finder own = *of, *f = &own;
     struct found *all = f->values;
     size_t most = 0;
+    *last = NULL;
+    if (!holds(f, &set->when, place))
+        return RC_OK;
+    own.set = set;
     for (size_t k = 0; k < set->n; k++) {
+        own.set_at = k;
         find_param(f, &set->v[k], place, &all[k]);
-        if (all[k].n == 0)
+        if (all[k].n == 0 && !set->v[k].perhaps)
             return RC_OK;
         most = all[k].n > most ? all[k].n : most;
     }
     for (size_t i = 0; i < most; i++) {
-        struct find_place like = {.file = place->file, .line = place->number, .n_params = set->n};
+        struct find_place like = {.file = place->file, .line = place->number, };
         bool whole = true, distinct = true;
         for (size_t k = 0; k < set->n; k++) {
-            like.names_of[k] = set->v[k].name;
-            like.values[k] = nth(&all[k], i);
-            whole &= like.values[k] != NULL;
-            for (size_t m = 0; whole && m < k; m++)
-                distinct &= strcmp(like.values[m], like.values[k]) != 0;
+            const char *value = nth(&all[k], i);
+            whole &= value != NULL || set->v[k].perhaps;
+            if (value == NULL)
+                continue;
+            for (size_t m = 0; m < like.n_params; m++)
+                distinct &= strcmp(like.values[m], value) != 0;
+            like.names_of[like.n_params] = set->v[k].name;
+            like.values[like.n_params++] = value;
         }
         if (!whole || !distinct) /* two contents in one file: another choice may say so */
             continue;
-        *fits = true;
-        TRY(add_place(f, place, &like));
+        TRY(add_place(f, place, &like, last));
+    }
+    return RC_OK;
+}
+
+static RC try_sets(const struct finder *f, const struct config_line *place, struct find_place **last)
+{
+    *last = NULL;
+    for (size_t i = 0; i < f->desc->n_sets && *last == NULL; i++)
+        TRY(try_set(f, &f->desc->sets[i], place, last));
+    return RC_OK;
+}
+
+/* A line of a list: the file, then names, with options in brackets between; "!name" is one that it is not for. */
+static RC look_at_listed(const struct finder *of, const struct config_line *place, const struct config_line *l)
+{
+    struct finder f = *of;
+    struct find_place *p;
+    bool options = false;
+    f.listed = l->words[0];
+    TRY(try_sets(&f, place, &p));
+    for (size_t i = 1; p != NULL && i < l->n; i++) {
+        size_t n = strlen(l->words[i]);
+        options |= l->words[i][0] == '[';
+        if (!options)
+            add_name(&f, p, l->words[i]); /* with ! in front it is no name */
+        if (n > 0 && l->words[i][n - 1] == ']')
+            options = false;
+    }
+    return RC_OK;
+}
+
+static RC look_through_list(const struct finder *f, const struct config_line *place, const char *file,
+                            const struct config_line *block)
+{
+    for (const struct config_line *l = block->first; l != NULL; l = l->next) {
+        bool ours = !l->block && l->n > 0 && strcmp(l->file, file) == 0;
+        if (++*f->seen >= LINES_SEEN_MAX || (ours && ++*f->looked > LOOKED_AT_MAX))
+            return ctx_fail(f->ctx, E_TOO_LARGE, "%s is too large to be searched", file);
+        if (l->block)
+            TRY(look_through_list(f, place, file, l));
+        if (ours)
+            TRY(look_at_listed(f, place, l));
+    }
+    return RC_OK;
+}
+
+static RC look_at_lists(const struct finder *f, const struct config_line *place)
+{
+    struct found *files = arena_array(f->scratch, 1, sizeof *files);
+    find_value(f, &f->desc->listed, place, files);
+    for (size_t i = 0; i < files->n; i++) {
+        const char *file = path_of(f, place, files->v[i]);
+        for (size_t k = 0; file != NULL && k < f->n_texts; k++)
+            TRY(look_through_list(f, place, file, &f->texts[k].root));
     }
     return RC_OK;
 }
 
 static RC look_at(const struct finder *f, const struct config_line *place)
 {
-    bool fits = false;
+    struct find_place *last;
     if (++*f->looked > LOOKED_AT_MAX || *f->seen >= LINES_SEEN_MAX)
         return ctx_fail(f->ctx, E_TOO_LARGE, "%s:%d: the configuration is too large to be searched", place->file, place->number);
     arena_reset(f->scratch);
     if (!holds(f, &f->desc->when, place))
         return RC_OK;
-    for (size_t i = 0; i < f->desc->n_sets && !fits; i++)
-        TRY(try_set(f, &f->desc->sets[i], place, &fits));
-    return RC_OK;
+    TRY(try_sets(f, place, &last));
+    return f->desc->listed.n > 0 ? look_at_lists(f, place) : RC_OK;
 }
 
 static RC look_into(const struct finder *f, const struct config_line *block)
@@ -444,7 +639,9 @@ RC find_places(struct ctx *ctx, const struct connector *c, const struct find_des
     TRY(config_text_read(ctx, &d->syntax, text, &texts, &count, &beside));
     struct found *values = arena_array(&ctx->arena, FIND_TEXTS_MAX, sizeof *values);
     for (size_t i = 0; i < count; i++) {
-        struct finder f = {ctx, c, d, &texts[i], &beside, out, n, &scratch, values, &seen, &looked};
+        struct finder f = {.ctx = ctx, .connector = c, .desc = d, .text = &texts[i], .texts = texts, .n_texts = count,
+                           .beside = &beside, .out = out, .n = n, .scratch = &scratch, .values = values, .seen = &seen,
+                           .looked = &looked};
         TRY(look_at(&f, &texts[i].root));
         TRY(look_into(&f, &texts[i].root));
     }

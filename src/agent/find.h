@@ -2,7 +2,8 @@
  *
  *     discover:
  *       command: apache-dump             # of agent.yaml: prints the configuration, or reads its files
- *       text: {blocks: angle, nocase: true, comment: "#", assign: "=", continued: backslash, options: false, headings: [frontend]}
+ *       text: {blocks: angle, nocase: true, comment: "#", assign: "=", continued: backslash, headings: [frontend],
+ *              options: false, commas: false}
  *       places: [VirtualHost]            # blocks or directives that are places of their own, besides the configuration as a whole
  *       alone: false                     # whether a place takes nothing from what is around it
  *       through: [IfModule]              # blocks that are no more than a condition: what stands in them stands around them
@@ -13,13 +14,21 @@
  *       listen:
  *         - {at: [VirtualHost, Listen]}
  *         - {port: Port, address: Bind, starttls: smtp, when: {…}, otherwise: true}   # where no row above finds one
+ *         - {at: SLAPD_URLS, scheme: ldap, usual: 389}       # URLs of this scheme alone; the port of those that name none
+ *       linked: {tags: any_tag}          # names and listeners also stand around each any_tag that has a word of the place's tags
+ *       listed: {files: bind crt-list, parameter: combined}   # files: a line has the parameter's value first, then names
+ *       also: slapd-listen               # a second command of agent.yaml, if it has it: what that prints follows
  *
  * A value is found by one text or a list of texts, of which the first that finds something counts:
  *     Directive          its words
  *     Directive 2        its second word
  *     Directive after    each word that follows the word `after`
  *     Block/Directive …  wherever in the configuration such a block has it
- *     "=word"            the word itself
+ *     "=word"            the word itself; in it {folder} is the folder of the configuration, {folder.up} the one above, and in a
+ *                        parameter {P} the value of a parameter before it, {P.name} its file name, {P.stem} it without the suffix
+ * `text: {format: json}` or xml: agent/config_formats.h.  A name of places and through that ends in * stands for all that begin so.
+ * A set of parameters may have a `when` of its own, and parameters that it can do without under `perhaps`.  "" among the words of a
+ * `when`: or it is not said.
  * Where a place does not say it, what is around it does.  Each place is offered once, whoever shares its files; a parameter with
  * several words makes several places.  Names and endpoints are a help: a place without them is offered all the same. */
 #ifndef AGENT_FIND_H
@@ -49,7 +58,7 @@ struct find_value {
 };
 struct find_when {
     struct find_value what;
-    struct str_list is; /* empty: anything */
+    struct str_list is; /* empty: anything; "": not said */
 };
 struct find_whens {
     struct find_when v[FIND_TEXTS_MAX];
@@ -57,15 +66,19 @@ struct find_whens {
 };
 struct find_param {
     const char *name;
+    bool perhaps; /* the place is one without it as well */
     struct find_value value;
 };
 struct find_set {
     struct find_param v[FIND_TEXTS_MAX];
     size_t n;
+    struct find_whens when;
 };
 struct find_listen {
     struct find_value at, port, address;
     const char *starttls; /* "": TLS from the start */
+    const char *scheme;   /* "": anything */
+    int usual;            /* 0: none */
     bool otherwise;       /* only where no row above says where it listens */
     struct find_whens when;
 };
@@ -77,6 +90,10 @@ struct find_desc {
     struct find_set sets[FIND_SETS_MAX];
     size_t n_sets;
     struct find_value base, names;
+    struct find_value linked_here, linked_there; /* n 0: none; there: one directive */
+    struct find_value listed;                    /* n 0: none */
+    const char *listed_param;
+    const char *also; /* NULL: none */
     struct find_listen listen[FIND_LISTENS_MAX];
     size_t n_listen;
 };

@@ -111,3 +111,33 @@ def test_what_was_not_there_is_deleted_and_purged(make_cloud):
     api.hub.ok("target", "edit", "cloud", "--endpoint", f"127.0.0.1:{api.hub.other.port}")
     done = api.hub.cw("cert", "add", WWW, "--to", "cloud")
     assert done.code in (1, 6) and api.state() is None and not api.deleted and not api.wrong, (done, api.wrong)
+
+
+def nas_keeps_its_own(make_cloud):
+    api = make_cloud("synology")
+    begun = api.state()
+    api.hub.ok("target", "edit", "cloud", "--endpoint", f"127.0.0.1:{api.hub.other.port}")
+    assert api.hub.cw("cert", "add", WWW, "--to", "cloud").code in (1, 6) and api.state() == begun and not api.wrong, api.wrong
+    api, lost = make_cloud("synology"), []
+
+    def lose(call):
+        if b"ReverseProxy" in call.body and not lost:
+            lost.append(call) # its web server restarts after the first service was moved
+            return "drop"
+    api.before.append(lose)
+    begun = api.state()
+    assert api.hub.cw("cert", "add", WWW, "--to", "cloud").code in (1, 3, 6) and lost and api.state() == begun and not api.wrong, (api.state(), api.wrong)
+    api = make_cloud("synology")
+    api.hub.ok("cert", "add", WWW, "--to", "cloud")
+    seen = [current(api)]
+    for _ in range(2):
+        api.hub.ok("cert", "renew", WWW)
+        seen.append(current(api))
+    names = {(c["desc"], shown) for c in api.certs.values() if (shown := clouds.shown(c["cert"].encode())) in seen}
+    assert names == {("certwright previous", seen[1]), (f"certwright/{seen[2]}", seen[2])} and not api.wrong, (names, api.wrong)
+    assert len(api.certs) == 4 and not api.sessions, "and what was there, and nobody stays signed in"
+
+
+if os.environ.get("CERTWRIGHT_SOAK"): # takes seconds
+    def test_a_nas_gets_its_first_default_back_and_keeps_no_more_than_the_one_before(make_cloud):
+        nas_keeps_its_own(make_cloud)

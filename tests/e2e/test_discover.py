@@ -1,9 +1,12 @@
 """Finding places in the configuration of real services: what a description says, against what the service itself takes."""
+import shutil
 import subprocess
+import tempfile
+from pathlib import Path
 
 import pytest
 
-from lib import pki, services
+from lib import consoles, databases, pki, process, services, wait
 
 WWW = services.NAME
 
@@ -42,17 +45,20 @@ def apache(folder):
 
 
 def haproxy(folder):
-    """Two binds, a folder of certificates, crt-base, quotes, and a bind without TLS."""
+    """Two binds, a folder of certificates, a list of them, crt-base, quotes, and a bind without TLS."""
     one, two = Site(folder, "one", True), Site(folder, "with space", True)
     (folder / "more").mkdir()
     three = Site(folder / "more", "three", True)
     three.key.unlink()
+    four, five, listed = Site(folder, "four", True), Site(folder, "five", True), folder / "sites.list"
+    listed.write_text(f"# sites\n{four.cert} [alpn h2] *.four.example.org !no.four.example.org\nfive.pem\none.pem one.example.org\n")
     conf = folder / "haproxy.cfg"
     conf.write_text(f"global\n  maxconn 100\n  crt-base {folder}\ndefaults\n  mode http\n  timeout connect 5s\n  timeout client 5s\n  timeout server 5s\n"
                     f"frontend tls\n  bind 127.0.0.1:8451,[::1]:8452 ssl crt one.pem crt \"with space.pem\" alpn h2\n  bind :8453 ssl crt one.pem\n"
-                    f"  bind /run/x.sock ssl crt one.pem # a socket\n  bind *:8454\nlisten more\n  bind *:8455 ssl crt {folder}/more/\n")
-    return ({"read": [str(conf)], "list": [f"{folder}/more/*"]}, ["/usr/sbin/haproxy", "-c", "-q", "-f", conf],
-            {"one.pem": (one, set(), {("127.0.0.1", 8451), ("::1", 8452), ("127.0.0.1", 8453)}),
+                    f"  bind /run/x.sock ssl crt one.pem # a socket\n  bind *:8454\nlisten more\n  bind *:8455 ssl crt {folder}/more/\n  bind *:8456 ssl crt-list {listed}\n")
+    return ({"read": [str(conf), str(listed)], "list": [f"{folder}/more/*"]}, ["/usr/sbin/haproxy", "-c", "-q", "-f", conf],
+            {"one.pem": (one, {"one.example.org"}, {("127.0.0.1", 8451), ("::1", 8452), ("127.0.0.1", 8453), ("127.0.0.1", 8456)}),
+             "four.pem": (four, {"*.four.example.org"}, {("127.0.0.1", 8456)}), "five.pem": (five, set(), {("127.0.0.1", 8456)}),
              "with space.pem": (two, set(), {("127.0.0.1", 8451), ("::1", 8452)}),
              "three.pem": (three, set(), {("127.0.0.1", 8455)})})
 
@@ -206,3 +212,115 @@ def test_two_instances_on_one_host_are_found_and_each_is_reloaded_by_its_own_com
     finally:
         for one in running.values():
             one.stop()
+
+
+class FoundCaddy(consoles.Caddy):
+    """A second site with a certificate of its own, which is none of the first one's listeners."""
+
+    def text(self):
+        other = Site(self.folder, "other", common="other.example.org")
+        return super().text() + f"https://other.example.org:1 {{\n  bind 127.0.0.9\n  tls {other.cert} {other.key}\n}}\n"
+
+    def found(self):
+        self.write() # with port 1, which is only to be found
+        return {"caddy-dump": self.caddy("adapt")}, {str(self.cert): self.served}
+
+    def program(self):
+        self.conf.write_text(super().text())
+        return super().program()
+
+
+class FoundCockpit(consoles.Cockpit):
+    def found(self):
+        listen = self.folder / "listen"
+        listen.write_text(f"Listen=127.0.0.1:{self.port} (Stream)\n") # as systemctl prints it, which runs here nowhere
+        return {"cockpit-dump": self.check(), "cockpit-listen": {"read": [str(listen)]}}, {str(self.cert): self.served}
+
+
+class FoundTomcat(consoles.Tomcat):
+    """Paths that begin at CATALINA_BASE, the password in a file."""
+
+    def text(self):
+        return (super().text().replace(f'certificateKeystoreFile="{self.folder}/', 'certificateKeystoreFile="')
+                .replace('certificateKeystorePassword="correct horse"', f'certificateKeystorePasswordFile="{self.folder}/password"'))
+
+    def found(self):
+        return ({"tomcat-dump": {"read": [str(self.folder / "conf" / "server.xml")]}},
+                {str(self.p12): self.served, str(self.jks): lambda: pki.served(self.jks_port)})
+
+
+class FoundStrongswan(consoles.Strongswan):
+    """With RSA, for charon's plugin for other keys is in a package of its own."""
+
+    def __init__(self, folder):
+        super().__init__(folder)
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-noenc", "-subj", f"/CN={WWW}", "-addext", f"subjectAltName=DNS:{WWW}",
+                        "-keyout", self.key, "-out", self.cert], check=True, capture_output=True)
+
+    def found(self):
+        conf = self.folder / "swanctl.conf"
+        (self.folder / "conf.d").mkdir()
+        conf.write_text("include conf.d/*.conf\n")
+        (self.folder / "conf.d" / "gw.conf").write_text(
+            f"connections {{\n  gw {{\n    local_addrs = 127.0.0.1 # here\n    local {{\n      auth = pubkey\n      certs = gw.pem\n"
+            f"      id = {WWW}\n    }}\n    remote {{\n      auth = pubkey\n    }}\n  }}\n}}\n")
+        done = subprocess.run(self.swanctl("--load-all", "--noprompt"), capture_output=True, text=True)
+        assert done.returncode == 0 and "loaded connection 'gw'" in done.stdout, done
+        return {"strongswan-dump": {"read": [str(conf)], "include": ["include"]}}, {str(self.cert): self.charons}
+
+    def charons(self):
+        return [c for c in self.listed() if pki.dns_names(c) == [WWW]][-1]
+
+
+class FoundOpenldap(databases.Openldap):
+    def found(self):
+        default = self.folder / "default"
+        default.write_text(f'SLAPD_USER="openldap"\nSLAPD_SERVICES="ldap://127.0.0.1:{self.port}/ ldaps://127.0.0.1:{self.tls_port} ldapi:///"\n')
+        return ({"openldap-dump": ["/usr/sbin/slapcat", "-n", "0", "-o", "ldif-wrap=no", "-F", str(self.folder / "slapd.d")],
+                 "openldap-listen": {"read": [str(default)]}}, {str(self.cert): self.served})
+
+
+@pytest.fixture
+def five():
+    """All at once, for Java takes its time."""
+    top = Path(tempfile.mkdtemp(prefix="cw-e2e-", dir="/tmp"))
+    top.chmod(0o755)
+    running = []
+    try:
+        for kind in (FoundTomcat, FoundCaddy, FoundCockpit, FoundStrongswan, FoundOpenldap):
+            folder = top / kind.connector
+            folder.mkdir()
+            running.append(kind(folder))
+            running[-1].child = process.start(running[-1].program(), folder / "output.log")
+        for one in running:
+            wait.until(one._answers, f"{one.connector} answers", 30, 0.05)
+        yield running
+    finally:
+        for one in running:
+            one.stop()
+        shutil.rmtree(top)
+
+
+def test_what_was_found_is_deployed_to_as_it_was_found(make_hub, five):
+    hub, shows = make_hub(start=False), {}
+    for one in five:
+        commands, files = one.found()
+        shows.update(files)
+        hub.agent_settings["connectors"].append(one.connector)
+        hub.agent_settings["paths"].append(str(one.folder))
+        hub.agent_settings["commands"].update(one.commands | commands)
+    hub.write_agent()
+    hub.start()
+    hub.ok("target", "discover")
+    known = {value: row for row in hub.ok("target", "list", "-o", "json").json() for value in row["parameters"].values()}
+    assert set(shows) <= set(known), known
+    caddy, ldap = [one for one in five if one.connector in ("caddy", "openldap")]
+    first = known[str(caddy.cert)]
+    assert (first["names"], [(e["address"], e["port"], e["name"]) for e in first["endpoints"]]) == ([WWW], [("127.0.0.1", caddy.port, WWW)])
+    other = known[str(caddy.folder / "other.pem")]
+    assert (other["names"], [(e["address"], e["port"]) for e in other["endpoints"]]) == (["other.example.org"], [("127.0.0.9", 1)])
+    assert {(e["port"], e.get("starttls") or "") for e in known[str(ldap.cert)]["endpoints"]} == {(ldap.port, "ldap"), (ldap.tls_port, "")}
+    before = {path: pki.fingerprint(show()) for path, show in shows.items()}
+    hub.ok("cert", "add", WWW, "--key-kind", "rsa-2048", *[a for path in shows for a in ("--to", known[path]["name"])])
+    now = hub.show("cert", WWW)["current_version"]["fingerprint"]
+    assert {path: pki.fingerprint(show()) for path, show in shows.items()} == dict.fromkeys(shows, now) and now not in before.values()

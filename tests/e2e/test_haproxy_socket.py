@@ -54,6 +54,8 @@ def open_connection(port):
 
 def test_the_certificate_is_taken_without_a_reload(site, haproxy):
     hub = site()
+    said = hub.ok("cert", "add", WWW, "--to", "site", "--dry-run").out
+    assert f"over {haproxy.socket}: set ssl cert {haproxy.cert} <<" in said and f"commit ssl cert {haproxy.cert}" in said, said
     worker = haproxy.say("show info\n").split("\nPid: ")[1].split("\n")[0]
     with open_connection(haproxy.port) as before:
         hub.ok("cert", "add", WWW, "--to", "site")

@@ -605,5 +605,116 @@ class F5(Cloud):
         raise Refused(405, {"code": 405, "message": "not allowed"})
 
 
-KINDS = {"aws-acm": Acm, "aws-secrets-manager": SecretsManager, "azure-key-vault": KeyVault, "google-certificate-manager": CertificateManager,
+class Synology(Cloud):
+    """DSM 7: answers 200 to all, and says in the body whether it did it; values of set, delete and settings are JSON.  A service that is
+    given to the certificate that has it already loses it, as has been seen with the real one."""
+    secret = "n@s p&ss"
+
+    def begin(self):
+        self.sessions, self.number = {}, 0
+        desktop = {"display_name": "DSM Desktop Service", "display_name_i18n": "common:web_desktop", "isPkg": False, "multiple_cert": True,
+                   "owner": "root", "service": "default", "subscriber": "system", "user_setable": True}
+        web = {**desktop, "display_name": "nas \"web\" {x}", "service": "5f0c", "subscriber": "ReverseProxy"}
+        self.certs = {"aB3dE9": {"desc": "by \"hand\"", "is_default": True, "services": [desktop, web], "cert": own()[0]},
+                      "00e100": {"desc": "", "is_default": False, "services": [], "cert": own()[0]}}
+
+    def params(self):
+        return {"server": self.url, "user": "certwright", "password": "api-token"}
+
+    def _default(self):
+        return next(c for c in self.certs.values() if c["is_default"])
+
+    def fingerprint(self):
+        """Of what serves all: the default, and each service that another had."""
+        used = self._default()
+        assert len(used["services"]) == 2, self.state()
+        return shown(used["cert"].encode())
+
+    def state(self):
+        return sorted((c["desc"], c["is_default"], sorted(s["service"] for s in c["services"]), shown(c["cert"].encode())) for c in self.certs.values())
+
+    def ok(self, data=None):
+        return 200, {"success": True, **({"data": data} if data is not None else {})}
+
+    def no(self, code):
+        return Refused(200, {"success": False, "error": {"code": code}})
+
+    def answer(self, call):
+        self.expect(call.path == "/webapi/entry.cgi", str(call))
+        kind = call.headers.get("content-type", "")
+        form = dict(urllib.parse.parse_qsl(call.body.decode(), strict_parsing=True, keep_blank_values=True)) if "urlencoded" in kind else {}
+        p = {**call.query, **form}
+        self.expect(len(p) == len(call.query) + len(form), "nothing twice")
+        sid, what = p.pop("_sid", None), (p.pop("api"), p.pop("version"), p.pop("method"))
+        if what == ("SYNO.API.Auth", "6", "login"):
+            self.expect(call.method == "POST" and not call.query, "no password in an address")
+            self.expect((p["format"], p["enable_syno_token"]) == ("sid", "yes"), "login")
+            if (p["account"], p["passwd"]) != ("certwright", self.secret):
+                raise self.no(400)
+            self.number += 1
+            self.sessions[f"sid-{self.number}"] = f"token{self.number}"
+            return self.ok({"did": "x", "sid": f"sid-{self.number}", "synotoken": f"token{self.number}"})
+        if sid not in self.sessions or call.headers.get("x-syno-token") != self.sessions[sid]:
+            raise self.no(119)
+        if what == ("SYNO.API.Auth", "6", "logout"):
+            del self.sessions[sid]
+            return self.ok()
+        names = {("SYNO.Core.Certificate.CRT", "1", "list"): "list", ("SYNO.Core.Certificate.CRT", "1", "set"): "set",
+                 ("SYNO.Core.Certificate.CRT", "1", "delete"): "delete", ("SYNO.Core.Certificate", "1", "import"): "take",
+                 ("SYNO.Core.Certificate.Service", "1", "set"): "move"}
+        if what not in names:
+            raise self.no(103)
+        self.expect((call.method == "GET") == (names[what] == "list"), str(call))
+        return getattr(self, "_" + names[what])(call, p)
+
+    def _list(self, call, p):
+        self.expect(not p, "list")
+        return self.ok({"certificates": [{"id": i, **{k: v for k, v in c.items() if k != "cert"}, "renewable": False} for i, c in self.certs.items()]})
+
+    def _take(self, call, p):
+        self.expect(not p, "import")
+        text = b"Content-Type: " + call.headers["content-type"].encode() + b"\r\n\r\n" + call.body
+        part = {x.get_param("name", header="content-disposition"): x.get_payload(decode=True).decode() for x in email.message_from_bytes(text).walk()
+                if not x.is_multipart()}
+        self.expect(set(part) - {"inter_cert"} == {"key", "cert", "id", "desc"}, "as_default counts as said whatever it says")
+        self.expect(part["id"] == "" and part["desc"] not in [c["desc"] for c in self.certs.values()], "a new one, once")
+        check_pair(part["cert"], part["key"])
+        leaf, above = pki.read_chain(part["cert"].encode()), pki.read_chain(part.get("inter_cert", "").encode())
+        self.expect(len(leaf) == 1 and all(a.subject == leaf[0].issuer for a in above[:1]), "leaf and what is above it")
+        self.expect("inter_cert" not in part or above, "no empty file")
+        self.number += 1
+        self.certs[f"{self.number}e{self.number:04}"] = {"desc": part["desc"], "is_default": False, "services": [], "cert": part["cert"]}
+        return self.ok({"id": f"{self.number}e{self.number:04}", "restart_httpd": False})
+
+    def _set(self, call, p):
+        p = {k: json.loads(v) for k, v in p.items()} # an id without quotes can be a number
+        self.expect(set(p) - {"as_default"} == {"id", "desc"} and p.get("as_default", True) is True and type(p["desc"]) is str, f"set {p}")
+        if p["id"] not in self.certs:
+            raise self.no(5503)
+        if "as_default" in p:
+            self._default()["is_default"] = False
+            self.certs[p["id"]]["is_default"] = True
+        self.certs[p["id"]]["desc"] = p["desc"]
+        return self.ok({"restart_httpd": True})
+
+    def _move(self, call, p):
+        self.expect(set(p) == {"settings"}, "settings")
+        for one in json.loads(p["settings"]):
+            self.expect(set(one) == {"service", "old_id", "id"} and one["id"] in self.certs, "one of settings")
+            held = self.certs[one["old_id"]]["services"]
+            self.expect(one["service"] in held, "the whole service, as it was listed")
+            held.remove(one["service"])
+            if one["id"] != one["old_id"]:
+                self.certs[one["id"]]["services"].append(one["service"])
+        return self.ok({"restart_httpd": True})
+
+    def _delete(self, call, p):
+        self.expect(set(p) == {"ids"}, "delete")
+        for i in json.loads(p["ids"]):
+            self.expect(not self.certs[i]["is_default"] and not self.certs[i]["services"], "not in use")
+            del self.certs[i]
+        return self.ok()
+
+
+KINDS = {"synology": Synology, "aws-acm": Acm, "aws-secrets-manager": SecretsManager, "azure-key-vault": KeyVault, "google-certificate-manager": CertificateManager,
          "f5-bigip": F5, "fortigate": Fortigate, "netscaler": Netscaler, "pan-os": PanOs, "proxmox": Proxmox}

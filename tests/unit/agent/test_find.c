@@ -119,6 +119,55 @@ static void what_stands_in_a_configuration_is_found(void **state)
          "cert /a\nkey /b\np 25\nq 1\na 127.0.0.1 -::1 10.0.0.1,::\n",
          "c=/a k=/b | | 127.0.0.1:25/smtp 10.0.0.1:25/smtp\n"},
         {"  listen: [{port: p}, {port: q, otherwise: true}]\n" FLAT, "cert /a\nkey /b\nq 1\n", "c=/a k=/b | | 127.0.0.1:1\n"},
+        /* URLs of a scheme, with and without a port, and several in one word. */
+        {"  text: {assign: \":=\"}\n  listen: [{at: s, scheme: ldap, usual: 389, starttls: ldap}, {at: s, scheme: ldaps, usual: 636}]\n" FLAT,
+         "cert: /a\nkey: /b\ns=\"ldap:/// ldapi:/// LDAPS://10.0.0.1 ldap://[::1]:1/ ldaps://h.example.org:2/ ldap://h:x\"\n",
+         "c=/a k=/b | | 127.0.0.1:389/ldap ::1:1/ldap 10.0.0.1:636 h.example.org:2\n"},
+        /* Conditions of a set, what is not said, and what it can do without. */
+        {"  parameters: [{when: {t: [\"1\", \"\"]}, c: cert, perhaps: {k: key, n: name}}, {k: cert}]\n",
+         "# configuration begins /1:\ncert /a\n# configuration begins /2:\nt 1\ncert /b\nkey /c\nname x\n"
+         "# configuration begins /3:\nt 2\ncert /d\nkey /e\n",
+         "c=/a | |\nc=/b k=/c n=x | |\nk=/d | |\n"},
+        /* Words that are made of others. */
+        {"  base: \"={folder}/x\"\n  parameters: {c: cert, k: \"={c.stem}.key\"}\n",
+         "# configuration begins /e/f/g.conf:\ncert a.pem b.pem /c.d/no /.hidden .h\n",
+         "c=/e/f/x/a.pem k=/e/f/x/a.key | |\nc=/e/f/x/b.pem k=/e/f/x/b.key | |\nc=/c.d/no k=/c.d/no.key | |\nc=/.hidden k=/.hidden.key | "
+         "|\nc=/e/f/x/.h k=/e/f/x/.h.key | |\n"},
+        {"  parameters: {c: cert, k: \"={folder.up}/k/{c.name}\"}\n", "# configuration begins /e/f/g.conf:\ncert /a/b.pem\n",
+         "c=/a/b.pem k=/e/k/b.pem | |\n"},
+        {"  parameters: {c: cert, k: \"={folder.up}/k/{c.name}\"}\n", "# configuration begins /g.conf:\ncert /a/b.pem\n", ""},
+        {"  parameters: {c: cert, k: \"={folder}/k\"}\n", "cert /a/b.pem\n", ""},
+        {"  text: {assign: \"=\", commas: true}\n  parameters: {c: certs}\n", "certs=/a,/b , \"/c,d\",,/e,\n,\n",
+         "c=/a | |\nc=/b | |\nc=/c,d | |\nc=/e | |\n"},
+        /* Blocks by the beginning of their names. */
+        {"  text: {blocks: brace, assign: \"=\"}\n  places: [\"local*\"]\n  through: [\"cert*\"]\n  alone: true\n  names: [id]\n"
+         "  parameters: {c: [certs, file]}\n",
+         "conn { local_addrs = 1\n local-1 { certs = /a, /b\n id = g.example.org }\n local { cert1 { file = /c }\n}\nremote { certs = /d }\n}\n",
+         "c=/a | g.example.org |\nc=/b | g.example.org |\nc=/c | |\n"},
+        /* Lists of files, with options and names. */
+        {"  text: {headings: [g, f]}\n  places: [b]\n  base: g/base\n  listed: {files: b crt-list, parameter: c}\n  parameters: {c: b crt}\n"
+         "  listen: [{at: b 1}]\n",
+         "# configuration begins /1:\ng\n base /e\nf one\n b :1 ssl crt x crt-list /l\n b :2 crt-list /none\n# configuration begins /l:\n"
+         "# a list\ny.pem [alpn h2 verify none] *.example.org !no.example.org\n/z.pem a.example.org [x]\nx\n$y\n",
+         "c=/e/x | | 127.0.0.1:1\nc=/e/y.pem | *.example.org | 127.0.0.1:1\nc=/z.pem | a.example.org | 127.0.0.1:1\n"},
+        /* JSON; what is linked to a place is about it. */
+#define LINKED "  text: {format: json}\n  places: [load]\n  through: [match, sel]\n  linked: {tags: any}\n  names: [sni]\n  listen: [{at: listen}]\n"
+        {LINKED "  parameters: {c: certificate, k: key}\n",
+         "{\"s\":{\"a\":{\"listen\":[\":1\",\"tcp/10.0.0.1:2\",\"udp/:3\",\"unix//x\"],\"p\":[{\"match\":{\"sni\":[\"a.example.org\"]},\"sel\":{\"any\":[\"t0\"]}},{}]},"
+         "\"b\":{\"listen\":[\":4\"],\"p\":[{}, [[{\"sel\":{\"any\":\"t1\"}}]]]}},\"load\":[{\"certificate\":\"/a\",\"key\":\"/b\",\"tags\":[\"t0\"]},"
+         "{\"certificate\":\"/c\",\"key\":\"/d\",\"tags\":[\"t1\", 5, null, true, 1.5]},{\"certificate\":\"/e\",\"key\":\"/f\"}]}",
+         "c=/a k=/b | a.example.org | 127.0.0.1:1 10.0.0.1:2\nc=/c k=/d | | 127.0.0.1:4\nc=/e k=/f | |\n"},
+        {"  text: {format: json}\n" FLAT, "# configuration begins /x:\n\n{\"cert\": [\"/a\"],\n\"key\": \"/b\"}\n# there is /y:\n", "c=/a k=/b | |\n"},
+        {"  text: {format: json}\n" FLAT, "", ""},
+        {"  text: {format: json}\n  places: [\"x\"]\n" FLAT, "[{\"cert\": \"/a\", \"x\": {\"key\": \"/b\"}}]", "c=/a k=/b | |\n"},
+        /* XML. */
+        {"  text: {format: xml}\n  places: [C]\n  when: {on: [\"true\"]}\n  listen: [{port: port, address: address}]\n" FLAT,
+         "\xef\xbb\xbf<?xml version='1.0'?>\n<!DOCTYPE S SYSTEM \"a>b\">\n<S port='8005'><!-- <C on='true' cert='/x' key='/y'/> -->\n"
+         "<n port=\"1\" on = 'true' address='10.0.0.1'>text &amp; <h>\n<C\tcert=\"/a&#32;&lt;&#x62;&quot;\"\n key='/b'/></h></n>"
+         "<![CDATA[<C on='true' cert='/x' key='/y'/>]]><n on='false'><C cert='/c' key='/d'/></n><ns:C/></S>\n\n",
+         "c=/a <b\" k=/b | | 10.0.0.1:1\n"},
+        {"  text: {format: xml}\n  places: [c]\n" FLAT, "<C cert='/a' key='/b'/>", ""},
+        {"  text: {format: xml, nocase: true}\n  places: [c]\n" FLAT, "<C Cert='/a' KEY='/b'/>", "c=/a k=/b | |\n"},
         /* What is not closed, or closed too often. */
         {"  text: {blocks: angle}\n  places: [V]\n" FLAT, "</V>\n</V>\n<V\ncert \"/a\nkey /b\n<>\n<", "c=/a k=/b | |\n"},
         {"  text: {blocks: brace}\n" FLAT, "}}\ncert /a }\nkey /b\n{ {", "c=/a k=/b | |\n"},
@@ -155,6 +204,10 @@ static void what_is_too_much_is_refused_and_ends_soon(void **state)
         {FLAT, "", "x ", CONFIG_WORDS_MAX + 1, "words"},
         {"  text: {blocks: brace}\n" FLAT, "", "a {\n", CONFIG_DEPTH_MAX + 1, "deep"},
         {"  text: {blocks: angle}\n" FLAT, "", "<a>\n", CONFIG_DEPTH_MAX + 1, "deep"},
+        {"  text: {format: xml}\n" FLAT, "", "<a>", CONFIG_DEPTH_MAX + 1, "deep"},
+        {"  text: {format: xml}\n" FLAT, "<b>", "<a/>", CONFIG_LINES_MAX, "lines"},
+        {"  places: [v]\n  listed: {files: v, parameter: c}\n  parameters: {c: w}\n", "# configuration begins /a:\nv /l\n# configuration begins /l:\n",
+         "/x\n", 30000, "too large"},
         {FLAT, "", "# configuration begins /x:\n", CONFIG_ROOTS_MAX + 1, "configurations"},
         {"  places: [v]\n" FLAT, "", "v\n", 30000, "too large"},
         {"  places: [v]\n" FLAT, "", "x\nv\n", 19000, "too large"},
@@ -168,6 +221,31 @@ static void what_is_too_much_is_refused_and_ends_soon(void **state)
         assert_int_equal(l.rc.e, E_TOO_LARGE);
         if (strstr(ctx_why(&l.ctx), rows[i].says) == NULL)
             fail_msg("row %zu: %s", i, ctx_why(&l.ctx));
+    }
+}
+
+static void a_document_that_is_not_well_formed_is_refused_with_its_line(void **state)
+{
+    static const char *const bad[] = {
+        "<a>", "</a>", "<a></b>", "<a><b></a></b>", "<a", "<a x>", "<a x=1/>", "<a x='1/>", "<a x='1'y='2'/>", "<a x='<'/>", "<a x='&y;'/>",
+        "<a x='&'/>", "<a x='&#0;'/>", "<a x='&#xd800;'/>", "<a x='&#x110000;'/>", "<a x='&#;'/>", "<a x='&#1a;'/>", "<a x='&#xffffffffff;'/>",
+        "<1/>", "< a/>", "<!-- x", "<![CDATA[ x", "<? x", "<!DOCTYPE a", "<!DOCTYPE a [<!ENTITY x \"y\">]><a/>", "<a x='\xff'/>", "<a / >",
+    };
+    static const char *const json[] = {"{", "{}x", "{\"a\":1,\"a\":2}", "nothing", "{\"a\":\"\\u0000\"}"};
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        LOOK l;
+        CTX_CLEANUP struct ctx ctx;
+        ctx_init(&ctx, &clock_system);
+        look(&l, "  text: {format: xml}\n" FLAT, arena_printf(&ctx.arena, "# configuration begins /s.xml:\n<s/>\n%s", bad[i]));
+        if (l.rc.e != E_PARSE || strstr(ctx_why(&l.ctx), "/s.xml, line ") == NULL)
+            fail_msg("%s: %s", bad[i], told(&l));
+    }
+    for (size_t i = 0; i < sizeof json / sizeof *json; i++) {
+        LOOK l;
+        look(&l, "  text: {format: json}\n" FLAT, json[i]);
+        if (rc_ok(l.rc))
+            fail_msg("%s is taken", json[i]);
     }
 }
 
@@ -187,6 +265,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_stands_in_a_configuration_is_found),
         cmocka_unit_test(what_is_too_much_is_refused_and_ends_soon),
+        cmocka_unit_test(a_document_that_is_not_well_formed_is_refused_with_its_line),
         cmocka_unit_test(bytes_that_are_no_text_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
