@@ -2,6 +2,7 @@
 
 #include "agent/connector.h"
 #include "agent/nginx_conf.h"
+#include "agent/present_alpn.h"
 #include "base/failpoint.h"
 
 #define BLOCKS_MAX 64
@@ -14,6 +15,8 @@ struct present {
     struct hands *h;
     struct story *story;
     const char *token, *key_authorization, *identifier;
+    const char *proves; /* the identifier with "dns:" or "ip:" */
+    const char *method;
     const char *connector, *parameters;
     const json_t *params;
     struct connector desc;
@@ -30,8 +33,13 @@ static RC read_body(struct ctx *ctx, const json_t *body, struct present *p)
     TRY(json_get_obj(ctx, body, "via", true, &via));
     TRY(json_get_str(ctx, via, "connector", true, &p->connector));
     TRY(json_get_obj(ctx, via, "parameters", false, &p->params));
+    p->method = "http-01";
+    TRY(json_get_str(ctx, body, "method", false, &p->method));
+    p->proves = p->identifier;
     if (strncmp(p->identifier, "dns:", 4) == 0)
         p->identifier += 4;
+    else if (strncmp(p->identifier, "ip:", 3) == 0)
+        p->identifier += 3;
     p->parameters = "{}";
     if (p->params != NULL) {
         buf_init_arena(&b, &ctx->arena, 65536);
@@ -45,7 +53,8 @@ static RC read_body(struct ctx *ctx, const json_t *body, struct present *p)
 
 static RC put(struct ctx *ctx, const struct present *p, struct wire_texts files, struct wire_numbers lines)
 {
-    struct wire_apply_challenge_put in = {p->token, p->key_authorization, p->identifier, p->connector, p->parameters, files, lines};
+    struct wire_apply_challenge_put in = {p->token, p->key_authorization, p->identifier, p->connector, p->parameters, files, lines,
+                                          ""};
     struct wire_apply_challenge_remove anew = {p->token, true};
     struct wire_apply_challenge_removed removed;
     struct wire_apply_done done;
@@ -82,7 +91,9 @@ static const char *reachable(const char *listen)
  * both configurations answer, and the CA asks only once.  `*reached`: the port answered at all (it may not be granted to probe). */
 static RC ask_until(struct ctx *ctx, const struct present *p, const char *address, bool *right, bool *reached, const char **last)
 {
-    struct wire_probe_http in = {.address = address, .port = p->h->cfg->http01_port, .host = p->identifier, .timeout_ms = 3000,
+    const bool v6 = strchr(p->identifier, ':') != NULL;
+    const char *host = v6 ? arena_printf(&ctx->arena, "[%s]", p->identifier) : p->identifier;
+    struct wire_probe_http in = {.address = address, .port = p->h->cfg->http01_port, .host = host, .timeout_ms = 3000,
                                  .path = arena_printf(&ctx->arena, "/.well-known/acme-challenge/%s", p->token)};
     struct wire_probe_http_seen seen;
     int64_t until = clock_mono_ms() + ANSWER_MS, pause = 20, right_since = 0;
@@ -215,6 +226,10 @@ RC present_run(struct ctx *ctx, struct hands *h, struct story *story, const json
     struct wire_numbers no_lines = {0};
     TRY(read_body(ctx, body, &p));
     TRY(take_away(ctx, h, p.token, true, &before)); /* an earlier try that was interrupted */
+    if (strcmp(p.method, METHOD_TLS_ALPN) == 0) {
+        struct rc rc = present_alpn(ctx, h, story, p.proves, p.token, p.key_authorization);
+        return rc_failed(rc) ? give_up(ctx, &p, rc) : RC_OK;
+    }
     switch (p.desc.challenge) {
     case CHALLENGE_NGINX: return nginx_present(ctx, &p);
     case CHALLENGE_WEBROOT:
@@ -283,7 +298,10 @@ RC present_restore(struct ctx *ctx, struct hands *h, size_t *listening)
             story_free(&story);
             TRY(rc);
         } else if (rc_ok(connector_load(ctx, h->cfg, all.connectors.v[i], &desc)) && desc.challenge == CHALLENGE_LISTENER) {
-            TRY(listen_for(ctx, h, all.tokens.v[i], all.key_authorizations.v[i]));
+            if (strcmp(all.methods.v[i], METHOD_TLS_ALPN) == 0)
+                TRY(present_alpn_again(ctx, h, all.identifiers.v[i], all.tokens.v[i], all.key_authorizations.v[i]));
+            else
+                TRY(listen_for(ctx, h, all.tokens.v[i], all.key_authorizations.v[i]));
             (*listening)++;
         }
         ctx->trail = trail;

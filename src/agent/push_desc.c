@@ -1,24 +1,15 @@
-#include "agent/push_desc.h"
+#include "agent/push_reader.h"
 
 #define TREE_DEPTH 16
 
-enum list { SEE, INSTALL, UNDO, LOGIN, LOGOUT };
-static const char *const list_names[] = {"see", "install", "undo", "login", "logout"};
-
-/* Where in the description the reader is; what names may be used depends on it. */
-struct reader {
-    const struct yaml *y;
-    const struct connector *c;
-    struct push_desc *d;
-    enum list list;
-    const struct push_step *steps; /* of this list, so far */
-    size_t n;
-};
+static const char *const list_names[] = {"see", "install", "undo", "login", "logout", "test", "zone", "add", "remove",
+                                         "enroll", "collect", "revoke"};
 
 static const char *const filters[] = {"base64", "base64lines", "base64url", "hex",   "url",  "json", "xml",
                                       "raw",    "upper",       "lower",     "int",   "bool", "tree", "null",
-                                      "list",   "nonl",        "segments",  "range", NULL};
-static const char *const conversions[] = {"base64", "base64url", "hex", "tree", "trim", "certificate", "fingerprint", NULL};
+                                      "list",   "nonl",        "segments",  "range", "totp", NULL};
+static const char *const conversions[] = {"base64", "base64url", "hex", "tree", "trim", "cookie", "certificate", "pkcs7",
+                                          "join", "fingerprint", NULL};
 static const char *const facts[] = {"fingerprint", "serial", "id", "deployment", "target", "passphrase", NULL};
 static const char *const methods_https[] = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", NULL};
 static const char *const methods_ssh[] = {"READ", "WRITE", "KEEP", "RESTORE", "RUN", NULL};
@@ -112,7 +103,7 @@ static bool is_content(struct bytes name)
     return false;
 }
 
-static bool step_reads(const struct push_step *steps, size_t n, const char *step, struct bytes name)
+bool push_reader_has(const struct push_step *steps, size_t n, const char *step, struct bytes name)
 {
     for (size_t i = 0; i < n; i++)
         for (size_t k = 0; k < steps[i].n_reads; k++)
@@ -137,7 +128,7 @@ static void note_content(struct ctx *ctx, struct push_desc *d, struct bytes name
 }
 
 /* NULL where the name may be used here, else why not. */
-static const char *name_wrong(struct ctx *ctx, struct reader *r, struct bytes name)
+static const char *name_wrong(struct ctx *ctx, struct push_reader *r, struct bytes name)
 {
     struct bytes rest = name, step;
     struct push_desc *d = r->d;
@@ -145,40 +136,41 @@ static const char *name_wrong(struct ctx *ctx, struct reader *r, struct bytes na
     if (dot == SIZE_MAX) {
         if (connector_find(r->c, arena_str(&ctx->arena, name)) != NULL)
             return NULL;
-        if (bytes_equal_z(name, "passphrase") && r->list == INSTALL)
+        if (bytes_equal_z(name, "passphrase") && r->list == STEPS_INSTALL)
             note_content(ctx, d, name); /* made with the contents it belongs to */
         if (one_of(facts, name))
-            return bytes_equal_z(name, "passphrase") && r->list != INSTALL ? "is there in install alone" : NULL;
+            return bytes_equal_z(name, "passphrase") && r->list != STEPS_INSTALL ? "is there in install alone" : NULL;
         if (!is_content(name))
             return "is no parameter, content or fact";
-        if (r->list != INSTALL)
+        if (r->list != STEPS_INSTALL)
             return "is a content of the new certificate, which only install has";
         note_content(ctx, d, name);
         return NULL;
     }
     bytes_take_until(&rest, '.', &step);
     if (bytes_equal_z(step, "auth"))
-        return strcmp(d->family, "session-login") != 0 || step_reads(d->login, d->n_login, NULL, rest) || r->list == LOGIN
+        return strcmp(d->family, "session-login") != 0 || r->list == STEPS_LOGIN ||
+                       push_reader_has(d->login, d->n_login, NULL, rest)
                    ? NULL
                    : "is read by no step of login";
     if (bytes_equal_z(step, "see")) {
-        if (r->list == LOGIN || r->list == LOGOUT)
+        if (r->list == STEPS_LOGIN || r->list == STEPS_LOGOUT)
             return "is not known at login";
-        if (r->list != SEE && is_identity(rest))
+        if (r->list != STEPS_SEE && is_identity(rest))
             return NULL;
-        return (r->list == SEE ? step_reads(r->steps, r->n, NULL, rest) : step_reads(d->see, d->n_see, NULL, rest))
+        return (r->list == STEPS_SEE ? push_reader_has(r->steps, r->n, NULL, rest) : push_reader_has(d->see, d->n_see, NULL, rest))
                    ? NULL
                    : "is read by no step of see";
     }
     if (bytes_equal_z(step, "before")) {
-        if (r->list != INSTALL && r->list != UNDO)
+        if (r->list != STEPS_INSTALL && r->list != STEPS_UNDO)
             return "is known in install and undo alone";
-        return is_identity(rest) || step_reads(d->see, d->n_see, NULL, rest) ? NULL : "is read by no step of see";
+        return is_identity(rest) || push_reader_has(d->see, d->n_see, NULL, rest) ? NULL : "is read by no step of see";
     }
-    return step_reads(r->steps, r->n, arena_str(&ctx->arena, step), rest) ? NULL : "is read by no step before this one";
+    return push_reader_has(r->steps, r->n, arena_str(&ctx->arena, step), rest) ? NULL : "is read by no step before this one";
 }
 
-static RC check_template(struct ctx *ctx, struct reader *r, const json_t *node, const char *what, const char *text)
+RC push_reader_template(struct ctx *ctx, struct push_reader *r, const json_t *node, const char *what, const char *text)
 {
     struct bytes rest = bytes_z(text), literal, name, list, filter;
     const char *bad;
@@ -187,7 +179,7 @@ static RC check_template(struct ctx *ctx, struct reader *r, const json_t *node, 
     while (push_template_next(&rest, &literal, &name, &list, &bad)) {
         if (name.n == 0)
             continue;
-        const char *wrong = name_wrong(ctx, r, name);
+        const char *wrong = r->name_wrong(ctx, r, name);
         if (wrong != NULL)
             return yaml_fail(ctx, r->y, node, "%s: {%.*s} %s", what, (int)name.n, (const char *)name.p, wrong);
         while (bytes_take_until(&list, '|', &filter))
@@ -201,7 +193,7 @@ static RC check_template(struct ctx *ctx, struct reader *r, const json_t *node, 
 /* --- small readers */
 
 /* A text, also where YAML sees a number or a truth value. */
-static RC take_text(struct ctx *ctx, const struct reader *r, const json_t *obj, const char *key, bool need, const char **out)
+static RC take_text(struct ctx *ctx, const struct push_reader *r, const json_t *obj, const char *key, bool need, const char **out)
 {
     const json_t *v = json_object_get(obj, key);
     if (v == NULL && !need)
@@ -217,13 +209,13 @@ static RC take_text(struct ctx *ctx, const struct reader *r, const json_t *obj, 
     return RC_OK;
 }
 
-static RC take_template(struct ctx *ctx, struct reader *r, const json_t *obj, const char *key, bool need, const char **out)
+static RC take_template(struct ctx *ctx, struct push_reader *r, const json_t *obj, const char *key, bool need, const char **out)
 {
     TRY(take_text(ctx, r, obj, key, need, out));
-    return *out == NULL ? RC_OK : check_template(ctx, r, json_object_get(obj, key), key, *out);
+    return *out == NULL ? RC_OK : push_reader_template(ctx, r, json_object_get(obj, key), key, *out);
 }
 
-static RC take_pairs(struct ctx *ctx, struct reader *r, const json_t *obj, const char *key, struct push_pairs *out)
+static RC take_pairs(struct ctx *ctx, struct push_reader *r, const json_t *obj, const char *key, struct push_pairs *out)
 {
     json_t *all = json_object_get(obj, key);
     const char *name;
@@ -241,7 +233,7 @@ static RC take_pairs(struct ctx *ctx, struct reader *r, const json_t *obj, const
     return RC_OK;
 }
 
-static RC take_texts(struct ctx *ctx, struct reader *r, const json_t *obj, const char *key, const char *const *words,
+static RC take_texts(struct ctx *ctx, struct push_reader *r, const json_t *obj, const char *key, const char *const *words,
                      struct push_texts *out)
 {
     json_t *all = json_object_get(obj, key), *v;
@@ -265,7 +257,7 @@ static RC take_texts(struct ctx *ctx, struct reader *r, const json_t *obj, const
     return RC_OK;
 }
 
-static RC take_statuses(struct ctx *ctx, struct reader *r, const json_t *obj, const char *key, struct push_statuses *out)
+static RC take_statuses(struct ctx *ctx, struct push_reader *r, const json_t *obj, const char *key, struct push_statuses *out)
 {
     json_t *all = json_object_get(obj, key), *v;
     size_t i;
@@ -282,7 +274,7 @@ static RC take_statuses(struct ctx *ctx, struct reader *r, const json_t *obj, co
     return RC_OK;
 }
 
-static RC take_seconds(struct ctx *ctx, struct reader *r, const json_t *obj, const char *key, int most, int *out)
+static RC take_seconds(struct ctx *ctx, struct push_reader *r, const json_t *obj, const char *key, int most, int *out)
 {
     const json_t *v = json_object_get(obj, key);
     if (v == NULL)
@@ -295,37 +287,55 @@ static RC take_seconds(struct ctx *ctx, struct reader *r, const json_t *obj, con
 
 /* --- a step */
 
-static RC read_from(struct ctx *ctx, struct reader *r, const json_t *v, struct push_from *out)
+static RC take_marks(struct ctx *ctx, struct push_reader *r, const json_t *v, const char *key, const char **out)
 {
-    const json_t *between = json_object_get(v, "between"), *body = json_object_get(v, "body");
+    struct push_texts marks = {0};
+    if (json_object_get(v, key) == NULL)
+        return RC_OK;
+    TRY(take_texts(ctx, r, v, key, NULL, &marks));
+    if (marks.n != 2 || *marks.v[0] == '\0' || *marks.v[1] == '\0')
+        return yaml_fail(ctx, r->y, json_object_get(v, key), "%s must be two texts", key);
+    for (size_t i = 0; i < 2; i++)
+        TRY(push_reader_template(ctx, r, json_object_get(v, key), key, out[i] = marks.v[i]));
+    return RC_OK;
+}
+
+static RC read_from(struct ctx *ctx, struct push_reader *r, const json_t *v, struct push_from *out)
+{
+    const json_t *body = json_object_get(v, "body");
     TRY(take_template(ctx, r, v, "json", false, &out->json));
     TRY(take_template(ctx, r, v, "find", false, &out->find));
     TRY(take_text(ctx, r, v, "header", false, &out->header));
     TRY(take_pairs(ctx, r, v, "where", &out->where));
     TRY(take_template(ctx, r, v, "value", false, &out->value));
-    if (between != NULL) {
-        struct push_texts marks = {0};
-        TRY(take_texts(ctx, r, v, "between", NULL, &marks));
-        if (marks.n != 2 || *marks.v[0] == '\0' || *marks.v[1] == '\0')
-            return yaml_fail(ctx, r->y, between, "between must be two texts");
-        out->between[0] = marks.v[0];
-        out->between[1] = marks.v[1];
-    }
+    TRY(take_text(ctx, r, v, "txt", false, &out->txt));
+    TRY(take_marks(ctx, r, v, "between", out->between));
+    TRY(take_marks(ctx, r, v, "every", out->every));
+    TRY(take_text(ctx, r, v, "element", false, &out->element));
+    TRY(take_text(ctx, r, v, "attribute", false, &out->attribute));
+    TRY(take_text(ctx, r, v, "children", false, &out->children));
     if (body != NULL && !json_is_true(body))
         return yaml_fail(ctx, r->y, body, "body can be true alone");
     out->body = body != NULL;
-    int ways = (out->json != NULL) + (out->header != NULL) + (out->between[0] != NULL) + out->body + (out->value != NULL);
+    int ways = (out->json != NULL) + (out->header != NULL) + (out->between[0] != NULL || out->every[0] != NULL) + out->body +
+               (out->value != NULL) + (out->element != NULL);
     if (ways != 1)
-        return yaml_fail(ctx, r->y, v, "one of json, header, between, body and value must say where it is");
-    if ((out->find != NULL) != (out->where.n > 0) || (out->find != NULL && out->json == NULL))
+        return yaml_fail(ctx, r->y, v, "one of json, header, between, body and value, or element, must say where it is");
+    if ((out->attribute != NULL) + (out->children != NULL) != (out->element != NULL))
+        return yaml_fail(ctx, r->y, v, "element goes with attribute or children");
+    if ((out->find != NULL) != (out->where.n > 0) && (out->find == NULL || out->txt == NULL))
         return yaml_fail(ctx, r->y, v, "find goes with where and json");
+    if ((out->find != NULL || out->txt != NULL) && out->json == NULL)
+        return yaml_fail(ctx, r->y, v, "find goes with where and json");
+    if (out->txt != NULL && (r->list != STEPS_SEE || r->name_wrong == name_wrong))
+        return yaml_fail(ctx, r->y, v, "txt is for see of a DNS provider");
     return RC_OK;
 }
 
-static RC read_reads(struct ctx *ctx, struct reader *r, const json_t *obj, struct push_step *s)
+static RC read_reads(struct ctx *ctx, struct push_reader *r, const json_t *obj, struct push_step *s)
 {
-    static const char *const keys[] = {"json",  "find", "where",    "header",  "between", "body",
-                                       "value", "as",   "optional", "default", NULL};
+    static const char *const keys[] = {"json",  "find", "where",    "header",  "between", "body",      "txt",      "every",
+                                       "value", "as",   "optional", "default", "element", "attribute", "children", NULL};
     json_t *all = json_object_get(obj, "read"), *v;
     const char *name;
     if (all == NULL)
@@ -351,7 +361,7 @@ static RC read_reads(struct ctx *ctx, struct reader *r, const json_t *obj, struc
     return RC_OK;
 }
 
-static RC check_tree(struct ctx *ctx, struct reader *r, const json_t *node, json_t *v, int depth)
+static RC check_tree(struct ctx *ctx, struct push_reader *r, const json_t *node, json_t *v, int depth)
 {
     const char *key;
     json_t *member;
@@ -359,11 +369,11 @@ static RC check_tree(struct ctx *ctx, struct reader *r, const json_t *node, json
     if (depth > TREE_DEPTH)
         return yaml_fail(ctx, r->y, node, "the body is more than %d levels deep", TREE_DEPTH);
     if (json_is_string(v))
-        return check_template(ctx, r, v, "json", json_string_value(v));
+        return push_reader_template(ctx, r, v, "json", json_string_value(v));
     if (json_is_object(v))
         json_object_foreach(v, key, member)
         {
-            TRY(check_template(ctx, r, node, "json", key));
+            TRY(push_reader_template(ctx, r, node, "json", key));
             TRY(check_tree(ctx, r, node, member, depth + 1));
         }
     else if (json_is_array(v))
@@ -371,7 +381,19 @@ static RC check_tree(struct ctx *ctx, struct reader *r, const json_t *node, json
     return RC_OK;
 }
 
-static RC read_parts(struct ctx *ctx, struct reader *r, json_t *list, struct push_step *s)
+RC push_reader_tree(struct ctx *ctx, struct push_reader *r, json_t *tree, const char **out)
+{
+    struct buf b;
+    struct json_out j;
+    TRY(check_tree(ctx, r, tree, tree, 0));
+    buf_init_arena(&b, &ctx->arena, 65536);
+    json_begin(&j, &b);
+    json_put_value(&j, NULL, tree);
+    *out = buf_z(&b);
+    return buf_status(&b);
+}
+
+static RC read_parts(struct ctx *ctx, struct push_reader *r, json_t *list, struct push_step *s)
 {
     static const char *const keys[] = {"name", "filename", "type", "text", NULL};
     json_t *v;
@@ -392,7 +414,7 @@ static RC read_parts(struct ctx *ctx, struct reader *r, json_t *list, struct pus
     return RC_OK;
 }
 
-static RC read_body(struct ctx *ctx, struct reader *r, const json_t *obj, struct push_step *s)
+static RC read_body(struct ctx *ctx, struct push_reader *r, const json_t *obj, struct push_step *s)
 {
     static const char *const keys[] = {"json", "text", "form", "multipart", NULL};
     const json_t *v = json_object_get(obj, "body");
@@ -403,15 +425,8 @@ static RC read_body(struct ctx *ctx, struct reader *r, const json_t *obj, struct
     TRY(yaml_only(ctx, r->y, v, keys));
     json_t *tree = json_object_get(v, "json");
     if (tree != NULL) {
-        struct buf b;
-        struct json_out j;
-        TRY(check_tree(ctx, r, tree, tree, 0));
-        buf_init_arena(&b, &ctx->arena, 65536);
-        json_begin(&j, &b);
-        json_put_value(&j, NULL, tree);
-        TRY(buf_status(&b));
         s->kind = PUSH_BODY_JSON;
-        s->body = buf_z(&b);
+        TRY(push_reader_tree(ctx, r, tree, &s->body));
     } else if (json_object_get(v, "text") != NULL) {
         s->kind = PUSH_BODY_TEXT;
         TRY(take_template(ctx, r, v, "text", true, &s->body));
@@ -425,14 +440,14 @@ static RC read_body(struct ctx *ctx, struct reader *r, const json_t *obj, struct
     return RC_OK;
 }
 
-static RC take_value_name(struct ctx *ctx, struct reader *r, const json_t *v, const char *key, const char **out)
+static RC take_value_name(struct ctx *ctx, struct push_reader *r, const json_t *v, const char *key, const char **out)
 {
     TRY(take_text(ctx, r, v, key, false, out));
-    const char *wrong = *out != NULL ? name_wrong(ctx, r, bytes_z(*out)) : NULL;
+    const char *wrong = *out != NULL ? r->name_wrong(ctx, r, bytes_z(*out)) : NULL;
     return wrong == NULL ? RC_OK : yaml_fail(ctx, r->y, v, "%s: %s %s", key, *out, wrong);
 }
 
-static RC read_when(struct ctx *ctx, struct reader *r, const json_t *obj, struct push_step *s)
+static RC read_when(struct ctx *ctx, struct push_reader *r, const json_t *obj, struct push_step *s)
 {
     static const char *const keys[] = {"before", "now", "set", "unset", NULL};
     static const char *const states[] = {"new", "previous", "absent", NULL};
@@ -451,17 +466,17 @@ static RC read_when(struct ctx *ctx, struct reader *r, const json_t *obj, struct
         return yaml_fail(ctx, r->y, v, "before must be present or absent");
     if (before != NULL)
         s->before = strcmp(before, "present") == 0 ? PUSH_WAS_PRESENT : PUSH_WAS_ABSENT;
-    if (before != NULL && r->list != INSTALL && r->list != UNDO)
+    if (before != NULL && r->list != STEPS_INSTALL && r->list != STEPS_UNDO)
         return yaml_fail(ctx, r->y, v, "before is known in install and undo alone");
-    if (s->now != NULL && (r->list != UNDO || !one_of(states, bytes_z(s->now))))
+    if (s->now != NULL && (r->list != STEPS_UNDO || !one_of(states, bytes_z(s->now))))
         return yaml_fail(ctx, r->y, v, "now is for undo: one of %s", words_text(ctx, states));
     return RC_OK;
 }
 
-static RC read_answer(struct ctx *ctx, struct reader *r, const json_t *obj, struct push_step *s)
+static RC read_answer(struct ctx *ctx, struct push_reader *r, const json_t *obj, struct push_step *s)
 {
     static const char *const poll_keys[] = {"json", "between", "done", "failed", "every_s", "most_s", NULL};
-    static const char *const fail_keys[] = {"json", "between", "is", "not", NULL};
+    static const char *const fail_keys[] = {"json", "between", "element", "attribute", "is", "not", "unless", NULL};
     static const char *const conflict_keys[] = {"json", "between", "body", "has", NULL};
     static const char *const message_keys[] = {"json", "between", NULL};
     const json_t *poll = json_object_get(obj, "poll"), *fail = json_object_get(obj, "fail_if"), *message;
@@ -487,8 +502,10 @@ static RC read_answer(struct ctx *ctx, struct reader *r, const json_t *obj, stru
         TRY(read_from(ctx, r, fail, &s->fail_if));
         TRY(take_texts(ctx, r, fail, "is", NULL, &s->fail_is));
         TRY(take_texts(ctx, r, fail, "not", NULL, &s->fail_not));
-        if ((s->fail_is.n > 0) == (s->fail_not.n > 0))
-            return yaml_fail(ctx, r->y, fail, "fail_if must hold either is or not");
+        TRY(take_texts(ctx, r, fail, "unless", NULL, &s->fail_unless));
+        s->fail_there = json_object_get(fail, "unless") != NULL;
+        if ((s->fail_is.n > 0) + (s->fail_not.n > 0) + s->fail_there != 1)
+            return yaml_fail(ctx, r->y, fail, "fail_if must hold one of is, not and unless");
         s->has_fail_if = true;
     }
     if (conflict != NULL) {
@@ -506,7 +523,7 @@ static RC read_answer(struct ctx *ctx, struct reader *r, const json_t *obj, stru
 }
 
 /* A header's name is a token (RFC 9110 section 5.1), and not one of those that are ours. */
-static RC check_headers(struct ctx *ctx, struct reader *r, const json_t *obj, const struct push_pairs *headers)
+static RC check_headers(struct ctx *ctx, struct push_reader *r, const json_t *obj, const struct push_pairs *headers)
 {
     static const char *const ours[] = {"host", "content-length", "transfer-encoding", "connection", "expect", "te", "upgrade",
                                        NULL};
@@ -521,7 +538,34 @@ static RC check_headers(struct ctx *ctx, struct reader *r, const json_t *obj, co
     return RC_OK;
 }
 
-static RC read_request(struct ctx *ctx, struct reader *r, const json_t *v, struct push_step *s)
+static const char *const changing[] = {"WRITE", "KEEP", "RESTORE", "PUT", "DELETE", "PATCH", NULL};
+
+static bool is_look(const struct push_reader *r)
+{
+    return r->list == STEPS_SEE || r->list == STEPS_TEST || r->list == STEPS_ZONE;
+}
+
+/* A look that takes several requests: for each member of a list, or page by page. */
+static RC read_several(struct ctx *ctx, struct push_reader *r, const json_t *v, struct push_step *s)
+{
+    static const char *const keys[] = {"query", "json", "header", NULL};
+    const json_t *pages = json_object_get(v, "pages"), *next = json_object_get(v, "next");
+    const json_t *more = pages != NULL ? pages : next;
+    if ((more != NULL || s->over != NULL) && (!is_look(r) || r->name_wrong == name_wrong || strcmp(s->method, "GET") != 0))
+        return yaml_fail(ctx, r->y, v, "over, pages and next are for a GET of a DNS provider's see and zone");
+    if ((pages != NULL) + (next != NULL) + (s->over != NULL) > 1)
+        return yaml_fail(ctx, r->y, v, "a step has one of over, pages and next");
+    if ((more != NULL || s->over != NULL) && (s->n_reads == 0 || !s->reads[0].optional))
+        return yaml_fail(ctx, r->y, v, "over, pages and next go on until the first read finds something: it must be optional");
+    if (more == NULL)
+        return RC_OK;
+    TRY(yaml_only(ctx, r->y, more, keys));
+    TRY(take_text(ctx, r, more, "query", true, &s->more_query));
+    s->more_counts = pages != NULL;
+    return read_from(ctx, r, more, &s->more);
+}
+
+static RC read_request(struct ctx *ctx, struct push_reader *r, const json_t *v, struct push_step *s)
 {
     const char *const *methods = strcmp(r->d->transport, "ssh") == 0 ? methods_ssh : methods_https;
     TRY(take_text(ctx, r, v, "method", true, &s->method));
@@ -538,21 +582,20 @@ static RC read_request(struct ctx *ctx, struct reader *r, const json_t *v, struc
         return yaml_fail(ctx, r->y, v, "a path needs `base`");
     if (s->mode != NULL && (methods != methods_ssh || strcmp(s->method, "WRITE") != 0))
         return yaml_fail(ctx, r->y, v, "mode is for WRITE over ssh");
-    if (r->list == SEE && (strcmp(s->method, "WRITE") == 0 || strcmp(s->method, "KEEP") == 0 || strcmp(s->method, "RESTORE") == 0 ||
-                           strcmp(s->method, "PUT") == 0 || strcmp(s->method, "DELETE") == 0 || strcmp(s->method, "PATCH") == 0))
-        return yaml_fail(ctx, r->y, v, "see must not change anything: no %s", s->method);
+    if (is_look(r) && one_of(changing, bytes_z(s->method)))
+        return yaml_fail(ctx, r->y, v, "%s must not change anything: no %s", list_names[r->list], s->method);
     TRY(take_pairs(ctx, r, v, "query", &s->query));
     TRY(take_pairs(ctx, r, v, "headers", &s->headers));
     TRY(check_headers(ctx, r, v, &s->headers));
     return read_body(ctx, r, v, s);
 }
 
-static RC read_step(struct ctx *ctx, struct reader *r, const json_t *v, struct push_step *s)
+static RC read_step(struct ctx *ctx, struct push_reader *r, const json_t *v, struct push_step *s)
 {
     static const char *const keys[] = {"name",    "when", "method",  "path",    "url",      "mode",        "query",
                                        "headers", "body", "expect",  "absent",  "conflict", "conflict_if", "done",
-                                       "read",    "poll", "fail_if", "message", NULL};
-    static const char *const taken[] = {"see", "before", "auth", NULL};
+                                       "read",    "poll", "fail_if", "message", "over",     "pages",       "next", NULL};
+    static const char *const taken[] = {"see", "before", "auth", "zone", NULL};
     if (!json_is_object(v))
         return yaml_fail(ctx, r->y, v, "a step of %s must hold method and path", list_names[r->list]);
     TRY(yaml_only(ctx, r->y, v, keys));
@@ -561,25 +604,31 @@ static RC read_step(struct ctx *ctx, struct reader *r, const json_t *v, struct p
     if (s->name != NULL && (!is_word(bytes_z(s->name)) || one_of(taken, bytes_z(s->name))))
         return yaml_fail(ctx, r->y, v, "%s cannot name a step", s->name);
     TRY(read_when(ctx, r, v, s));
+    TRY(take_value_name(ctx, r, v, "over", &s->over));
+    r->member = s->over != NULL;
     TRY(read_request(ctx, r, v, s));
     TRY(take_statuses(ctx, r, v, "expect", &s->expect));
     TRY(take_statuses(ctx, r, v, "absent", &s->absent));
     TRY(take_statuses(ctx, r, v, "conflict", &s->conflict));
     TRY(take_statuses(ctx, r, v, "done", &s->done));
-    if (s->absent.n > 0 && r->list != SEE)
+    if (s->absent.n > 0 && r->list != STEPS_SEE)
         return yaml_fail(ctx, r->y, v, "absent is for see; for a request that found nothing to do write `done`");
     TRY(read_reads(ctx, r, v, s));
-    return read_answer(ctx, r, v, s);
+    TRY(read_several(ctx, r, v, s));
+    TRY(read_answer(ctx, r, v, s));
+    r->member = false;
+    return RC_OK;
 }
 
-static RC read_steps(struct ctx *ctx, struct reader *r, const json_t *obj, enum list list, struct push_step **out, size_t *n)
+RC push_reader_steps(struct ctx *ctx, struct push_reader *r, const json_t *obj, enum push_steps list, struct push_step **out,
+                     size_t *n)
 {
     const char *key = list_names[list];
     json_t *all = json_object_get(obj, key), *v;
     size_t i;
     bool one = json_is_object(all); /* login and logout may be one step */
     if (all == NULL)
-        return list == LOGOUT ? RC_OK : yaml_fail(ctx, r->y, obj, "%s is missing", key);
+        return list == STEPS_LOGOUT ? RC_OK : yaml_fail(ctx, r->y, obj, "%s is missing", key);
     size_t count = one ? 1 : json_array_size(all);
     if ((!one && !json_is_array(all)) || count == 0 || count > PUSH_STEPS_MAX)
         return yaml_fail(ctx, r->y, all, "%s must be a list of 1 to %d steps", key, PUSH_STEPS_MAX);
@@ -618,7 +667,7 @@ static const char *pair_value(const struct push_pairs *p, const char *name)
     return NULL;
 }
 
-static RC add_setting(struct ctx *ctx, struct reader *r, const json_t *obj, const char *key)
+static RC add_setting(struct ctx *ctx, struct push_reader *r, const json_t *obj, const char *key)
 {
     if (r->d->settings.n == PUSH_PAIRS_MAX)
         return yaml_fail(ctx, r->y, obj, "more than %d settings", PUSH_PAIRS_MAX);
@@ -627,24 +676,24 @@ static RC add_setting(struct ctx *ctx, struct reader *r, const json_t *obj, cons
     return take_template(ctx, r, obj, key, true, &p->value);
 }
 
-static RC read_session(struct ctx *ctx, struct reader *r, const json_t *v)
+static RC read_session(struct ctx *ctx, struct push_reader *r, const json_t *v)
 {
     static const char *const keys[] = {"family", "login", "sign", "logout", NULL};
     static const char *const sign_keys[] = {"headers", "query", NULL};
     const json_t *sign = json_object_get(v, "sign");
     TRY(yaml_only(ctx, r->y, v, keys));
-    TRY(read_steps(ctx, r, v, LOGIN, &r->d->login, &r->d->n_login));
+    TRY(push_reader_steps(ctx, r, v, STEPS_LOGIN, &r->d->login, &r->d->n_login));
     if (!json_is_object(sign))
         return yaml_fail(ctx, r->y, v, "sign must hold headers or query");
     TRY(yaml_only(ctx, r->y, sign, sign_keys));
-    r->list = LOGOUT; /* what login has read is there */
+    r->list = STEPS_LOGOUT; /* what login has read is there */
     TRY(take_pairs(ctx, r, sign, "headers", &r->d->sign_headers));
     TRY(take_pairs(ctx, r, sign, "query", &r->d->sign_query));
     TRY(check_headers(ctx, r, sign, &r->d->sign_headers));
-    return read_steps(ctx, r, v, LOGOUT, &r->d->logout, &r->d->n_logout);
+    return push_reader_steps(ctx, r, v, STEPS_LOGOUT, &r->d->logout, &r->d->n_logout);
 }
 
-static RC read_auth(struct ctx *ctx, struct reader *r, const json_t *section)
+RC push_reader_auth(struct ctx *ctx, struct push_reader *r, const json_t *section)
 {
     json_t *auth = json_object_get(section, "auth"), *v;
     const struct family *f = NULL;
@@ -678,23 +727,21 @@ static RC read_auth(struct ctx *ctx, struct reader *r, const json_t *section)
     return RC_OK;
 }
 
-static RC check_parameters(struct ctx *ctx, const struct reader *r, const json_t *section)
+RC push_reader_parameters(struct ctx *ctx, const struct push_reader *r, const json_t *section, const char *const *taken)
 {
     bool credential = false;
+    const char *who = taken == facts ? "a target without an agent" : "a DNS provider";
     for (size_t i = 0; i < r->c->n_params; i++) {
         const struct connector_param *p = &r->c->params[i];
         credential |= p->type == PARAM_CREDENTIAL;
         if (p->type < PARAM_NAME)
-            return yaml_fail(ctx, r->y, section,
-                             "parameter %s: a target without an agent has no paths, commands and users of this "
-                             "host",
-                             p->name);
-        if (one_of(facts, bytes_z(p->name)) || is_content(bytes_z(p->name)) || !is_word(bytes_z(p->name)))
+            return yaml_fail(ctx, r->y, section, "parameter %s: %s has no paths, commands and users of this host", p->name, who);
+        if (one_of(taken, bytes_z(p->name)) || (taken == facts && is_content(bytes_z(p->name))) || !is_word(bytes_z(p->name)))
             return yaml_fail(ctx, r->y, section, "parameter %s must have another name: that one means something in templates",
                              p->name);
     }
     /* Where a credential may be sent is what binds a private key to its destination. */
-    return credential ? RC_OK : yaml_fail(ctx, r->y, section, "a target without an agent needs a parameter of type credential");
+    return credential ? RC_OK : yaml_fail(ctx, r->y, section, "%s needs a parameter of type credential", who);
 }
 
 RC push_desc_read(struct ctx *ctx, const struct yaml *y, const struct connector *c, const json_t *v, struct push_desc *out)
@@ -703,12 +750,12 @@ RC push_desc_read(struct ctx *ctx, const struct yaml *y, const struct connector 
                                        "auth",      "see",  "install", "undo", NULL};
     static const char *const transports[] = {"https", "ssh", NULL};
     static const char *const ssh[] = {"host", "port", "user", "host_key", NULL};
-    struct reader r = {.y = y, .c = c, .d = out, .list = LOGOUT};
+    struct push_reader r = {.y = y, .c = c, .d = out, .list = STEPS_LOGOUT, .name_wrong = name_wrong};
     *out = (struct push_desc){.transport = "https", .family = ""};
     if (!json_is_object(v))
         return yaml_fail(ctx, y, v, "relay must hold auth, see, install and undo");
     TRY(yaml_only(ctx, y, v, keys));
-    TRY(check_parameters(ctx, &r, v));
+    TRY(push_reader_parameters(ctx, &r, v, facts));
     TRY(take_text(ctx, &r, v, "transport", false, &out->transport));
     if (!one_of(transports, bytes_z(out->transport)))
         return yaml_fail(ctx, y, v, "transport must be one of %s", words_text(ctx, transports));
@@ -722,12 +769,12 @@ RC push_desc_read(struct ctx *ctx, const struct yaml *y, const struct connector 
     }
     if (over_ssh && out->base != NULL)
         return yaml_fail(ctx, y, v, "base is for transport https");
-    TRY(read_auth(ctx, &r, v));
-    TRY(read_steps(ctx, &r, v, SEE, &out->see, &out->n_see));
-    if (!step_reads(out->see, out->n_see, NULL, BYTES_LIT("certificate")) &&
-        !step_reads(out->see, out->n_see, NULL, BYTES_LIT("fingerprint")) &&
-        !step_reads(out->see, out->n_see, NULL, BYTES_LIT("serial")))
+    TRY(push_reader_auth(ctx, &r, v));
+    TRY(push_reader_steps(ctx, &r, v, STEPS_SEE, &out->see, &out->n_see));
+    if (!push_reader_has(out->see, out->n_see, NULL, BYTES_LIT("certificate")) &&
+        !push_reader_has(out->see, out->n_see, NULL, BYTES_LIT("fingerprint")) &&
+        !push_reader_has(out->see, out->n_see, NULL, BYTES_LIT("serial")))
         return yaml_fail(ctx, y, json_object_get(v, "see"), "see must read certificate, fingerprint or serial");
-    TRY(read_steps(ctx, &r, v, INSTALL, &out->install, &out->n_install));
-    return read_steps(ctx, &r, v, UNDO, &out->undo, &out->n_undo);
+    TRY(push_reader_steps(ctx, &r, v, STEPS_INSTALL, &out->install, &out->n_install));
+    return push_reader_steps(ctx, &r, v, STEPS_UNDO, &out->undo, &out->n_undo);
 }

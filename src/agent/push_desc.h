@@ -42,13 +42,18 @@ struct push_statuses {
     size_t n;
 };
 
-/* Where in an answer a value is: one of json, header, between, body and value. */
+/* Where in an answer a value is: one of json, header, between, element, body and value. */
 struct push_from {
     const char *json;        /* JSON pointer (RFC 6901), a template; NULL: not this */
     const char *find;        /* with json: the list or object whose first member is meant that fits `where` */
     struct push_pairs where; /* pointer in the member: template it must equal */
+    const char *txt;         /* section `dns`: pointer in the member (or answer) to a TXT value that must be ours */
     const char *header;
-    const char *between[2];
+    const char *between[2]; /* templates */
+    const char *every[2];   /* all that is between these two (inside `between`), as a JSON list; XML's entities taken out */
+    const char *element;    /* XML: the one element of this name */
+    const char *attribute;  /* with element: its attribute */
+    const char *children;   /* with element: those of this name, whose attributes are the objects of a JSON list; the only ones */
     bool body;
     const char *value; /* a template: not in the answer at all, but there where the answer was good */
 };
@@ -85,7 +90,13 @@ struct push_step {
     size_t n_reads;
     struct push_from poll, fail_if, conflict_if, message;
     bool has_poll, has_fail_if, has_conflict_if, has_message;
-    struct push_texts poll_done, poll_failed, fail_is, fail_not;
+    struct push_texts poll_done, poll_failed, fail_is, fail_not, fail_unless;
+    bool fail_there; /* fail_if: that it is there says no, but where it is one of fail_unless */
+    /* Of a look that takes several requests, until its first read finds something: */
+    const char *over;       /* a value that is a JSON list: a request for each {member} */
+    struct push_from more;  /* how many pages there are, or the cursor of the next one */
+    const char *more_query; /* what names the page, or takes the cursor; NULL: an answer is whole */
+    bool more_counts;       /* pages are counted */
     const char *conflict_has;
     int poll_every_s, poll_most_s;
 };

@@ -219,7 +219,8 @@ static int before_request(void *arg, char *primary, char *local, int primary_por
 {
     struct hop *hop = arg;
     (void)primary, (void)local, (void)primary_port, (void)local_port;
-    if (hop->sent++ == 0 || !hop->call->once)
+    const unsigned most = hop->call->ntlm_user ? 3 : 1; /* of which the last alone has the body */
+    if (hop->sent++ < most || !hop->call->once)
         return CURL_PREREQFUNC_OK;
     hop->cut = true;
     return CURL_PREREQFUNC_ABORT;
@@ -228,6 +229,8 @@ static int before_request(void *arg, char *primary, char *local, int primary_por
 static atomic_bool stopped;
 
 void http_client_stop(void) { atomic_store(&stopped, true); }
+
+bool http_client_stopped(void) { return atomic_load(&stopped); }
 
 static int look_up(void *arg, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
 {
@@ -409,6 +412,11 @@ static void set_options(CURL *curl, struct hop *hop, const char *url, struct cur
     curl_easy_setopt(curl, CURLOPT_HEADERDATA, hop);
     if (c->config.unix_socket)
         curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, c->config.unix_socket);
+    if (hop->call->ntlm_user) {
+        curl_easy_setopt(curl, CURLOPT_HTTPAUTH, (long)CURLAUTH_NTLM);
+        curl_easy_setopt(curl, CURLOPT_USERNAME, hop->call->ntlm_user);
+        curl_easy_setopt(curl, CURLOPT_PASSWORD, hop->call->ntlm_password);
+    }
     set_method(curl, hop->call);
     set_tls(curl, c, hop->call);
 }
@@ -450,9 +458,17 @@ static const char *printable(char *text)
     return text;
 }
 
-static struct rc explain(struct hop *hop, const char *url, CURLcode code, char *error)
+/* As it may be shown: some APIs want a key in the query. */
+static const char *without_query(struct ctx *ctx, const char *url)
+{
+    size_t n = strcspn(url, "?");
+    return url[n] == '\0' ? url : arena_printf(&ctx->arena, "%.*s?…", (int)n, url);
+}
+
+static struct rc explain(struct hop *hop, const char *sent, CURLcode code, char *error)
 {
     struct ctx *ctx = hop->ctx;
+    const char *url = without_query(ctx, sent);
     if (hop->bad)
         return ctx_fail(ctx, E_BAD_ANSWER, "%s: %s", url, hop->bad);
     if (code == CURLE_ABORTED_BY_CALLBACK && !hop->cut)
@@ -483,16 +499,20 @@ static struct rc run_hop(struct ctx *ctx, struct http_client *client, const stru
 {
     struct curl_slist *headers __attribute__((cleanup(slist_freep))) = NULL;
     char error[CURL_ERROR_SIZE] = "";
+    struct curl_slist *connect_to __attribute__((cleanup(slist_freep))) = NULL;
     struct hop hop = {.ctx = ctx, .client = client, .call = call};
     int64_t left = deadline_ms - clock_mono_ms();
     if (left <= 0)
-        return ctx_fail(ctx, E_TIMEOUT, "%s: no time is left to ask", url);
+        return ctx_fail(ctx, E_TIMEOUT, "%s: no time is left to ask", without_query(ctx, url));
     buf_init_arena(&hop.body, &ctx->arena, call->body_max ? call->body_max : 1 << 20);
     TRY(build_headers(ctx, call, same_origin, &headers));
-    struct handle *h = handle_take(client);
+    if (call->connect_to)
+        connect_to = curl_slist_append(NULL, arena_printf(&ctx->arena, "::%s", address_port_str(&ctx->arena, call->connect_to)));
+    struct handle *h = !call->connect_to || connect_to ? handle_take(client) : NULL;
     if (!h)
         return ctx_fail(ctx, E_NO_MEMORY, "no memory for an HTTP request");
     set_options(h->curl, &hop, url, headers, left, error);
+    curl_easy_setopt(h->curl, CURLOPT_CONNECT_TO, connect_to);
     CURLcode code = curl_easy_perform(h->curl);
     long status = 0;
     curl_easy_getinfo(h->curl, CURLINFO_RESPONSE_CODE, &status);

@@ -23,6 +23,7 @@ struct http_client_config {
 };
 /* http_client_stop ends all calls of this process within a second (E_SHUTTING_DOWN): for a role that is to end. */
 void http_client_stop(void);
+bool http_client_stopped(void);
 /* http_client_load loads libcurl: a role calls it before it enters its sandbox.  Elsewhere http_client_new() does. */
 RC http_client_load(struct ctx *ctx);
 RC http_client_new(struct ctx *ctx, const struct http_client_config *config, struct http_client **out);
@@ -43,6 +44,8 @@ struct http_call {
     size_t head_max;    /* 64 KiB: ceiling of the answer's headers */
     unsigned redirects; /* 0: how many to follow, for GET and HEAD; each hop's URL and address is checked */
     bool once;          /* never sent a second time, also where a kept connection ends before the answer begins (E_UNREACHABLE) */
+    const char *ntlm_user, *ntlm_password; /* NTLM (MS-NLMP), which needs three requests of one connection; NULL: not */
+    const struct address *connect_to; /* where to connect, whatever the URL's host and port; NULL: there */
     bool skip_verify;   /* accept any certificate: only for http-01, where RFC 8555 section 8.3 allows it */
 };
 

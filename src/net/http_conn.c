@@ -87,7 +87,7 @@ void conn_destroy(struct conn *c)
         c->loop->conns = c->next;
     if (c->next)
         c->next->prev = c->prev;
-    counts_remove(c->loop->server, &c->address);
+    counts_remove(c->loop->server, &c->address, c->stranger);
 }
 
 bool conn_is_idle(const struct conn *c)
@@ -130,13 +130,14 @@ static void conn_credentials(struct conn *c)
 void http_conn_new(struct http_loop *loop, const struct listener *listener, int fd, const struct address *address)
 {
     const struct http_server_config *config = &loop->server->config;
-    if (!counts_add(loop->server, address)) {
+    const bool stranger = listener->config.kind == HTTP_LISTENER_TLS && listener->config.ask_client_certificate;
+    if (!counts_add(loop->server, address, stranger)) {
         close(fd);
         return;
     }
     struct conn *c = calloc(1, sizeof *c);
     if (!c || uv_poll_init(&loop->uv, &c->poll, fd) != 0) {
-        counts_remove(loop->server, address);
+        counts_remove(loop->server, address, stranger);
         close(fd);
         free(c);
         return;
@@ -147,6 +148,7 @@ void http_conn_new(struct http_loop *loop, const struct listener *listener, int 
     c->loop = loop;
     c->listener = listener;
     c->fd = fd;
+    c->stranger = stranger;
     c->address = *address;
     c->next = loop->conns;
     if (c->next)
@@ -309,6 +311,8 @@ static void conn_write(struct conn *c)
 static void fill_peer(const struct conn *c, struct exchange *x)
 {
     struct http_peer *p = &x->req.peer;
+    if (c->stranger)
+        x->framing.keep_alive = false; /* who has not joined keeps no connection */
     p->listener = c->listener->config.name;
     p->is_tls = c->listener->config.kind == HTTP_LISTENER_TLS;
     p->is_unix = c->listener->config.kind == HTTP_LISTENER_UNIX;
@@ -354,8 +358,7 @@ static bool conn_continue(struct conn *c)
 static uint64_t body_most(const struct conn *c)
 {
     const struct http_listener *l = &c->listener->config;
-    return l->ask_client_certificate && !c->certificate_verified && l->body_max > HTTP_STRANGER_BODY_MAX ? HTTP_STRANGER_BODY_MAX
-                                                                                                         : l->body_max;
+    return c->stranger && l->body_max > HTTP_STRANGER_BODY_MAX ? HTTP_STRANGER_BODY_MAX : l->body_max;
 }
 
 static size_t conn_take_body(struct conn *c, struct bytes in)
@@ -486,6 +489,10 @@ static void conn_hello(struct conn *c)
     switch (tls_conn_handshake(c->tls)) {
     case TLS_IO_OK:
         c->certificate = tls_conn_client_certificate(c->tls, &c->certificate_n, &c->certificate_verified, &c->certificate_why);
+        if (c->stranger && c->certificate_verified) {
+            c->stranger = false;
+            counts_known(c->loop->server, &c->address);
+        }
         c->phase = PHASE_HEAD;
         conn_deadline(c, c->loop->server->config.head_ms);
         conn_arm(c, READING);

@@ -77,13 +77,13 @@ struct listener {
 struct address_count {
     struct address_count *next;
     uint8_t key[9];
-    unsigned n;
+    unsigned n, strangers;
 };
 #define COUNT_BUCKETS 512
 struct connection_counts {
     pthread_mutex_t lock;
     struct address_count *first[COUNT_BUCKETS];
-    unsigned total;
+    unsigned total, strangers;
     uint64_t refused;
 };
 
@@ -152,6 +152,7 @@ struct conn {
     int armed; /* events asked of poll */
     enum phase phase;
     bool closing, close_after, linger, counted;
+    bool stranger; /* was asked for a client certificate, and has shown none that verifies */
     int64_t deadline_ms; /* of uv_now(), 0 for none */
     int64_t timer_ms;    /* when the timer goes off, 0 when it is not set */
     struct tls_conn *tls;
@@ -178,8 +179,9 @@ void conn_destroy(struct conn *c);
 bool conn_is_idle(const struct conn *c);
 
 /* http_server.c */
-bool counts_add(struct http_server *s, const struct address *a);
-void counts_remove(struct http_server *s, const struct address *a);
+bool counts_add(struct http_server *s, const struct address *a, bool stranger);
+void counts_remove(struct http_server *s, const struct address *a, bool stranger);
+void counts_known(struct http_server *s, const struct address *a); /* a stranger no more */
 void loop_watch_pool(struct http_loop *loop);               /* loop thread: see http_pool_submit */
 void loop_post(struct http_loop *loop, struct exchange *x); /* any thread */
 struct exchange *exchange_new(struct http_loop *loop);      /* loop thread; NULL when out of memory */

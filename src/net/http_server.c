@@ -34,7 +34,7 @@ static struct address_count **count_find(struct connection_counts *t, const uint
     return at;
 }
 
-static bool count_address(struct http_server *s, const struct address *a)
+static bool count_address(struct http_server *s, const struct address *a, bool stranger)
 {
     uint8_t key[9];
     count_key(a, key);
@@ -45,34 +45,55 @@ static bool count_address(struct http_server *s, const struct address *a)
             return false;
         memcpy((*at)->key, key, 9);
     }
-    if ((*at)->n >= s->config.connections_per_address)
+    if ((*at)->n >= s->config.connections_per_address || (stranger && (*at)->strangers >= s->config.strangers_per_address))
         return false;
     (*at)->n++;
+    (*at)->strangers += stranger;
     return true;
 }
 
-bool counts_add(struct http_server *s, const struct address *a)
+bool counts_add(struct http_server *s, const struct address *a, bool stranger)
 {
     pthread_mutex_lock(&s->counts.lock);
     /* Local sockets have room that the network cannot take: the administrator must get in while it is flooded. */
     const unsigned most = s->config.connections_max - (a->len ? s->config.connections_max / 8 : 0);
-    bool ok = s->counts.total < most && (a->len == 0 || count_address(s, a));
-    if (ok)
+    /* And strangers of all addresses together take no more than half: who is known must get in. */
+    bool ok = s->counts.total < most && !(stranger && s->counts.strangers >= s->config.connections_max / 2) &&
+              (a->len == 0 || count_address(s, a, stranger));
+    if (ok) {
         s->counts.total++;
-    else
+        s->counts.strangers += stranger;
+    } else
         s->counts.refused++;
     pthread_mutex_unlock(&s->counts.lock);
     return ok;
 }
 
-void counts_remove(struct http_server *s, const struct address *a)
+void counts_known(struct http_server *s, const struct address *a)
+{
+    uint8_t key[9];
+    pthread_mutex_lock(&s->counts.lock);
+    s->counts.strangers--;
+    if (a->len) {
+        count_key(a, key);
+        struct address_count *node = *count_find(&s->counts, key);
+        if (node)
+            node->strangers--;
+    }
+    pthread_mutex_unlock(&s->counts.lock);
+}
+
+void counts_remove(struct http_server *s, const struct address *a, bool stranger)
 {
     pthread_mutex_lock(&s->counts.lock);
     s->counts.total--;
+    s->counts.strangers -= stranger;
     if (a->len) {
         uint8_t key[9];
         count_key(a, key);
         struct address_count **at = count_find(&s->counts, key), *node = *at;
+        if (node)
+            node->strangers -= stranger;
         if (node && --node->n == 0) {
             *at = node->next;
             free(node);
@@ -354,8 +375,21 @@ static unsigned connections_possible(void)
     return limit.rlim_cur < 512 ? 128 : (unsigned)limit.rlim_cur / 2;
 }
 
+/* What a ceiling of the caller's own may be beside a server with connections_possible(): the rest, without what files need. */
+static unsigned connections_beside(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > (1U << 24))
+        return 1U << 24;
+    const rlim_t others = connections_possible() + limit.rlim_cur / 8;
+    return limit.rlim_cur > others + 64 ? (unsigned)(limit.rlim_cur - others) : 64;
+}
+
 static void apply_defaults(struct http_server_config *c)
 {
+    const unsigned most = connections_beside();
+    if (c->connections_max > most)
+        c->connections_max = most;
 #define DEFAULT(field, value)                                                                                                      \
     if (!c->field)                                                                                                                 \
     c->field = (value)
@@ -364,6 +398,7 @@ static void apply_defaults(struct http_server_config *c)
     DEFAULT(workers_max, 32);
     DEFAULT(connections_max, connections_possible());
     DEFAULT(connections_per_address, 1000);
+    DEFAULT(strangers_per_address, 1000);
     DEFAULT(queue_max, 4096);
     DEFAULT(head_max, (size_t)16 << 10);
     DEFAULT(response_max, (size_t)64 << 20);

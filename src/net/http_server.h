@@ -26,8 +26,9 @@ struct http_listener {
     int fd; /* listening already; owned by the server from a successful start on */
     enum http_listener_kind kind;
     uint64_t body_max;           /* ceiling of a request's body; 0: 1 MiB */
-    /* TLS: who shows no certificate that verifies may send HTTP_STRANGER_BODY_MAX at most. */
-    bool ask_client_certificate; /* TLS: ask, do not insist; handlers look at request->peer.certificate_verified */
+    /* TLS: ask, do not insist; handlers look at request->peer.certificate_verified.  Who shows none that verifies is a stranger:
+     * may send HTTP_STRANGER_BODY_MAX at most, is let go after one answer, and has strangers_per_address connections. */
+    bool ask_client_certificate;
 };
 
 /* A handler fills in the response or fails; a failure becomes a problem document.  It is called on any worker.  ctx has a fresh
@@ -44,8 +45,9 @@ struct http_server_config {
     struct tls_server_ctx *tls;       /* needed with a TLS listener; the server takes its own reference */
     unsigned loops;                   /* 1 */
     unsigned workers_max;             /* 32 */
-    unsigned connections_max; /* 10,000 over all listeners, or what descriptors there are; an eighth for Unix sockets alone */
+    unsigned connections_max; /* 10,000 over all listeners, never more than descriptors allow; an eighth for Unix sockets alone */
     unsigned connections_per_address; /* 1,000; an IPv6 /64 counts as one; Unix sockets are not counted */
+    unsigned strangers_per_address;   /* of those, without a client certificate (ask_client_certificate); 1,000 */
     unsigned queue_max;               /* 4,096 requests that wait for a worker, then 503 */
     size_t head_max;                  /* 16 KiB */
     size_t response_max;              /* 64 MiB */

@@ -318,13 +318,19 @@ static RC mysql(struct ctx *ctx, const struct talk *t)
 static const struct {
     const char *name;
     RC (*begin)(struct ctx *ctx, const struct talk *t);
+    uint16_t port;
 } protocols[STARTTLS_PROTOCOLS] = {
-    [STARTTLS_NONE] = {"", NULL},      [STARTTLS_SMTP] = {"smtp", smtp},
-    [STARTTLS_IMAP] = {"imap", imap},  [STARTTLS_POP3] = {"pop3", pop3},
-    [STARTTLS_FTP] = {"ftp", ftp},     [STARTTLS_LDAP] = {"ldap", ldap},
-    [STARTTLS_SIEVE] = {"sieve", sieve}, [STARTTLS_POSTGRES] = {"postgres", postgres},
-    [STARTTLS_MYSQL] = {"mysql", mysql},
+    [STARTTLS_NONE] = {"", NULL, 443},         [STARTTLS_SMTP] = {"smtp", smtp, 25},
+    [STARTTLS_IMAP] = {"imap", imap, 143},     [STARTTLS_POP3] = {"pop3", pop3, 110},
+    [STARTTLS_FTP] = {"ftp", ftp, 21},         [STARTTLS_LDAP] = {"ldap", ldap, 389},
+    [STARTTLS_SIEVE] = {"sieve", sieve, 4190}, [STARTTLS_POSTGRES] = {"postgres", postgres, 5432},
+    [STARTTLS_MYSQL] = {"mysql", mysql, 3306},
 };
+
+uint16_t starttls_port(enum starttls protocol)
+{
+    return protocols[protocol].port;
+}
 
 enum starttls starttls_by_name(const char *name)
 {

@@ -15,6 +15,8 @@ enum starttls { STARTTLS_NONE, STARTTLS_SMTP, STARTTLS_IMAP, STARTTLS_POP3, STAR
 
 /* starttls_by_name: "" is STARTTLS_NONE; STARTTLS_PROTOCOLS where it is none. */
 enum starttls starttls_by_name(const char *name);
+/* starttls_port returns where the protocol is usually spoken; 443 for STARTTLS_NONE. */
+uint16_t starttls_port(enum starttls protocol);
 
 /* starttls_begin speaks on a connected socket that does not block until the server waits for a handshake, no longer than until
  * `deadline_ms` (clock_mono_ms).  `peer` is for messages.  E_TLS where the server will not, with its words; E_BAD_ANSWER where it

@@ -17,6 +17,9 @@ RC tls_fail(struct ctx *ctx, enum err e, const char *doing);
 /* tls_read_der reads one certificate; E_PARSE where it is none or something follows.  The caller frees it. */
 RC tls_read_der(struct ctx *ctx, struct bytes der, X509 **out);
 
+/* tls_server_wrap makes a server of an SSL_CTX that is set up already, and takes it over. */
+RC tls_server_wrap(struct ctx *ctx, SSL_CTX **ssl, struct tls_server_ctx **out);
+
 static inline void tls_x509_freep(X509 **x)
 {
     X509_free(*x);

@@ -117,12 +117,17 @@ RC tls_server_new(struct ctx *ctx, const struct key *key, const struct bytes *ch
     if (SSL_CTX_use_PrivateKey(ssl, key_evp(key)) != 1 || SSL_CTX_check_private_key(ssl) != 1)
         return tls_fail(ctx, E_INVALID, "using the server's key");
     TRY(load_client_roots(ctx, ssl, client_roots, client_roots_n));
+    return tls_server_wrap(ctx, &ssl, out);
+}
+
+RC tls_server_wrap(struct ctx *ctx, SSL_CTX **ssl, struct tls_server_ctx **out)
+{
     struct tls_server_ctx *t = calloc(1, sizeof *t);
     if (!t)
         return ctx_fail(ctx, E_NO_MEMORY, "no memory for the TLS server");
     atomic_init(&t->references, 1);
-    t->ssl = ssl;
-    ssl = NULL;
+    t->ssl = *ssl;
+    *ssl = NULL;
     *out = t;
     return RC_OK;
 }

@@ -103,6 +103,49 @@ struct rc jose_key_from_jwk(struct ctx *ctx, struct bytes jwk, struct key **out)
     return key_from_json(ctx, root, out);
 }
 
+static struct rc private_numbers(struct ctx *ctx, const json_t *jwk, struct key_numbers *k)
+{
+    static const char *const members[RSA_NUMBERS] = {"n", "e", "d", "p", "q", "dp", "dq", "qi"};
+    const char *kty = NULL, *crv = NULL;
+    TRY(json_get_str(ctx, jwk, "kty", true, &kty));
+    *k = (struct key_numbers){.kind = KEY_RSA_2048};
+    for (size_t i = 0; str_equal(kty, "RSA") && i < RSA_NUMBERS; i++)
+        TRY(get_base64url_member(ctx, jwk, members[i], &k->rsa[i]));
+    if (str_equal(kty, "RSA"))
+        return RC_OK;
+    TRY(json_get_str(ctx, jwk, "crv", true, &crv));
+    k->kind = str_equal(crv, "P-256") ? KEY_EC_P256 : str_equal(crv, "P-384") ? KEY_EC_P384 : KEY_OTHER;
+    if (!str_equal(kty, "EC") || k->kind == KEY_OTHER)
+        return ctx_fail(ctx, E_UNSUPPORTED, "a JWK of another kind than RSA, EC P-256 and EC P-384");
+    TRY(get_base64url_member(ctx, jwk, "d", &k->scalar));
+    return k->scalar.n == (k->kind == KEY_EC_P256 ? 32 : 48) ? RC_OK : ctx_fail(ctx, E_PARSE, "d of the JWK has a wrong length");
+}
+
+struct rc jose_private_from_jwk(struct ctx *ctx, struct bytes text, struct key **out)
+{
+    json_auto_t *root = NULL;
+    struct key_numbers numbers = {0};
+    struct secret der SECRET_CLEANUP = {0};
+    struct buf b BUF_CLEANUP = {0};
+    *out = NULL;
+    TRY(json_read(ctx, text, &root));
+    struct rc rc = private_numbers(ctx, root, &numbers);
+    if (rc_ok(rc)) {
+        buf_init_secret(&b, JWK_MAX * 2);
+        key_der_put_private(&numbers, &b);
+        rc = buf_status(&b);
+    }
+    if (rc_ok(rc))
+        rc = secret_from(ctx, &der, buf_bytes(&b));
+    for (size_t i = 0; i < RSA_NUMBERS; i++)
+        if (numbers.rsa[i].n > 0)
+            wipe((void *)(uintptr_t)numbers.rsa[i].p, numbers.rsa[i].n);
+    if (numbers.scalar.n > 0)
+        wipe((void *)(uintptr_t)numbers.scalar.p, numbers.scalar.n);
+    TRY(rc);
+    return key_from_pkcs8(ctx, &der, out);
+}
+
 struct rc jose_thumbprint(struct ctx *ctx, const struct key *key, const char **out)
 {
     uint8_t hash[SHA256_LEN];

@@ -12,6 +12,8 @@ const char *jose_alg(const struct key *key);
 /* jose_jwk returns the public key as JSON: required members in lexicographic order, no white space. */
 RC jose_jwk(struct ctx *ctx, const struct key *key, const char **out);
 RC jose_key_from_jwk(struct ctx *ctx, struct bytes jwk, struct key **out);
+/* jose_private_from_jwk reads a private key: RSA with all its numbers, EC P-256 and P-384 (RFC 7518 sections 6.2.2, 6.3.2). */
+RC jose_private_from_jwk(struct ctx *ctx, struct bytes jwk, struct key **out);
 /* jose_thumbprint returns the SHA-256 of that, base64url. */
 RC jose_thumbprint(struct ctx *ctx, const struct key *key, const char **out);
 /* jose_key_authorization returns TOKEN "." THUMBPRINT (RFC 8555 section 8.1). */

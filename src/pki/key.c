@@ -420,10 +420,9 @@ static struct rc prepare(struct ctx *ctx, const struct key *key, int hash_bits, 
     return RC_OK;
 }
 
-struct rc key_sign(struct ctx *ctx, const struct key *key, struct bytes data, struct bytes *signature)
+static struct rc sign_with(struct ctx *ctx, const struct key *key, int bits, struct bytes data, struct bytes *signature)
 {
     uint8_t hash[EVP_MAX_MD_SIZE];
-    int bits = own_hash_bits(key);
     size_t n = key->spki.kind == SPKI_RSA ? key->spki.modulus.n : 144;
     uint8_t *p = arena_alloc(&ctx->arena, n);
     EVP_PKEY_CTX *c ALG_CLEANUP(EVP_PKEY_CTX) = NULL;
@@ -434,6 +433,18 @@ struct rc key_sign(struct ctx *ctx, const struct key *key, struct bytes data, st
         return alg_fail(ctx, E_CRYPTO, "signing failed");
     *signature = bytes_of(p, n);
     return RC_OK;
+}
+
+struct rc key_sign(struct ctx *ctx, const struct key *key, struct bytes data, struct bytes *signature)
+{
+    return sign_with(ctx, key, own_hash_bits(key), data, signature);
+}
+
+struct rc key_sign_sha512(struct ctx *ctx, const struct key *key, struct bytes data, struct bytes *signature)
+{
+    if (key->spki.kind != SPKI_RSA)
+        return ctx_fail(ctx, E_UNSUPPORTED, "the key is not RSA");
+    return sign_with(ctx, key, 512, data, signature);
 }
 
 struct rc key_verify(struct ctx *ctx, const struct key *key, struct bytes algorithm, struct bytes data, struct bytes signature)

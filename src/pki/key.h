@@ -41,6 +41,8 @@ bool key_same(const struct key *a, const struct key *b);
 struct bytes key_signature_algorithm(const struct key *key);
 /* key_sign signs `data` (it is hashed here).  ECDSA signatures are DER (RFC 3279 section 2.2.3). */
 RC key_sign(struct ctx *ctx, const struct key *key, struct bytes data, struct bytes *signature);
+/* key_sign_sha512 is RSA PKCS #1 v1.5 with SHA-512, for protocols that want it; E_UNSUPPORTED for a key that is not RSA. */
+RC key_sign_sha512(struct ctx *ctx, const struct key *key, struct bytes data, struct bytes *signature);
 /* key_verify checks a signature made with `algorithm` (AlgorithmIdentifier; ECDSA or RSA PKCS #1 with SHA-256, 384 or 512).
  * E_UNSUPPORTED for other algorithms, E_INVALID for a signature that is wrong. */
 RC key_verify(struct ctx *ctx, const struct key *key, struct bytes algorithm, struct bytes data, struct bytes signature);

@@ -2,6 +2,7 @@
  * that its header makes. */
 
 #include "acme/ari.h"
+#include "acme/dns_proof.h"
 #include "acme/objects.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
@@ -47,6 +48,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     struct acme_authorization authorization;
     struct acme_challenge challenge;
     struct acme_ari ari;
+    struct acme_account account;
+    struct acme_persist persist;
+    const char *text;
     ctx_init(&ctx, &clock_system);
     switch (data[0]) {
     case 'p':
@@ -72,6 +76,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     case 'r':
         if (rc_ok(acme_ari_parse(&ctx, body, &ari)))
             must(ari.end > ari.start);
+        break;
+    case 'k':
+        if (rc_ok(acme_account_parse(&ctx, body, &account)))
+            must(account.contacts.n <= ACME_CONTACTS_MAX && (account.orders == NULL || acme_url_valid(account.orders)));
+        break;
+    case 't':
+        text = arena_str(&ctx.arena, body);
+        if (rc_ok(acme_persist_parse(&ctx, text, &persist)))
+            must(persist.issuer_domain[0] != 0 && persist.account_url != NULL);
         break;
     default:
         break;

@@ -12,6 +12,16 @@ static const char *const descriptions[] = {
     "  listen: [{at: s 2}, {port: p, address: a, starttls: smtp}]\n  parameters: [{c: pem, k: key}, {c: pem}]\n",
     "  text: {options: true}\n  listen: [{port: port}, {port: \"=993\", when: {ssl: null}}]\n  parameters: {c: ssl-cert, k: ssl-key}\n",
     "  text: {assign: \"=\", continued: indent, nocase: true}\n  names: myhostname\n  parameters: {c: [cert 1, chain 2], k: [key, chain 1]}\n",
+    "  text: {format: json}\n  places: [load_files]\n  through: [match, certificate_selection]\n  linked: {tags: any_tag}\n  names: [sni]\n"
+    "  listen: [{at: listen}]\n  parameters: {c: certificate, k: key}\n",
+    "  text: {format: xml}\n  places: [Certificate]\n  when: {SSLEnabled: [\"true\"]}\n  base: \"={folder.up}\"\n  names: hostName\n"
+    "  listen: [{port: port, address: address}]\n"
+    "  parameters: [{when: {type: [JKS, \"\"]}, c: certificateKeystoreFile, perhaps: {k: passwordFile}}, {c: certificateFile, k: certificateKeyFile}]\n",
+    "  text: {headings: [g, f]}\n  places: [b]\n  base: g/base\n  listed: {files: b crt-list, parameter: c}\n  listen: [{at: b 1}]\n"
+    "  parameters: {c: b crt}\n",
+    "  text: {blocks: brace, assign: \"=\", commas: true}\n  places: [\"local*\"]\n  through: [\"cert*\"]\n  alone: true\n  base: \"={folder}/x509\"\n"
+    "  names: id\n  listen: [{at: s, scheme: ldap, usual: 389, starttls: ldap}]\n"
+    "  parameters: [{c: certs, k: \"={folder}/private/{c.name}\"}, {c: file, k: \"={c.stem}.key\"}]\n",
 };
 
 static void check(const struct find_place *p)

@@ -4,6 +4,7 @@
 
 #include "agent/apply/challenge.h"
 #include "agent/apply/disk.h"
+#include "agent/apply/dns_note.h"
 #include "agent/apply/keystore.h"
 #include "agent/apply/sharing.h"
 #include "agent/apply/send.h"
@@ -160,7 +161,8 @@ static RC on_challenge_put(struct ctx *ctx, void *arg, const void *in, void *out
 {
     const struct wire_apply_challenge_put *m = in;
     struct challenge_wish wish = {m->token,        m->key_authorization, m->identifier,   m->connector,
-                                  m->parameters,   m->conf_files.v,      m->conf_lines.v, m->conf_files.n};
+                                  m->parameters,   m->conf_files.v,      m->conf_lines.v, m->conf_files.n,
+                                  m->method};
     (void)out;
     if (m->conf_files.n != m->conf_lines.n)
         return ctx_fail(ctx, E_BUG, "%zu files, but %zu lines", m->conf_files.n, m->conf_lines.n);
@@ -183,14 +185,41 @@ static RC on_challenge_list(struct ctx *ctx, void *arg, const void *in, void *ou
     o->tokens = (struct wire_texts){arena_array(&ctx->arena, l.n + 1, sizeof(char *)), l.n};
     o->key_authorizations = (struct wire_texts){arena_array(&ctx->arena, l.n + 1, sizeof(char *)), l.n};
     o->connectors = (struct wire_texts){arena_array(&ctx->arena, l.n + 1, sizeof(char *)), l.n};
+    o->identifiers = (struct wire_texts){arena_array(&ctx->arena, l.n + 1, sizeof(char *)), l.n};
+    o->methods = (struct wire_texts){arena_array(&ctx->arena, l.n + 1, sizeof(char *)), l.n};
     o->put_at_s = (struct wire_numbers){arena_array(&ctx->arena, l.n + 1, sizeof(int64_t)), l.n};
     for (size_t i = 0; i < l.n; i++) {
         o->tokens.v[i] = l.v[i].token;
         o->key_authorizations.v[i] = l.v[i].key_authorization;
         o->connectors.v[i] = l.v[i].connector;
+        o->identifiers.v[i] = l.v[i].identifier;
+        o->methods.v[i] = l.v[i].method;
         o->put_at_s.v[i] = l.v[i].put_at;
     }
     return RC_OK;
+}
+
+static RC on_dns_note(struct ctx *ctx, void *arg, const void *in, void *out)
+{
+    (void)out;
+    return dns_note_put(ctx, config(arg), in);
+}
+
+static RC on_dns_noted(struct ctx *ctx, void *arg, const void *in, void *out)
+{
+    return dns_note_get(ctx, config(arg), ((const struct wire_apply_dns_noted *)in)->key, out);
+}
+
+static RC on_dns_forget(struct ctx *ctx, void *arg, const void *in, void *out)
+{
+    (void)out;
+    return dns_note_forget(ctx, config(arg), ((const struct wire_apply_dns_forget *)in)->key);
+}
+
+static RC on_dns_list(struct ctx *ctx, void *arg, const void *in, void *out)
+{
+    (void)in;
+    return dns_note_list(ctx, config(arg), out);
 }
 
 static RC on_health(struct ctx *ctx, void *arg, const void *in, void *out)
@@ -224,6 +253,10 @@ static const struct wire_route routes[] = {
     {WIRE_apply_challenge_put, on_challenge_put},
     {WIRE_apply_challenge_remove, on_challenge_remove},
     {WIRE_apply_challenge_list, on_challenge_list},
+    {WIRE_apply_dns_note, on_dns_note},
+    {WIRE_apply_dns_noted, on_dns_noted},
+    {WIRE_apply_dns_forget, on_dns_forget},
+    {WIRE_apply_dns_list, on_dns_list},
     {WIRE_apply_health, on_health},
 };
 

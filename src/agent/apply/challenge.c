@@ -53,6 +53,8 @@ static RC record_write(struct ctx *ctx, const char *path, const struct challenge
     json_put_str(&j, "key_authorization", wish->key_authorization);
     json_put_str(&j, "identifier", wish->identifier);
     json_put_str(&j, "connector", wish->connector);
+    if (wish->method != NULL && *wish->method != '\0')
+        json_put_str(&j, "method", wish->method);
     json_put_int(&j, "put_at", ctx_now_s(ctx));
     json_open_list(&j, "files");
     for (size_t i = 0; i < files->n; i++)
@@ -253,7 +255,7 @@ RC challenge_remove(struct ctx *ctx, const struct agent_config *cfg, const char 
 static RC list_one(struct ctx *ctx, const char *path, struct challenge_list *out)
 {
     JSON_CLEANUP json_t *record = NULL;
-    struct challenge_record r = {0};
+    struct challenge_record r = {.identifier = "", .method = ""};
     struct bytes text;
     struct rc rc = disk_read(ctx, path, RECORD_MAX, &text, NULL);
     if (rc.e == E_NOT_FOUND)
@@ -263,6 +265,8 @@ static RC list_one(struct ctx *ctx, const char *path, struct challenge_list *out
     TRY(json_get_str(ctx, record, "token", true, &r.token));
     TRY(json_get_str(ctx, record, "key_authorization", true, &r.key_authorization));
     TRY(json_get_str(ctx, record, "connector", true, &r.connector));
+    TRY(json_get_str(ctx, record, "identifier", false, &r.identifier));
+    TRY(json_get_str(ctx, record, "method", false, &r.method));
     TRY(json_get_int(ctx, record, "put_at", true, &r.put_at));
     if (out->n == out->cap) {
         size_t cap = out->cap == 0 ? 16 : out->cap * 2;

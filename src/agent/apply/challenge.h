@@ -13,10 +13,12 @@ struct challenge_wish {
     const char *const *conf_files; /* nginx: where each server block opens … */
     const int64_t *conf_lines;     /* … and on which line */
     size_t n_conf;
+    const char *method; /* "" or NULL: http-01 */
 };
 
 struct challenge_record {
-    const char *token, *key_authorization, *connector;
+    const char *token, *key_authorization, *connector, *identifier;
+    const char *method; /* "": http-01 */
     int64_t put_at;
 };
 struct challenge_list {

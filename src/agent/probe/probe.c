@@ -2,9 +2,13 @@
 
 #include <pthread.h>
 
+#include "agent/probe/alpn.h"
+#include "agent/probe/dns.h"
+#include "agent/probe/preflight.h"
 #include "agent/probe/responder.h"
 #include "base/failpoint.h"
 #include "net/dns.h"
+#include "net/dnssec.h"
 #include "net/handshake.h"
 #include "net/http_client.h"
 #include "pki/digest.h"
@@ -25,6 +29,7 @@ struct probe {
     struct address_grants grants;
     struct http_client *http;
     struct responder *responder;
+    struct alpn *alpn; /* NULL where agent.yaml has no tls_alpn */
     pthread_mutex_t lock; /* over trusts */
     struct trust trusts[TRUSTS_MAX];
     size_t n_trusts;
@@ -146,8 +151,48 @@ static RC on_challenge_remove(struct ctx *ctx, void *arg, const void *in, void *
     const struct wire_probe_challenge_remove *m = in;
     (void)ctx;
     (void)out;
-    responder_remove(((struct probe *)arg)->responder, m->token);
+    struct probe *p = arg;
+    responder_remove(p->responder, m->token);
+    if (p->alpn != NULL)
+        alpn_remove(p->alpn, m->token);
     return RC_OK;
+}
+
+static RC on_alpn_put(struct ctx *ctx, void *arg, const void *in, void *out)
+{
+    struct probe *p = arg;
+    const struct wire_probe_alpn_put *m = in;
+    (void)out;
+    if (p->alpn == NULL)
+        return ctx_fail(ctx, E_NOT_GRANTED, "%s does not let this host answer tls-alpn-01", p->cfg->file);
+    return alpn_put(ctx, p->alpn, m->identifier, m->token, m->key_authorization);
+}
+
+static RC on_dns_zone(struct ctx *ctx, void *arg, const void *in, void *out)
+{
+    struct probe *p = arg;
+    FAILPOINT("probe.dns_zone");
+    return probe_dns_find(ctx, p->cfg, &p->grants, ((const struct wire_probe_dns_zone *)in)->name, out);
+}
+
+static RC on_dns_txt(struct ctx *ctx, void *arg, const void *in, void *out)
+{
+    return probe_dns_look(ctx, &((struct probe *)arg)->grants, in, out);
+}
+
+static RC on_preflight(struct ctx *ctx, void *arg, const void *in, void *out)
+{
+    struct probe *p = arg;
+    struct preflight_with with = {.cfg = p->cfg, .grants = &p->grants, .http = p->http};
+    struct tls_trust *trust;
+    bool own;
+    FAILPOINT("probe.preflight");
+    TRY(trust_for(ctx, p, "", &trust, &own));
+    with.trust = trust;
+    struct rc rc = probe_preflight(ctx, &with, in, out);
+    if (own)
+        tls_trust_free(trust);
+    return rc;
 }
 
 static RC on_health(struct ctx *ctx, void *arg, const void *in, void *out)
@@ -164,6 +209,10 @@ static const struct wire_route routes[] = {
     {WIRE_probe_http, on_http},
     {WIRE_probe_challenge_put, on_challenge_put},
     {WIRE_probe_challenge_remove, on_challenge_remove},
+    {WIRE_probe_alpn_put, on_alpn_put},
+    {WIRE_probe_dns_zone, on_dns_zone},
+    {WIRE_probe_dns_txt, on_dns_txt},
+    {WIRE_probe_preflight, on_preflight},
     {WIRE_probe_health, on_health},
 };
 
@@ -181,6 +230,7 @@ static RC grants_of(struct ctx *ctx, const struct agent_config *cfg, struct addr
 static void probe_free(struct probe *p)
 {
     responder_free(p->responder);
+    alpn_free(p->alpn);
     http_client_free(p->http);
     for (size_t i = 0; i < p->n_trusts; i++)
         tls_trust_free(p->trusts[i].trust);
@@ -197,6 +247,12 @@ RC probe_serve(struct ctx *ctx, struct wire_server *server, const struct agent_c
     listen.port = (uint16_t)cfg->http01_port;
     TRY(http_client_new(ctx, &(struct http_client_config){.grants = p.grants}, &p.http));
     TRY(responder_new(ctx, listen, &p.responder));
+    if (cfg->tls_alpn_port != 0) {
+        if (!address_parse(bytes_z(cfg->tls_alpn_address), &listen))
+            return ctx_fail(ctx, E_INVALID, "%s: tls_alpn: address: %s is not an IP address", cfg->file, cfg->tls_alpn_address);
+        listen.port = (uint16_t)cfg->tls_alpn_port;
+        TRY(alpn_new(ctx, listen, &p.alpn));
+    }
     return wire_serve(ctx, server, routes, sizeof routes / sizeof *routes, threads, &p);
 }
 
@@ -206,6 +262,8 @@ RC probe_confine(struct ctx *ctx, struct role_env *env, struct sandbox *sb)
         "/usr/local/share/ca-certificates"};
     (void)env;
     TRY(http_client_load(ctx));
+    dnssec_load(ctx);
+    sandbox_allow(sb, DNSSEC_ROOT_KEY, SANDBOX_READ | SANDBOX_OPTIONAL);
     for (size_t i = 0; i < sizeof roots / sizeof *roots; i++)
         sandbox_allow(sb, roots[i], SANDBOX_READ | SANDBOX_OPTIONAL);
     sb->may |= SANDBOX_CONNECT_TCP | SANDBOX_UDP | SANDBOX_BIND_TCP;

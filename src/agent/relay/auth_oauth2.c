@@ -41,7 +41,7 @@ RC oauth2_read(struct ctx *ctx, struct bytes text, const char **token, int64_t *
 }
 
 /* What RFC 6749 section 5.2 lets it say.  The body as a whole is not repeated: it may hold what we sent. */
-static const char *words(struct ctx *ctx, struct bytes text)
+static const char *words(struct ctx *ctx, const struct push_session *s, struct bytes text)
 {
     json_auto_t *root = NULL;
     const char *error = NULL, *description = NULL;
@@ -56,6 +56,8 @@ static const char *words(struct ctx *ctx, struct bytes text)
     ctx->trail = trail;
     if (error == NULL)
         return "nothing more";
+    if (push_repeats_secret(s, text))
+        return "(its answer repeats a secret and is not shown)";
     char *out = arena_printf(&ctx->arena, "%.60s%s%.*s", error, description != NULL ? ": " : "", WORDS_MAX,
                              description != NULL ? description : "");
     for (char *p = out; *p != '\0'; p++)
@@ -81,7 +83,7 @@ RC oauth2_ask(struct ctx *ctx, struct push_session *s, const char *url, struct b
     }
     if (a.status != 200)
         return ctx_fail(ctx, E_DEPLOY_FAILED, "%s gives no token (%d): %s; check the credential and this host's clock", url,
-                        a.status, words(ctx, a.body));
+                        a.status, words(ctx, s, a.body));
     rc = oauth2_read(ctx, a.body, &token, &life);
     if (rc_failed(rc))
         return ctx_wrap(ctx, rc, "the token endpoint %s", url);

@@ -5,7 +5,6 @@
 #include "agent/relay/push.h"
 
 #define SIGV4_HEADERS_MAX (PUSH_HEADERS_MAX + 3)
-#define SIGV4_QUERY_MAX   64 /* members of a query */
 
 struct sigv4 {
     const char *method, *host;         /* host as in the header: with the port where it is not the usual one */

@@ -1,7 +1,10 @@
 #include "agent/relay/chain_check.h"
 
+#include "base/encode.h"
 #include "pki/csr.h"
 #include "pki/key.h"
+
+#define ROOTS_MAX 100
 
 static RC check_names(struct ctx *ctx, const struct cert *leaf, const char *const *names, size_t n)
 {
@@ -66,8 +69,30 @@ RC relay_chain_check(struct ctx *ctx, struct bytes pem, struct bytes csr_der, co
     return RC_OK;
 }
 
-bool relay_chain_ends_with(const struct cert_chain *chain, const char *common_name)
+static bool has_hash(const struct cert *c, struct bytes hash)
 {
-    const char *cn = chain->n > 0 ? chain->v[chain->n - 1].issuer.common_name : NULL;
-    return cn != NULL && strcmp(cn, common_name) == 0;
+    return bytes_equal(bytes_of(c->spki_sha256, sizeof c->spki_sha256), hash);
+}
+
+bool relay_chain_is(struct ctx *ctx, const struct cert_chain *chain, const char *preferred, const char *roots_pem)
+{
+    struct bytes text = bytes_z(preferred), hash;
+    struct cert_chain roots = {0};
+    bool found = false;
+    if (chain->n == 0)
+        return false;
+    const struct cert *last = &chain->v[chain->n - 1];
+    if (!bytes_starts_with(text, BYTES_LIT("sha256:")))
+        return last->issuer.common_name != NULL && strcmp(last->issuer.common_name, preferred) == 0;
+    bytes_skip(&text, strlen("sha256:"));
+    if (!get_hex(&ctx->arena, text, &hash))
+        return false;
+    for (size_t i = 1; i < chain->n && !found; i++)
+        found = has_hash(&chain->v[i], hash);
+    if (!found && roots_pem[0] != 0 && rc_failed(cert_chain_parse_pem(ctx, bytes_z(roots_pem), ROOTS_MAX, &roots)))
+        roots.n = 0;
+    for (size_t i = 0; i < roots.n && !found; i++)
+        found = has_hash(&roots.v[i], hash) && rc_ok(check_link(ctx, last, &roots.v[i]));
+    ctx_forget(ctx);
+    return found;
 }

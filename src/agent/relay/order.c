@@ -1,9 +1,14 @@
 #include "agent/relay/order.h"
 
+#include "acme/dns_proof.h"
+#include "agent/relay/account.h"
 #include "agent/relay/chain_check.h"
 #include "base/failpoint.h"
 
-#define HTTP_01        "http-01"
+#define USUAL_METHOD   "http-01"
+/* Authorizations of an order that failed are waited for so often, all together. */
+#define OTHERS_WAITS   8
+#define OTHERS_WAIT_MS 250
 #define CHALLENGES_MAX 100
 #define FINALIZE_MAX   3
 #define ALTERNATES_MAX 8
@@ -15,6 +20,8 @@ struct run {
     struct acme_order order;
     struct http_answer answer; /* the last with the order in it */
 };
+
+static void tell_subproblems(struct ctx *ctx, struct run *r);
 
 /* --- the order itself */
 
@@ -42,13 +49,31 @@ static RC look(struct ctx *ctx, struct run *r)
     return take_order(ctx, r);
 }
 
+/* A profile that the CA does not have is said with those it has. */
+static RC check_profile(struct ctx *ctx, const struct run *r)
+{
+    const struct acme_directory *d = &r->s->directory;
+    struct buf b;
+    if (r->in->profile[0] == 0)
+        return RC_OK;
+    buf_init_arena(&b, &ctx->arena, (size_t)16 << 10);
+    for (size_t i = 0; i < d->n_profiles; i++) {
+        if (strcmp(d->profiles[i].name, r->in->profile) == 0)
+            return RC_OK;
+        buf_printf(&b, "%s%s", i > 0 ? ", " : "", d->profiles[i].name);
+    }
+    return ctx_fail(ctx, E_ISSUER_REFUSED, "the CA offers no profile \"%s\"; it offers %s", r->in->profile,
+                    b.n > 0 && rc_ok(buf_status(&b)) ? buf_z(&b) : "none");
+}
+
 static RC new_order(struct ctx *ctx, struct run *r)
 {
     struct relay_session *s = r->s;
+    TRY(check_profile(ctx, r));
     struct wire_relay_sign req = {.operation = WIRE_relay_sign_operation_new_order,
                                   .url = s->directory.new_order,
                                   .identifiers = r->in->identifiers,
-                                  .replaces = r->in->replaces,
+                                  .replaces = s->directory.renewal_info != NULL ? r->in->replaces : "",
                                   .profile = r->in->profile};
     struct rc rc = relay_post(ctx, s, &req, "an order", &r->answer);
     if (rc_failed(rc) && req.replaces[0] != 0 && acme_problem_is(&s->problem, "alreadyReplaced")) {
@@ -56,6 +81,8 @@ static RC new_order(struct ctx *ctx, struct run *r)
         req.replaces = "";
         rc = relay_post(ctx, s, &req, "an order", &r->answer);
     }
+    if (rc_failed(rc))
+        tell_subproblems(ctx, r);
     TRY(rc);
     FAILPOINT("relay.after_new_order");
     TRY(relay_check_url(ctx, s, "the order", r->answer.location));
@@ -72,7 +99,7 @@ static RC with_account(struct ctx *ctx, struct run *r, RC (*step)(struct ctx *ct
     FAILPOINT("relay.after_new_account");
     struct rc rc = step(ctx, r);
     if (rc_ok(rc) || !acme_problem_is(&r->s->problem, "accountDoesNotExist") || r->in->account_url[0] == 0)
-        return rc;
+        return relay_account_blame(ctx, r->s, rc);
     ctx_forget(ctx);
     r->s->account_url = NULL;
     TRY(relay_account(ctx, r->s, r->in->contacts, r->in->terms_agreed));
@@ -104,20 +131,49 @@ static void put_challenge_problems(struct buf *b, const struct acme_authorizatio
         }
 }
 
+/* Which names it was, said one by one: the hub may go on without them (core/bad_name.h). */
+static void tell_refused(struct ctx *ctx, struct run *r, const struct acme_authorization *a)
+{
+    const bool wildcard = a->wildcard && strncmp(a->identifier, "dns:", 4) == 0;
+    for (size_t i = 0; i < a->n_challenges; i++)
+        if (a->challenges[i].has_problem) {
+            relay_tell(ctx, r->s, "refused", "%s%s: %s", wildcard ? "dns:*." : "", a->identifier + (wildcard ? 4 : 0),
+                       acme_problem_text(ctx, &a->challenges[i].problem));
+            return;
+        }
+}
+
+static void tell_subproblems(struct ctx *ctx, struct run *r)
+{
+    const struct acme_problem *p = &r->s->problem;
+    for (size_t i = 0; i < p->n_sub; i++)
+        if (p->sub[i].identifier[0] != 0)
+            relay_tell(ctx, r->s, "refused", "%s: %s: %s", p->sub[i].identifier, p->sub[i].type, p->sub[i].detail);
+}
+
 /* order_failed gathers the CA's words on an order that is invalid: its own, and those on each challenge. */
 static RC order_failed(struct ctx *ctx, struct run *r)
 {
     struct buf b;
     enum err e = r->order.has_problem ? acme_problem_err(&r->order.problem, 403) : E_ISSUER_REFUSED;
+    unsigned waits = 0;
     buf_init_arena(&b, &ctx->arena, 65536);
     for (size_t i = 0; i < r->order.authorizations.n; i++) {
         struct acme_authorization a;
-        if (rc_failed(take_authorization(ctx, r, r->order.authorizations.v[i], &a))) {
+        struct rc rc = take_authorization(ctx, r, r->order.authorizations.v[i], &a);
+        /* The first name that is bad ends the order; what became of the others is known a moment later. */
+        for (; rc_ok(rc) && a.status == ACME_PENDING && waits < OTHERS_WAITS; waits++) {
+            TRY(relay_wait(ctx, OTHERS_WAIT_MS));
+            rc = take_authorization(ctx, r, r->order.authorizations.v[i], &a);
+        }
+        if (rc_failed(rc)) {
             ctx_forget(ctx);
             continue;
         }
-        if (a.status == ACME_INVALID)
+        if (a.status == ACME_INVALID) {
             put_challenge_problems(&b, &a);
+            tell_refused(ctx, r, &a);
+        }
     }
     if (b.n > 0)
         e = E_CHALLENGE_FAILED;
@@ -128,12 +184,42 @@ static RC order_failed(struct ctx *ctx, struct run *r)
     return ctx_fail(ctx, e, "the CA has ended the order: %s", b.n > 0 ? buf_z(&b) : "it gave no reason");
 }
 
-static RC challenge_of(struct ctx *ctx, const struct acme_authorization *a, const struct acme_challenge **out)
+/* The type of challenge that the hub chose for what the authorization is about. */
+static const char *method_of(struct ctx *ctx, const struct run *r, const struct acme_authorization *a)
 {
-    *out = acme_authorization_challenge(a, HTTP_01);
-    if (*out == NULL || (*out)->token == NULL)
-        return ctx_fail(ctx, E_UNSUPPORTED, "the CA offers no http-01 challenge for %s%s", a->wildcard ? "the wildcard of " : "",
-                        a->identifier);
+    struct name wanted, name;
+    const bool wildcard = a->wildcard && strncmp(a->identifier, "dns:", 4) == 0;
+    const char *text = wildcard ? arena_printf(&ctx->arena, "dns:*.%s", a->identifier + 4) : a->identifier;
+    if (rc_failed(name_parse(ctx, bytes_z(text), &wanted))) {
+        ctx_forget(ctx);
+        return USUAL_METHOD;
+    }
+    for (size_t i = 0; i < r->in->methods.n && i < r->in->identifiers.n; i++)
+        if (rc_ok(name_parse(ctx, bytes_z(r->in->identifiers.v[i]), &name)) && name_equal(&name, &wanted))
+            return r->in->methods.v[i];
+    return USUAL_METHOD;
+}
+
+static const char *offered(struct ctx *ctx, const struct acme_authorization *a)
+{
+    struct buf b;
+    buf_init_arena(&b, &ctx->arena, 4096);
+    for (size_t i = 0; i < a->n_challenges; i++)
+        buf_printf(&b, "%s%s", i > 0 ? ", " : "", a->challenges[i].type);
+    return b.n > 0 && rc_ok(buf_status(&b)) ? buf_z(&b) : "none";
+}
+
+static RC challenge_of(struct ctx *ctx, const struct run *r, const struct acme_authorization *a, const struct acme_challenge **out)
+{
+    const char *method = method_of(ctx, r, a);
+    const bool persist = strcmp(method, ACME_DNS_PERSIST) == 0;
+    *out = acme_authorization_challenge(a, method);
+    if (*out == NULL)
+        return ctx_fail(ctx, E_UNSUPPORTED, "the CA offers no %s challenge for %s%s; it offers %s", method,
+                        a->wildcard ? "the wildcard of " : "", a->identifier, offered(ctx, a));
+    if (persist ? (*out)->issuer_domain == NULL : (*out)->token == NULL)
+        return ctx_fail(ctx, E_BAD_ANSWER, "the CA's %s challenge for %s has no %s", method, a->identifier,
+                        persist ? "issuer-domain-names" : "token");
     return RC_OK;
 }
 
@@ -156,14 +242,14 @@ static RC read_challenges(struct ctx *ctx, struct run *r)
             return order_failed(ctx, r);
         if (authorization.status != ACME_PENDING)
             continue;
-        TRY(challenge_of(ctx, &authorization, &c));
+        TRY(challenge_of(ctx, r, &authorization, &c));
         TRY(relay_check_url(ctx, r->s, "a challenge", c->url));
         l->wildcards[l->urls.n] = authorization.wildcard ? 1 : 0;
         str_list_add(a, &l->identifiers, authorization.identifier);
         str_list_add(a, &l->urls, c->url);
         str_list_add(a, &l->authorization_urls, url);
         str_list_add(a, &l->types, c->type);
-        str_list_add(a, &l->tokens, c->token);
+        str_list_add(a, &l->tokens, c->token != NULL ? c->token : c->issuer_domain);
     }
     r->out->identifiers = (struct wire_texts){l->identifiers.v, l->identifiers.n};
     r->out->urls = (struct wire_texts){l->urls.v, l->urls.n};
@@ -176,12 +262,14 @@ static RC read_challenges(struct ctx *ctx, struct run *r)
 
 /* --- finishing */
 
-static bool answered(const struct wire_relay_order *in, const char *url)
+/* The challenge that was answered, of whatever type; NULL: none of this authorization. */
+static const struct acme_challenge *answered(const struct wire_relay_order *in, const struct acme_authorization *a)
 {
     for (size_t i = 0; i < in->challenge_urls.n; i++)
-        if (strcmp(in->challenge_urls.v[i], url) == 0)
-            return true;
-    return in->challenge_urls.n == 0;
+        for (size_t k = 0; k < a->n_challenges; k++)
+            if (strcmp(in->challenge_urls.v[i], a->challenges[k].url) == 0)
+                return &a->challenges[k];
+    return NULL;
 }
 
 /* A CA that got the answer, and whose own was lost, refuses to hear it again: the authorization tells. */
@@ -213,8 +301,11 @@ static RC say_answered(struct ctx *ctx, struct run *r)
         TRY(take_authorization(ctx, r, url, &authorization));
         if (authorization.status != ACME_PENDING)
             continue;
-        TRY(challenge_of(ctx, &authorization, &c));
-        if (c->status != ACME_PENDING || !answered(r->in, c->url))
+        if (r->in->challenge_urls.n == 0)
+            TRY(challenge_of(ctx, r, &authorization, &c));
+        else
+            c = answered(r->in, &authorization);
+        if (c == NULL || c->status != ACME_PENDING)
             continue;
         TRY(say_one(ctx, r, url, c));
         FAILPOINT("relay.after_challenge");
@@ -265,7 +356,7 @@ static RC fetch_chain(struct ctx *ctx, struct run *r, const char *url, struct ht
 static void prefer(struct ctx *ctx, struct run *r, const struct http_answer *first, struct cert_chain *chain)
 {
     unsigned fetched = 0;
-    if (r->in->preferred_chain[0] == 0 || relay_chain_ends_with(chain, r->in->preferred_chain))
+    if (r->in->preferred_chain[0] == 0 || relay_chain_is(ctx, chain, r->in->preferred_chain, r->in->ca_roots_pem))
         return;
     for (size_t i = 0; i < first->links_n && fetched < ALTERNATES_MAX; i++) {
         struct http_answer answer;
@@ -277,11 +368,12 @@ static void prefer(struct ctx *ctx, struct run *r, const struct http_answer *fir
             ctx_forget(ctx); /* the first chain is good */
             continue;
         }
-        if (relay_chain_ends_with(&other, r->in->preferred_chain)) {
+        if (relay_chain_is(ctx, &other, r->in->preferred_chain, r->in->ca_roots_pem)) {
             *chain = other;
             return;
         }
     }
+    relay_tell(ctx, r->s, "chain", "the CA has no chain to %s: its usual one is taken", r->in->preferred_chain);
 }
 
 static RC download(struct ctx *ctx, struct run *r)

@@ -9,8 +9,11 @@
 #define WAIT_MOST_S      30
 #define SETTLE_TRIES     4
 #define DEADLINE_MOST_MS (10 * 60 * 1000)
+#define OVER_MAX         100
+#define PAGES_MAX        100
+#define CURSOR_MAX       4096
 
-static RC pause_ms(struct ctx *ctx, int64_t ms)
+RC push_pause(struct ctx *ctx, int64_t ms)
 {
     struct timespec t = {ms / 1000, ms % 1000 * 1000000};
     if (ctx_left_ms(ctx, DEADLINE_MOST_MS) <= ms)
@@ -62,17 +65,21 @@ static RC send_patiently(struct ctx *ctx, struct push_session *s, const struct p
             return rc;
         if (rc_failed(rc)) {
             ctx->trail = trail;
-            TRY(pause_ms(ctx, 300 * tries));
+            TRY(push_pause(ctx, 300 * tries));
             continue;
         }
         if ((out->status != 429 && out->status != 503) || s->transport != &push_https)
             return RC_OK;
+        if (s->now_only && changes(r)) {
+            ctx->retry_after_s = out->retry_after_s > 0 ? out->retry_after_s : 0;
+            return RC_OK;
+        }
         int64_t wait = out->retry_after_s >= 0 ? out->retry_after_s * 1000 : 500 << tries;
         if (tries >= TRIES_MAX || wait > WAIT_MOST_S * 1000 || ctx_left_ms(ctx, DEADLINE_MOST_MS) <= wait + 1000) {
             ctx->retry_after_s = out->retry_after_s > 0 ? out->retry_after_s : 0;
             return RC_OK;
         }
-        TRY(pause_ms(ctx, wait > 100 ? wait : 100));
+        TRY(push_pause(ctx, wait > 100 ? wait : 100));
     }
 }
 
@@ -86,18 +93,30 @@ static bool has_status(const struct push_statuses *l, int status)
     return false;
 }
 
+/* Many APIs take the key in the query, and a redirect repeats the query. */
+static const char *redirected_to(struct ctx *ctx, const struct push_session *s, const struct push_answer *a)
+{
+    const char *to = a->headers != NULL ? http_headers_get(a->headers, "location") : NULL;
+    if (to == NULL)
+        return "nowhere";
+    const size_t n = strcspn(to, "?#");
+    char *words = arena_str(&ctx->arena, bytes_of(to, n < 200 ? n : 200));
+    for (char *c = words; *c != '\0'; c++)
+        *c = (uint8_t)*c > 0x20 && (uint8_t)*c < 0x7f ? *c : '?';
+    return push_repeats_secret(s, bytes_z(words)) ? "an address that repeats a secret" : words;
+}
+
 static RC refused(struct ctx *ctx, struct push_session *s, const struct push_step *step, const struct push_answer *a)
 {
     const char *words = push_words(ctx, s, step, a);
+    s->refused = a->status;
     if (s->transport != &push_https)
         return ctx_fail(ctx, E_DEPLOY_FAILED, "exit code %d: %s", a->status, words);
-    if (a->status >= 300 && a->status < 400) {
-        const char *to = a->headers != NULL ? http_headers_get(a->headers, "location") : NULL;
+    if (a->status >= 300 && a->status < 400)
         return ctx_fail(ctx, E_BAD_ANSWER,
-                        "a redirect (%d) to %.200s, which is not followed: name the right address in the "
+                        "a redirect (%d) to %s, which is not followed: name the right address in the "
                         "target's parameters",
-                        a->status, to != NULL ? to : "nowhere");
-    }
+                        a->status, redirected_to(ctx, s, a));
     if (a->status == 401 || a->status == 403)
         return ctx_fail(ctx, E_DEPLOY_FAILED, "the credential %s was refused (%d): %s", s->credentials[0]->name, a->status, words);
     if (a->status == 429 || a->status == 503)
@@ -146,7 +165,9 @@ static RC judge(struct ctx *ctx, struct push_session *s, const struct push_step 
     if (!step->has_fail_if)
         return RC_OK;
     TRY(push_find(ctx, s, &step->fail_if, a, false, &value, &found));
-    bool bad = step->fail_is.n > 0 ? found && in_texts(&step->fail_is, value) : !found || !in_texts(&step->fail_not, value);
+    bool bad = step->fail_is.n > 0  ? found && in_texts(&step->fail_is, value)
+               : step->fail_there ? found && !in_texts(&step->fail_unless, value)
+                                  : !found || !in_texts(&step->fail_not, value);
     return bad ? ctx_fail(ctx, E_DEPLOY_FAILED, "it says: %s", push_words(ctx, s, step, a)) : RC_OK;
 }
 
@@ -166,7 +187,7 @@ static RC poll_until(struct ctx *ctx, struct push_session *s, const struct push_
             return ctx_fail(ctx, E_DEPLOY_FAILED, "it says: %s", push_words(ctx, s, step, a));
         if (clock_mono_ms() >= until)
             return ctx_fail(ctx, E_TIMEOUT, "it was not done within %d s", step->poll_most_s);
-        TRY(pause_ms(ctx, step->poll_every_s * 1000LL));
+        TRY(push_pause(ctx, step->poll_every_s * 1000LL));
         TRY(send_patiently(ctx, s, r, a));
         TRY(judge(ctx, s, step, a, s->touched, &outcome));
     }
@@ -195,21 +216,105 @@ static bool applies(const struct push_session *s, const struct push_step *step)
     return (step->set == NULL || is_set(s, step->set)) && (step->unset == NULL || !is_set(s, step->unset));
 }
 
-static RC run_step(struct ctx *ctx, struct push_session *s, const struct push_step *step, const char *prefix, bool *absent)
+static RC run_request(struct ctx *ctx, struct push_session *s, const struct push_step *step, struct push_request *request,
+                       const char *prefix, struct push_answer *answer, bool *absent)
 {
-    struct push_request request;
-    struct push_answer answer = {0};
     bool was_touched = s->touched;
     enum outcome outcome;
-    TRY(push_build(ctx, s, step, &request));
-    TRY(send_patiently(ctx, s, &request, &answer));
-    TRY(judge(ctx, s, step, &answer, was_touched, &outcome));
+    TRY(send_patiently(ctx, s, request, answer));
+    TRY(judge(ctx, s, step, answer, was_touched, &outcome));
     if (outcome == GOOD && step->has_poll)
-        TRY(poll_until(ctx, s, step, &request, &answer));
+        TRY(poll_until(ctx, s, step, request, answer));
     *absent |= outcome == NOTHING_THERE;
     if (outcome == ALREADY)
         return RC_OK;
-    return push_read(ctx, s, step, prefix, &answer, outcome == NOTHING_THERE);
+    return push_read(ctx, s, step, prefix, answer, outcome == NOTHING_THERE);
+}
+
+static RC run_once(struct ctx *ctx, struct push_session *s, const struct push_step *step, const char *prefix, bool *absent)
+{
+    struct push_request request;
+    struct push_answer answer = {0};
+    TRY(push_build(ctx, s, step, &request));
+    return run_request(ctx, s, step, &request, prefix, &answer, absent);
+}
+
+/* Whether the step's first read has found something. */
+static bool has_found(struct ctx *ctx, const struct push_session *s, const struct push_step *step, const char *prefix)
+{
+    const char *owner = prefix != NULL ? prefix : step->name;
+    return owner != NULL && is_set(s, arena_printf(&ctx->arena, "%s.%s", owner, step->reads[0].name));
+}
+
+static RC run_over(struct ctx *ctx, struct push_session *s, const struct push_step *step, const char *prefix, bool *absent)
+{
+    json_auto_t *list = NULL;
+    struct bytes text;
+    json_t *v;
+    size_t i;
+    if (!push_get(s, step->over, &text) || text.n == 0)
+        return RC_OK;
+    TRY(json_read(ctx, text, &list));
+    if (!json_is_array(list) || json_array_size(list) > OVER_MAX)
+        return ctx_fail(ctx, E_BAD_ANSWER, "%s should be a list of at most %d", step->over, OVER_MAX);
+    json_array_foreach(list, i, v)
+    {
+        const char *number = json_is_integer(v) ? arena_printf(&ctx->arena, "%lld", (long long)json_integer_value(v)) : NULL;
+        if (number == NULL && !json_is_string(v))
+            return ctx_fail(ctx, E_BAD_ANSWER, "%s should be a list of texts or numbers", step->over);
+        TRY(push_set(ctx, s, "member", bytes_z(number != NULL ? number : json_string_value(v)), true));
+        TRY(run_once(ctx, s, step, prefix, absent));
+        if (*absent || has_found(ctx, s, step, prefix))
+            return RC_OK;
+    }
+    return RC_OK;
+}
+
+/* A cursor is not ours: braces in it are characters. */
+static const char *template_of(struct ctx *ctx, struct bytes value)
+{
+    struct buf b;
+    buf_init_arena(&b, &ctx->arena, CURSOR_MAX);
+    for (size_t i = 0; i < value.n && b.n + 2 < CURSOR_MAX; i++) {
+        if (value.p[i] == '{' || value.p[i] == '}')
+            buf_put_u8(&b, value.p[i]);
+        buf_put_u8(&b, value.p[i]);
+    }
+    return buf_z(&b);
+}
+
+static RC run_pages(struct ctx *ctx, struct push_session *s, const struct push_step *step, const char *prefix, bool *absent)
+{
+    const char *mark = NULL;
+    for (int64_t page = 2, pages = 0;; page++) {
+        struct push_answer answer = {0};
+        struct push_request request;
+        struct bytes value;
+        bool found;
+        TRY(push_build(ctx, s, step, &request));
+        if (mark != NULL) {
+            const struct push_pairs query = {{{step->more_query, mark}}, 1};
+            TRY(push_add_query(ctx, s, &query, &request));
+        }
+        TRY(run_request(ctx, s, step, &request, prefix, &answer, absent));
+        if (*absent || has_found(ctx, s, step, prefix))
+            return RC_OK;
+        TRY(push_find(ctx, s, &step->more, &answer, false, &value, &found));
+        if (!found || value.n == 0)
+            return RC_OK;
+        if (step->more_counts && (!str_to_i64(value, &pages) || pages < page))
+            return RC_OK;
+        if (page > PAGES_MAX)
+            return ctx_fail(ctx, E_TOO_LARGE, "the answer has more than %d pages", PAGES_MAX);
+        mark = step->more_counts ? arena_printf(&ctx->arena, "%lld", (long long)page) : template_of(ctx, value);
+    }
+}
+
+static RC run_step(struct ctx *ctx, struct push_session *s, const struct push_step *step, const char *prefix, bool *absent)
+{
+    return step->over != NULL         ? run_over(ctx, s, step, prefix, absent)
+           : step->more_query != NULL ? run_pages(ctx, s, step, prefix, absent)
+                                      : run_once(ctx, s, step, prefix, absent);
 }
 
 static RC run_steps(struct ctx *ctx, struct push_session *s, const struct push_step *steps, size_t n, const char *prefix)
@@ -222,8 +327,9 @@ static RC run_steps(struct ctx *ctx, struct push_session *s, const struct push_s
         if (rc_failed(rc))
             return ctx_wrap(ctx, rc, "%s, step %s (%s, line %d)", s->connector.name,
                             steps[i].name != NULL   ? steps[i].name
-                            : steps[i].path != NULL ? steps[i].path
-                                                    : steps[i].url,
+                            : steps[i].path == NULL ? steps[i].url
+                            : *steps[i].path != '\0' ? steps[i].path
+                                                     : "/",
                             steps[i].method, steps[i].line);
     }
     return RC_OK;
@@ -294,14 +400,25 @@ static RC set_seen(struct ctx *ctx, struct push_session *s)
     return push_set(ctx, s, "see.serial", bytes_z(s->seen.serial), false);
 }
 
-RC push_see(struct ctx *ctx, struct push_session *s, struct push_seen *out)
+void push_forget(struct push_session *s, const char *prefix)
 {
-    /* What the look before has read is gone: a value that is no longer there must not stay. */
     size_t kept = 0;
     for (size_t i = 0; i < s->n_values; i++)
-        if (strncmp(s->values[i].name, "see.", 4) != 0)
+        if (strncmp(s->values[i].name, prefix, strlen(prefix)) != 0)
             s->values[kept++] = s->values[i];
     s->n_values = kept;
+}
+
+RC push_run(struct ctx *ctx, struct push_session *s, const struct push_step *steps, size_t n, const char *prefix, bool look)
+{
+    s->list = look ? PUSH_SEE : PUSH_INSTALL;
+    s->touched = false;
+    return run_steps(ctx, s, steps, n, prefix);
+}
+
+RC push_see(struct ctx *ctx, struct push_session *s, struct push_seen *out)
+{
+    push_forget(s, "see."); /* a value that is no longer there must not stay */
     s->list = PUSH_SEE;
     TRY(run_steps(ctx, s, s->desc->see, s->desc->n_see, "see"));
     TRY(push_identify(ctx, s, &s->seen));
@@ -339,6 +456,6 @@ RC push_undo(struct ctx *ctx, struct push_session *s, const struct push_seen *no
             return RC_OK;
         if (tries == SETTLE_TRIES)
             return ctx_fail(ctx, E_ROLLBACK_FAILED, "the steps of undo are done, but %s is there", after.what);
-        TRY(pause_ms(ctx, 250 << tries));
+        TRY(push_pause(ctx, 250 << tries));
     }
 }

@@ -83,6 +83,8 @@ bool push_get(const struct push_session *s, const char *name, struct bytes *out)
 struct buf *push_room(struct push_session *s, size_t max);
 /* push_header adds a header; refuses values with control characters (E_INVALID). */
 RC push_header(struct ctx *ctx, struct push_session *s, struct push_request *r, const char *name, struct bytes value);
+/* push_repeats_secret says whether a text of the other side holds a credential, or another secret of the session, as it stands. */
+bool push_repeats_secret(const struct push_session *s, struct bytes text);
 /* push_send sends a request as it is, not signed: hosts and addresses are checked as for any other. */
 RC push_send(struct ctx *ctx, struct push_session *s, const struct push_request *r, struct push_answer *out);
 /* push_steps runs steps of the description (session-login): what they read becomes "PREFIX.NAME". */
@@ -105,6 +107,7 @@ struct http_client *push_http(const struct push_session *s);
 struct push_host;
 
 struct push_wish {
+    const struct connector *description; /* of a DNS provider (agent/dns_desc.h), read already: it has no certificate; else NULL */
     const char *connector, *parameters; /* JSON object of strings */
     const char *target, *deployment;
     struct bytes fingerprint, serial; /* of the certificate that is to be there; empty: not known */

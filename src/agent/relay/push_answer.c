@@ -1,10 +1,14 @@
 #include "agent/relay/push_session.h"
 
+#include "agent/relay/dns_text.h"
+#include "agent/relay/push_xml.h"
 #include "base/encode.h"
+#include "pki/pkcs7.h"
 #include "pki/cert.h"
 #include "pki/pem.h"
 
 #define CHAIN_MAX 32
+#define EVERY_MAX 1000
 #define WORDS_MAX 300
 #define CODE_SHORT 11 /* longer than this with digits or signs in it is taken for a code, and not shown */
 #define CODE_LONG  40
@@ -66,9 +70,27 @@ static RC text_of(struct ctx *ctx, struct push_session *s, const json_t *v, bool
     return buf_status(b);
 }
 
-static RC fits(struct ctx *ctx, struct push_session *s, const struct push_pairs *where, const json_t *member, bool *yes)
+bool push_text_at(struct ctx *ctx, const json_t *root, const char *pointer, struct bytes *out)
 {
-    *yes = true;
+    const json_t *v = walk(ctx, root, bytes_z(pointer));
+    if (!json_is_string(v))
+        return false;
+    *out = bytes_of(json_string_value(v), json_string_length(v));
+    return true;
+}
+
+/* Whether the TXT value at `pointer` is the one that this session is about. */
+static bool is_ours(struct ctx *ctx, const struct push_session *s, const char *pointer, const json_t *member)
+{
+    struct bytes value, text;
+    push_get(s, "value", &value);
+    return push_text_at(ctx, member, pointer, &text) && dns_text_is(text, value);
+}
+
+static RC fits(struct ctx *ctx, struct push_session *s, const struct push_from *from, const json_t *member, bool *yes)
+{
+    const struct push_pairs *where = &from->where;
+    *yes = from->txt == NULL || is_ours(ctx, s, from->txt, member);
     for (size_t i = 0; i < where->n && *yes; i++) {
         struct bytes wanted, is = {0};
         bool found = false;
@@ -91,10 +113,14 @@ static RC find_member(struct ctx *ctx, struct push_session *s, const struct push
     TRY(push_expand(ctx, s, from->find, PUSH_POINTER, NULL, &pointer));
     json_t *all = (json_t *)(uintptr_t)walk(ctx, root, pointer);
     *out = NULL;
+    /* With DNS "it is not there" is a fact that is acted on: it must have been said. */
+    if (s->wish != NULL && s->wish->description != NULL && !json_is_array(all) && !json_is_object(all))
+        return ctx_fail(ctx, E_BAD_ANSWER, "the answer has no list at %s%s", *from->find != '\0' ? from->find : "its top",
+                        json_is_null(all) ? " (it is null)" : "");
     if (json_is_array(all))
         json_array_foreach(all, i, member)
         {
-            TRY(fits(ctx, s, &from->where, member, &yes));
+            TRY(fits(ctx, s, from, member, &yes));
             if (yes) {
                 *out = member;
                 return RC_OK;
@@ -103,7 +129,7 @@ static RC find_member(struct ctx *ctx, struct push_session *s, const struct push
     else if (json_is_object(all))
         json_object_foreach(all, key, member)
         {
-            TRY(fits(ctx, s, &from->where, member, &yes));
+            TRY(fits(ctx, s, from, member, &yes));
             if (yes) {
                 *out = member;
                 return RC_OK;
@@ -120,6 +146,8 @@ static RC find_json(struct ctx *ctx, struct push_session *s, const struct push_f
     *found = false;
     struct trail_entry *trail = ctx->trail;
     struct rc rc = json_read(ctx, a->body, &root);
+    if (rc_failed(rc) && from->txt != NULL)
+        return ctx_wrap(ctx, rc_of(E_BAD_ANSWER), "the answer should be JSON");
     if (rc_failed(rc)) {
         ctx->trail = trail;
         return RC_OK; /* no JSON: nothing is there */
@@ -128,7 +156,88 @@ static RC find_json(struct ctx *ctx, struct push_session *s, const struct push_f
     TRY(push_expand(ctx, s, from->json, PUSH_POINTER, NULL, &pointer));
     if (from->find != NULL)
         TRY(find_member(ctx, s, from, root, &at));
+    else if (from->txt != NULL && !is_ours(ctx, s, from->txt, root))
+        return RC_OK;
     return text_of(ctx, s, at == NULL ? NULL : walk(ctx, at, pointer), tree, out, found);
+}
+
+/* What is between two marks; `rest` is what comes after it. */
+static RC take_between(struct ctx *ctx, struct push_session *s, const char *const marks[2], struct bytes *rest, struct bytes *out,
+                       bool *found)
+{
+    struct bytes mark[2];
+    *found = false;
+    for (size_t i = 0; i < 2; i++)
+        TRY(push_expand(ctx, s, marks[i], PUSH_PLAIN, NULL, &mark[i]));
+    size_t first = bytes_find(*rest, mark[0]);
+    if (mark[0].n == 0 || mark[1].n == 0 || first == SIZE_MAX)
+        return RC_OK;
+    bytes_skip(rest, first + mark[0].n);
+    size_t last = bytes_find(*rest, mark[1]);
+    if (last == SIZE_MAX)
+        return RC_OK;
+    *found = true;
+    *out = bytes_of(rest->p, last);
+    bytes_skip(rest, last + mark[1].n);
+    return RC_OK;
+}
+
+/* The five entities of XML, and the quotes by number; anything else stays. */
+static void put_without_entities(struct buf *b, struct bytes in)
+{
+    static const struct {
+        const char *entity;
+        char is;
+    } entities[] = {{"&quot;", '"'}, {"&amp;", '&'}, {"&lt;", '<'},  {"&gt;", '>'},
+                    {"&apos;", '\''}, {"&#34;", '"'}, {"&#39;", '\''}};
+    while (in.n > 0) {
+        size_t n = 1, i = 0;
+        uint8_t ch = in.p[0];
+        for (; ch == '&' && i < sizeof entities / sizeof *entities; i++)
+            if (in.n >= strlen(entities[i].entity) && memcmp(in.p, entities[i].entity, strlen(entities[i].entity)) == 0) {
+                ch = (uint8_t)entities[i].is;
+                n = strlen(entities[i].entity);
+                break;
+            }
+        buf_put_u8(b, ch);
+        bytes_skip(&in, n);
+    }
+}
+
+static RC find_every(struct ctx *ctx, struct push_session *s, const char *const marks[2], struct bytes in, struct bytes *out)
+{
+    struct buf *b = push_room(s, PUSH_VALUE_MAX);
+    struct json_out j;
+    bool found = true;
+    struct bytes one;
+    json_begin(&j, b);
+    json_open_list(&j, NULL);
+    for (unsigned n = 0;; n++) {
+        TRY(take_between(ctx, s, marks, &in, &one, &found));
+        if (!found)
+            break;
+        if (n == EVERY_MAX)
+            return ctx_fail(ctx, E_TOO_LARGE, "the answer holds more than %d values", EVERY_MAX);
+        struct buf *plain = push_room(s, PUSH_VALUE_MAX);
+        put_without_entities(plain, one);
+        TRY(buf_status(plain));
+        json_put_bytes_str(&j, NULL, buf_bytes(plain));
+    }
+    json_close(&j);
+    *out = buf_bytes(b);
+    return buf_status(b);
+}
+
+static RC find_xml(struct ctx *ctx, struct push_session *s, const struct push_from *from, const struct push_answer *a,
+                   struct bytes *out, bool *found)
+{
+    struct buf *b = push_room(s, PUSH_VALUE_MAX);
+    if (from->attribute != NULL)
+        TRY(push_xml_attribute(ctx, a->body, from->element, from->attribute, b, found));
+    else
+        TRY(push_xml_children(ctx, a->body, from->element, from->children, b, found));
+    *out = buf_bytes(b);
+    return RC_OK;
 }
 
 RC push_find(struct ctx *ctx, struct push_session *s, const struct push_from *from, const struct push_answer *a, bool tree,
@@ -142,6 +251,8 @@ RC push_find(struct ctx *ctx, struct push_session *s, const struct push_from *fr
     }
     if (from->json != NULL)
         return find_json(ctx, s, from, a, tree, out, found);
+    if (from->element != NULL)
+        return find_xml(ctx, s, from, a, out, found);
     if (from->header != NULL) {
         const char *value = a->headers != NULL ? http_headers_get(a->headers, from->header) : NULL;
         *found = value != NULL;
@@ -154,16 +265,11 @@ RC push_find(struct ctx *ctx, struct push_session *s, const struct push_from *fr
         return RC_OK;
     }
     struct bytes rest = a->body;
-    size_t first = bytes_find(rest, bytes_z(from->between[0]));
-    if (first == SIZE_MAX)
-        return RC_OK;
-    bytes_skip(&rest, first + strlen(from->between[0]));
-    size_t last = bytes_find(rest, bytes_z(from->between[1]));
-    if (last == SIZE_MAX)
-        return RC_OK;
     *found = true;
-    *out = bytes_of(rest.p, last);
-    return RC_OK;
+    if (from->between[0] != NULL)
+        TRY(take_between(ctx, s, from->between, &rest, out, found));
+    return from->every[0] != NULL && *found ? find_every(ctx, s, from->every, from->between[0] != NULL ? *out : a->body, out)
+                                            : RC_OK;
 }
 
 /* --- conversions */
@@ -197,6 +303,28 @@ static struct bytes plain_hex(struct ctx *ctx, struct bytes in)
     return buf_bytes(&b);
 }
 
+/* The texts of a JSON list, a line each. */
+static bool join_texts(struct ctx *ctx, struct push_session *s, struct bytes in, struct bytes *out)
+{
+    struct trail_entry *trail = ctx->trail;
+    struct buf *b = push_room(s, PUSH_VALUE_MAX);
+    json_auto_t *list = NULL;
+    const json_t *v;
+    size_t i;
+    bool good = rc_ok(json_read(ctx, in, &list)) && json_is_array(list);
+    ctx->trail = trail;
+    json_array_foreach(list, i, v)
+    {
+        good = good && json_is_string(v);
+        if (good) {
+            buf_put(b, bytes_of(json_string_value(v), json_string_length(v)));
+            buf_put_u8(b, '\n');
+        }
+    }
+    *out = buf_bytes(b);
+    return good && rc_ok(buf_status(b));
+}
+
 static RC convert(struct ctx *ctx, struct push_session *s, const char *how, struct bytes *value)
 {
     struct cert_chain chain;
@@ -216,6 +344,16 @@ static RC convert(struct ctx *ctx, struct push_session *s, const char *how, stru
             bytes_skip(&out, 1);
         while (out.n > 0 && memchr(" \t\r\n", out.p[out.n - 1], 4) != NULL)
             out.n--;
+    } else if (strcmp(how, "cookie") == 0) { /* of Set-Cookie: "name=value", without attributes (RFC 6265 section 5.2) */
+        out = *value;
+        bytes_take_until(value, ';', &out);
+        out = bytes_trim(out);
+    } else if (strcmp(how, "join") == 0) {
+        good = join_texts(ctx, s, *value, &out);
+    } else if (strcmp(how, "pkcs7") == 0 && (good = rc_ok(pkcs7_certificates(ctx, *value, &chain)))) {
+        struct buf *pem = push_room(s, PUSH_VALUE_MAX);
+        cert_chain_put_pem(pem, &chain);
+        out = buf_bytes(pem);
     } else if (strcmp(how, "certificate") == 0 && (good = read_chain(ctx, *value, &chain))) {
         struct buf *pem = push_room(s, PUSH_VALUE_MAX);
         pem_put(pem, PEM_CERTIFICATE, chain.v[0].der);
@@ -239,8 +377,9 @@ static bool is_tree(const struct push_read *r)
 static RC read_one(struct ctx *ctx, struct push_session *s, const struct push_read *r, const struct push_answer *a, bool lenient,
                    struct bytes *out)
 {
-    bool found;
-    TRY(push_find(ctx, s, &r->from, a, is_tree(r), out, &found));
+    bool found = false, dns = s->wish != NULL && s->wish->description != NULL;
+    if (!lenient || !dns) /* a provider's "no such name" says nothing more */
+        TRY(push_find(ctx, s, &r->from, a, is_tree(r), out, &found));
     found = found && !(lenient && r->from.value != NULL);
     if (!found && !r->optional && !lenient)
         return ctx_fail(ctx, E_BAD_ANSWER, "is not there");
@@ -316,7 +455,7 @@ RC push_identify(struct ctx *ctx, struct push_session *s, struct push_identity *
 
 /* --- its words */
 
-static bool repeats_secret(const struct push_session *s, struct bytes text)
+bool push_repeats_secret(const struct push_session *s, struct bytes text)
 {
     if (bytes_find(text, BYTES_LIT("PRIVATE KEY")) != SIZE_MAX)
         return true;
@@ -369,7 +508,7 @@ const char *push_words(struct ctx *ctx, struct push_session *s, const struct pus
     if (step->has_message && (rc_failed(push_find(ctx, s, &step->message, a, false, &text, &found)) || !found))
         text = a->body;
     ctx->trail = trail;
-    if (repeats_secret(s, a->body))
+    if (push_repeats_secret(s, a->body))
         return "(its answer repeats a secret and is not shown)";
     buf_init_arena(&b, &ctx->arena, WORDS_MAX + 8);
     put_words(&b, text);

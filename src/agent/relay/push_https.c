@@ -2,6 +2,16 @@
 
 #include "base/uri.h"
 
+/* Done by the client itself, connection by connection. */
+const struct push_auth auth_ntlm = {.name = "ntlm"};
+
+static const char *text_of(struct push_session *s, const char *setting)
+{
+    struct buf *b = push_room(s, PUSH_HEADER_MAX);
+    buf_put(b, push_setting(s, setting));
+    return buf_z(b);
+}
+
 static RC https_send(struct ctx *ctx, struct push_session *s, const struct push_request *r, struct push_answer *out)
 {
     struct http_answer *answer = ARENA_NEW(&ctx->arena, struct http_answer);
@@ -19,6 +29,10 @@ static RC https_send(struct ctx *ctx, struct push_session *s, const struct push_
                              .total_ms = 30000,
                              .body_max = PUSH_BODY_MAX,
                              .once = !look};
+    if (s->auth == &auth_ntlm) {
+        call.ntlm_user = text_of(s, "user");
+        call.ntlm_password = text_of(s, "password");
+    }
     TRY(http_client_call(ctx, s->http, &call, answer));
     *out = (struct push_answer){answer->status, &answer->headers, answer->body, answer->retry_after_s};
     return RC_OK;

@@ -134,7 +134,7 @@ RC push_serve(struct ctx *ctx, const struct agent_config *cfg, const struct cred
                                  [PUSH_PREVIOUS] = WIRE_relay_pushed_state_previous,
                                  [PUSH_OTHER] = WIRE_relay_pushed_state_other};
     const struct push_host host = {cfg, files};
-    const struct push_wish wish = {in->connector, in->parameters, in->target, in->deployment, in->fingerprint, in->serial};
+    const struct push_wish wish = {NULL, in->connector, in->parameters, in->target, in->deployment, in->fingerprint, in->serial};
     struct push_session *s = NULL;
     struct push_seen seen = {0};
     ctx->arena.wipe = true; /* answers are in it, and what they hold */

@@ -208,7 +208,10 @@ static RC expand_settings(struct ctx *ctx, struct push_session *s)
 
 static RC start(struct ctx *ctx, struct push_session *s)
 {
-    TRY(connector_load(ctx, s->host->cfg, s->wish->connector, &s->connector));
+    if (s->wish->description != NULL)
+        s->connector = *s->wish->description;
+    else
+        TRY(connector_load(ctx, s->host->cfg, s->wish->connector, &s->connector));
     s->desc = s->connector.relay;
     if (s->desc == NULL)
         return ctx_fail(ctx, E_INVALID, "connector %s writes files on this host: nothing is sent", s->connector.name);
@@ -220,7 +223,8 @@ static RC start(struct ctx *ctx, struct push_session *s)
         return ctx_fail(ctx, E_UNSUPPORTED, "this build has no %s %s", s->transport == NULL ? "transport" : "family",
                         s->transport == NULL ? s->desc->transport : s->desc->family);
     TRY(read_params(ctx, s));
-    TRY(set_facts(ctx, s));
+    if (s->wish->description == NULL)
+        TRY(set_facts(ctx, s));
     TRY(read_grants(ctx, s));
     TRY(make_client(ctx, s));
     TRY(expand_settings(ctx, s));

@@ -49,11 +49,21 @@ struct push_session {
     struct push_room *rooms;
     enum push_list list;
     bool loaded;  /* `before` is known */
+    int refused;  /* the status of the newest refusal; 0: none */
+    bool now_only; /* what changes something is made of what was there a moment ago: never sent again after a wait */
     bool touched; /* a step of this list that may change something has been sent */
     struct push_identity before, seen;
     const char *now; /* undo: "new", "previous", "absent" */
     char boundary[40];
 };
+
+/* --- push.c */
+/* push_run does a list of steps; what they read is "PREFIX.NAME" too (NULL: not).  `look`: it changes nothing. */
+RC push_run(struct ctx *ctx, struct push_session *s, const struct push_step *steps, size_t n, const char *prefix, bool look);
+/* push_forget drops all values whose name begins with this. */
+void push_forget(struct push_session *s, const char *prefix);
+/* push_pause waits; fails where the job's time would be over. */
+RC push_pause(struct ctx *ctx, int64_t ms);
 
 /* --- push_session.c */
 RC push_set(struct ctx *ctx, struct push_session *s, const char *name, struct bytes value, bool secret);
@@ -68,12 +78,16 @@ RC push_expand(struct ctx *ctx, struct push_session *s, const char *text, enum p
                struct bytes *out);
 /* push_build makes the request of a step, without what the family adds. */
 RC push_build(struct ctx *ctx, struct push_session *s, const struct push_step *step, struct push_request *out);
+/* push_build_json fills in a tree, given as JSON text. */
+RC push_build_json(struct ctx *ctx, struct push_session *s, const char *text, struct bytes *out);
 RC push_add_query(struct ctx *ctx, struct push_session *s, const struct push_pairs *query, struct push_request *r);
 
 /* --- push_answer.c */
 /* push_find looks for a value in an answer; *found is false where it is not there. */
 RC push_find(struct ctx *ctx, struct push_session *s, const struct push_from *from, const struct push_answer *a, bool tree,
              struct bytes *out, bool *found);
+/* push_text_at finds a text in a tree; false where there is none. */
+bool push_text_at(struct ctx *ctx, const json_t *root, const char *pointer, struct bytes *out);
 /* push_read does the reads of a step; `lenient`: what is missing is empty. */
 RC push_read(struct ctx *ctx, struct push_session *s, const struct push_step *step, const char *prefix, const struct push_answer *a,
              bool lenient);

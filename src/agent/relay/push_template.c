@@ -1,5 +1,6 @@
 #include "agent/relay/push_session.h"
 
+#include "agent/relay/totp.h"
 #include "base/encode.h"
 #include "base/uri.h"
 #include "pki/pem.h"
@@ -117,6 +118,12 @@ static RC put_range(struct ctx *ctx, struct push_session *s, struct bytes in, st
     return RC_OK;
 }
 
+static RC put_totp(struct ctx *ctx, struct push_session *s, struct bytes in, struct buf *out)
+{
+    (void)s;
+    return totp_put(ctx, in, push_clock_s(ctx), out);
+}
+
 #define PLAIN_FILTER(name, put)                                                                                                    \
     static RC name(struct ctx *ctx, struct push_session *s, struct bytes in, struct buf *out)                                      \
     {                                                                                                                              \
@@ -144,7 +151,7 @@ static const struct filter {
     {"json", put_json, false},        {"xml", put_xml, false},
     {"raw", put_raw, true},           {"upper", put_upper, false},
     {"lower", put_lower, false},      {"nonl", put_nonl, false},
-    {"range", put_range, false},
+    {"range", put_range, false},      {"totp", put_totp, false},
 };
 
 static RC filter_one(struct ctx *ctx, struct push_session *s, struct bytes name, struct bytes *value, bool *encoded)
@@ -317,7 +324,7 @@ static RC put_tree(struct ctx *ctx, struct push_session *s, struct json_out *j, 
     return RC_OK;
 }
 
-static RC build_json(struct ctx *ctx, struct push_session *s, const char *text, struct bytes *out)
+RC push_build_json(struct ctx *ctx, struct push_session *s, const char *text, struct bytes *out)
 {
     json_auto_t *tree = NULL;
     struct buf *b = push_room(s, PUSH_BODY_MAX);
@@ -401,7 +408,7 @@ static RC build_body(struct ctx *ctx, struct push_session *s, const struct push_
     case PUSH_BODY_NONE:
         return RC_OK;
     case PUSH_BODY_JSON:
-        TRY(build_json(ctx, s, step->body, &r->body));
+        TRY(push_build_json(ctx, s, step->body, &r->body));
         type = "application/json";
         break;
     case PUSH_BODY_TEXT:

@@ -2,7 +2,10 @@
 
 #include <pthread.h>
 
+#include "agent/relay/dns.h"
+#include "agent/relay/enroll.h"
 #include "agent/relay/push_serve.h"
+#include "agent/relay/rfc2136.h"
 #include "agent/relay/ssh.h"
 #include "pki/digest.h"
 
@@ -24,6 +27,7 @@ struct relay {
     size_t n_clients;
     struct credential_files credentials;
     struct push_keys *push_keys;
+    struct dns_locks *dns_locks;
 };
 
 /* --- what a job may reach */
@@ -62,7 +66,7 @@ static RC grants_of(struct ctx *ctx, const struct agent_config *cfg, struct wire
 static RC client_new(struct ctx *ctx, const struct relay *r, const char *roots_pem, struct wire_texts networks,
                      struct http_client **out)
 {
-    struct http_client_config config = {.roots_pem = bytes_z(roots_pem)};
+    struct http_client_config config = {.roots_pem = bytes_z(roots_pem), .idle_handles = RELAY_THREADS};
     TRY(grants_of(ctx, r->cfg, networks, &config.grants));
     return http_client_new(ctx, &config, out);
 }
@@ -131,6 +135,12 @@ static RC on_revoke(struct ctx *ctx, void *arg, const void *in, void *out)
     WITH_CLIENT(relay_do_revoke(ctx, &job, m));
 }
 
+static RC on_account(struct ctx *ctx, void *arg, const void *in, void *out)
+{
+    const struct wire_relay_acme_account *m = in;
+    WITH_CLIENT(relay_do_account(ctx, &job, m, out));
+}
+
 static RC on_info(struct ctx *ctx, void *arg, const void *in, void *out)
 {
     const struct wire_relay_acme_info *m = in;
@@ -155,6 +165,22 @@ static RC on_push(struct ctx *ctx, void *arg, const void *in, void *out)
     return push_serve(ctx, r->cfg, &r->credentials, r->push_keys, in, out);
 }
 
+static RC on_dns(struct ctx *ctx, void *arg, const void *in, void *out)
+{
+    struct relay *r = arg;
+    struct address_grants grants;
+    TRY(grants_of(ctx, r->cfg, (struct wire_texts){0}, &grants));
+    if (strcmp(((const struct wire_relay_dns *)in)->provider, RFC2136) == 0)
+        return rfc2136_run(ctx, r->cfg, &r->credentials, &grants, in, out);
+    return relay_dns_run(ctx, r->cfg, &r->credentials, r->dns_locks, in, out);
+}
+
+static RC on_enroll(struct ctx *ctx, void *arg, const void *in, void *out)
+{
+    struct relay *r = arg;
+    return relay_enroll_run(ctx, r->cfg, &r->credentials, in, out);
+}
+
 static RC on_health(struct ctx *ctx, void *arg, const void *in, void *out)
 {
     struct wire_relay_healthy *o = out;
@@ -167,8 +193,9 @@ static RC on_health(struct ctx *ctx, void *arg, const void *in, void *out)
 static const struct wire_route routes[] = {
     {WIRE_relay_order, on_order},    {WIRE_relay_acme_revoke, on_revoke},
     {WIRE_relay_acme_info, on_info}, {WIRE_relay_renewal_info, on_renewal_info},
+    {WIRE_relay_acme_account, on_account},
     {WIRE_relay_push_key, on_push_key}, {WIRE_relay_push, on_push},
-    {WIRE_relay_health, on_health},
+    {WIRE_relay_enroll, on_enroll},  {WIRE_relay_dns, on_dns},        {WIRE_relay_health, on_health},
 };
 
 static void relay_free(struct relay *r)
@@ -176,6 +203,7 @@ static void relay_free(struct relay *r)
     for (size_t i = 0; i < r->n_clients; i++)
         http_client_free(r->clients[i].http);
     push_keys_free(r->push_keys);
+    dns_locks_free(r->dns_locks);
     pthread_mutex_destroy(&r->lock);
 }
 
@@ -183,8 +211,9 @@ RC relay_serve(struct ctx *ctx, struct wire_server *server, const struct agent_c
                const struct credential_files *credentials, const char *sandbox, unsigned threads)
 {
     __attribute__((cleanup(relay_free))) struct relay r = {
-        .cfg = cfg, .agent = agent, .sandbox = sandbox, .lock = PTHREAD_MUTEX_INITIALIZER, .push_keys = push_keys_new()};
-    if (r.push_keys == NULL)
+        .cfg = cfg, .agent = agent, .sandbox = sandbox, .lock = PTHREAD_MUTEX_INITIALIZER, .push_keys = push_keys_new(),
+        .dns_locks = dns_locks_new()};
+    if (r.push_keys == NULL || r.dns_locks == NULL)
         return ctx_fail(ctx, E_NO_MEMORY, "no memory for the relay");
     if (credentials != NULL)
         r.credentials = *credentials;
@@ -220,6 +249,8 @@ RC relay_confine(struct ctx *ctx, struct role_env *env, struct sandbox *sb)
     if (cfg.n_credentials > 0)
         TRY(ssh_load(ctx));
     sandbox_allow(sb, cfg.connectors_dir, SANDBOX_READ | SANDBOX_OPTIONAL);
+    sandbox_allow(sb, cfg.dns_dir, SANDBOX_READ | SANDBOX_OPTIONAL);
+    sandbox_allow(sb, cfg.enroll_dir, SANDBOX_READ | SANDBOX_OPTIONAL);
     TRY(credential_confine(ctx, env, sb, &cfg));
     for (size_t i = 0; i < sizeof roots / sizeof *roots; i++)
         sandbox_allow(sb, roots[i], SANDBOX_READ | SANDBOX_OPTIONAL);

@@ -23,6 +23,8 @@ struct relay_job {
 RC relay_do_order(struct ctx *ctx, const struct relay_job *job, const struct wire_relay_order *in,
                   struct wire_relay_order_done *out);
 RC relay_do_revoke(struct ctx *ctx, const struct relay_job *job, const struct wire_relay_acme_revoke *in);
+RC relay_do_account(struct ctx *ctx, const struct relay_job *job, const struct wire_relay_acme_account *in,
+                    struct wire_relay_acme_account_done *out);
 RC relay_do_info(struct ctx *ctx, const struct relay_job *job, const struct wire_relay_acme_info *in,
                  struct wire_relay_acme_info_done *out);
 RC relay_do_renewal_info(struct ctx *ctx, const struct relay_job *job, const struct wire_relay_renewal_info *in,

@@ -2,6 +2,7 @@
 
 #include "base/random.h"
 
+#define WAIT_STEP_MS     200
 #define WAIT_MOST_S      60 /* longer waits are the hub's to plan */
 #define POLL_FIRST_MS    300
 #define POLL_MOST_MS     5000
@@ -11,9 +12,13 @@ RC relay_wait(struct ctx *ctx, int64_t ms)
 {
     if (ctx_left_ms(ctx, DEADLINE_MOST_MS) <= ms)
         return ctx_fail(ctx, E_TIMEOUT, "the CA needs longer than this job may take: it is taken up again where it stands");
-    struct timespec t = {ms / 1000, ms % 1000 * 1000000};
-    while (nanosleep(&t, &t) != 0)
-        ;
+    const int64_t until = clock_mono_ms() + ms;
+    for (int64_t left = ms; left > 0; left = until - clock_mono_ms()) {
+        if (http_client_stopped()) /* waiting must not hold up the end of the role either */
+            return ctx_fail(ctx, E_SHUTTING_DOWN, "the order is taken up again where it stands");
+        const int64_t step = left < WAIT_STEP_MS ? left : WAIT_STEP_MS;
+        nanosleep(&(struct timespec){.tv_nsec = step * 1000000}, NULL);
+    }
     return RC_OK;
 }
 
@@ -177,6 +182,8 @@ static RC exchange(struct ctx *ctx, struct relay_session *s, struct wire_relay_s
     req->job = s->job;
     req->fence = s->fence;
     req->kid = req->operation == WIRE_relay_sign_operation_new_account ? "" : s->account_url;
+    if (http_client_stopped()) /* the agent, which has it signed, may be gone already */
+        return ctx_fail(ctx, E_SHUTTING_DOWN, "the order is taken up again where it stands");
     struct rc rc = s->agent->sign(ctx, s->agent->arg, req, &body);
     if (rc_failed(rc)) {
         s->nonce = req->nonce;
@@ -231,7 +238,34 @@ RC relay_fetch(struct ctx *ctx, struct relay_session *s, const char *url, const 
     return relay_post(ctx, s, &req, what, out);
 }
 
-/* newAccount with a key that the CA knows gives back its account (section 7.3.1): nothing has to be looked up first. */
+RC relay_account_find(struct ctx *ctx, struct relay_session *s, bool next_key, bool *found)
+{
+    struct wire_relay_sign req = {.operation = WIRE_relay_sign_operation_new_account,
+                                  .url = s->directory.new_account,
+                                  .next_key = next_key,
+                                  .only_existing = true};
+    struct http_answer answer;
+    *found = false;
+    struct rc rc = relay_post(ctx, s, &req, "the account of the key", &answer);
+    if (rc_failed(rc) && acme_problem_is(&s->problem, "accountDoesNotExist")) {
+        ctx_forget(ctx);
+        return RC_OK;
+    }
+    if (rc_failed(rc) && acme_problem_is(&s->problem, "unauthorized"))
+        return ctx_wrap(ctx, rc_of(E_ACCOUNT), "the CA no longer accepts the account");
+    TRY(rc);
+    TRY(relay_check_url(ctx, s, "the account", answer.location));
+    s->account_url = answer.location;
+    *found = true;
+    return RC_OK;
+}
+
+bool relay_account_refused(const struct relay_session *s)
+{
+    return acme_problem_is(&s->problem, "unauthorized") || acme_problem_is(&s->problem, "accountDoesNotExist");
+}
+
+/* Found by its key first: a binding (section 7.3.4) is good for one account only. */
 RC relay_account(struct ctx *ctx, struct relay_session *s, struct wire_texts contacts, bool terms_agreed)
 {
     if (s->account_url != NULL && s->account_url[0] != 0)
@@ -241,12 +275,24 @@ RC relay_account(struct ctx *ctx, struct relay_session *s, struct wire_texts con
                                   .contacts = contacts,
                                   .terms_agreed = terms_agreed};
     struct http_answer answer;
+    bool found = false;
+    TRY(relay_account_find(ctx, s, false, &found));
+    if (found) {
+        relay_tell(ctx, s, "account", "account found at the CA");
+        return RC_OK;
+    }
     struct rc rc = relay_post(ctx, s, &req, "an account", &answer);
+    if (rc_failed(rc) && acme_problem_is(&s->problem, "externalAccountRequired"))
+        return ctx_wrap(ctx, rc_of(E_ACCOUNT),
+                        "the CA makes accounts for its customers alone and wants an external account binding");
+    if (rc_failed(rc) && s->directory.external_account_required &&
+        (acme_problem_is(&s->problem, "unauthorized") || acme_problem_is(&s->problem, "malformed")))
+        return ctx_wrap(ctx, rc_of(E_ACCOUNT), "the CA does not take the external account binding (key id or key)");
     if (rc_failed(rc) && s->directory.terms_of_service != NULL && !terms_agreed)
         return ctx_wrap(ctx, rc, "the CA's terms (%s) have not been agreed to", s->directory.terms_of_service);
     TRY(rc);
     TRY(relay_check_url(ctx, s, "the account", answer.location));
     s->account_url = answer.location;
-    relay_tell(ctx, s, "account", "%s", answer.status == 201 ? "account made at the CA" : "account found at the CA");
+    relay_tell(ctx, s, "account", "account made at the CA");
     return RC_OK;
 }

@@ -51,6 +51,11 @@ RC relay_get(struct ctx *ctx, struct relay_session *s, const char *url, const ch
 
 /* relay_account finds or makes the account where its URL is not known (section 7.3). */
 RC relay_account(struct ctx *ctx, struct relay_session *s, struct wire_texts contacts, bool terms_agreed);
+/* relay_account_find asks for the account of the key, or of the key that shall follow, and makes none (section 7.3.1).  *found is
+ * false where the CA knows none; then s->account_url is as before. */
+RC relay_account_find(struct ctx *ctx, struct relay_session *s, bool next_key, bool *found);
+/* relay_account_refused says whether the last failure was one of the account: deactivated, revoked or unknown (section 7.3.6). */
+bool relay_account_refused(const struct relay_session *s);
 
 /* relay_wait sleeps; E_TIMEOUT where the deadline comes first. */
 RC relay_wait(struct ctx *ctx, int64_t ms);

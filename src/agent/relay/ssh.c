@@ -17,6 +17,13 @@
 #include "os/library.h"
 #include "pki/digest.h"
 
+#if LIBSSH2_VERSION_NUM >= 0x010b01 /* Debian 13's calls the older one deprecated */
+#define SET_CALLBACK(X) X(libssh2_session_callback_set2)
+#define set_receive(session, f) lib.libssh2_session_callback_set2_(session, LIBSSH2_CALLBACK_RECV, (libssh2_cb_generic *)(f))
+#else
+#define SET_CALLBACK(X) X(libssh2_session_callback_set)
+#define set_receive(session, f) lib.libssh2_session_callback_set_(session, LIBSSH2_CALLBACK_RECV, (void *)(f))
+#endif
 #define LIBSSH2_FUNCTIONS(X)                                                                                                       \
     X(libssh2_channel_close)                                                                                                       \
     X(libssh2_channel_eof)                                                                                                         \
@@ -32,7 +39,7 @@
     X(libssh2_channel_write_ex)                                                                                                    \
     X(libssh2_free)                                                                                                                \
     X(libssh2_init)                                                                                                                \
-    X(libssh2_session_callback_set)                                                                                                \
+    SET_CALLBACK(X)                                                                                                                \
     X(libssh2_session_block_directions)                                                                                            \
     X(libssh2_session_disconnect_ex)                                                                                               \
     X(libssh2_session_free)                                                                                                        \
@@ -368,7 +375,7 @@ static RC check_host_key(struct ctx *ctx, struct ssh *s, const struct ssh_config
         if (bytes_equal_z(pin, shown))
             return RC_OK;
     s->broken = true;
-    return ctx_fail(ctx, E_FORBIDDEN,
+    return ctx_fail(ctx, E_PEER_IDENTITY,
                     "%s shows the %s host key %s, pinned is %s: nothing was sent.  Where the host was given this key on "
                     "purpose (ssh-keygen -l on the host itself shows it), write it into the target's host_key; else somebody is in "
                     "between",
@@ -453,7 +460,7 @@ static RC open_all(struct ctx *ctx, struct ssh *s, const struct ssh_config *c)
     if (s->session == NULL)
         return ctx_fail(ctx, E_NO_MEMORY, "no memory for a session with %s", s->peer);
     lib.libssh2_session_set_blocking_(s->session, 0);
-    lib.libssh2_session_callback_set_(s->session, LIBSSH2_CALLBACK_RECV, (void *)receive);
+    set_receive(s->session, receive);
     TRY(prefer(ctx, s));
     DRIVE(ctx, s, "before the greeting was over", lib.libssh2_session_handshake_(s->session, s->fd));
     TRY(check_host_key(ctx, s, c));

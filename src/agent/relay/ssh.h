@@ -38,8 +38,8 @@ RC ssh_load(struct ctx *ctx);
 void ssh_stop(void);
 
 /* ssh_open connects, compares the host's key with the pinned ones, and only then logs in.  Fails with E_DNS, E_ADDRESS_REFUSED,
- * E_UNREACHABLE, E_TIMEOUT, E_FORBIDDEN (another host key, with both fingerprints; or the login is refused), E_UNSUPPORTED (no
- * algorithm in common), E_INVALID (a key or fingerprint that cannot be read), E_BAD_ANSWER. */
+ * E_UNREACHABLE, E_TIMEOUT, E_PEER_IDENTITY (another host key, with both fingerprints), E_FORBIDDEN (the login is refused),
+ * E_UNSUPPORTED (no algorithm in common), E_INVALID (a key or fingerprint that cannot be read), E_BAD_ANSWER. */
 RC ssh_open(struct ctx *ctx, const struct ssh_config *config, struct ssh **out);
 void ssh_close(struct ssh *s); /* NULL is fine */
 

@@ -38,6 +38,17 @@ static RC allowed_keys(struct ctx *ctx, const struct push_session *s, const char
     return RC_OK;
 }
 
+/* A key that signs gives nothing away to a wrong host; a password does.  The hub's word for who the host is would not be enough. */
+static RC password_pinned(struct ctx *ctx, const struct push_session *s, struct bytes password)
+{
+    for (size_t i = 0; password.n > 0 && i < s->n_credentials; i++)
+        if (s->credentials[i]->host_keys.n == 0)
+            return ctx_fail(ctx, E_NOT_GRANTED, "a password is sent over SSH only to hosts whose keys this host knows itself: add "
+                            "host_keys (ssh-keygen -l on that host shows them) to credential %s in %s",
+                            s->credentials[i]->name, s->host->cfg->file);
+    return RC_OK;
+}
+
 static RC ssh_transport_open(struct ctx *ctx, struct push_session *s)
 {
     struct ssh_config c = {.key = push_setting(s, "key"),
@@ -54,6 +65,7 @@ static RC ssh_transport_open(struct ctx *ctx, struct push_session *s)
         return ctx_fail(ctx, E_INVALID, "the port of %s is not a number from 1 to 65535", c.host);
     c.port = (uint16_t)number;
     TRY(push_check_host(ctx, s, c.host, c.port));
+    TRY(password_pinned(ctx, s, c.password));
     TRY(allowed_keys(ctx, s, c.host, &c.host_keys));
     TRY(ssh_open(ctx, &c, &connection));
     push_set_state(s, connection);

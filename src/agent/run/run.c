@@ -5,6 +5,7 @@
 #include <pwd.h>
 #include <unistd.h>
 
+#include "agent/run/dns.h"
 #include "agent/run/read.h"
 #include "base/failpoint.h"
 #include "os/spawn.h"
@@ -77,6 +78,11 @@ static RC on_command(struct ctx *ctx, void *arg, const void *in, void *out)
     return RC_OK;
 }
 
+static RC on_dns(struct ctx *ctx, void *arg, const void *in, void *out)
+{
+    return run_dns(ctx, ((struct run *)arg)->cfg, in, out);
+}
+
 static RC on_health(struct ctx *ctx, void *arg, const void *in, void *out)
 {
     struct wire_run_healthy *o = out;
@@ -86,7 +92,7 @@ static RC on_health(struct ctx *ctx, void *arg, const void *in, void *out)
     return RC_OK;
 }
 
-static const struct wire_route routes[] = {{WIRE_run_command, on_command}, {WIRE_run_health, on_health}};
+static const struct wire_route routes[] = {{WIRE_run_command, on_command}, {WIRE_run_dns, on_dns}, {WIRE_run_health, on_health}};
 
 RC run_serve(struct ctx *ctx, struct wire_server *server, const struct agent_config *cfg, const char *sandbox, unsigned threads)
 {

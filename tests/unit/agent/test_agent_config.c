@@ -28,6 +28,7 @@ static void a_full_file_is_read(void **state)
         fail_msg("%s", ctx_why(&ctx));
     assert_string_equal(c.name, "web1");
     assert_int_equal(c.http01_port, 5002);
+    assert_int_equal(c.tls_alpn_port, 0); /* only where it stands */
     assert_int_equal(c.workers, 3);
     assert_true(rc_ok(agent_config_command(&ctx, &c, "a", &cmd)));
     assert_string_equal(cmd->argv[2], "3");
@@ -50,6 +51,8 @@ static void mistakes_are_refused_with_file_and_line(void **state)
         {"paths: [/a/../b]\n", "paths: /a/../b"},
         {"workers: 0\n", "workers must be"},
         {"http01: {port: 99999}\n", "port must be"},
+        {"tls_alpn: 443\n", "tls_alpn must hold"},
+        {"tls_alpn: {port: 0}\n", "port must be"},
         {"- a\n", "agent.yaml"},
     };
     (void)state;

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "agent/relay/auth_canon.h"
 #include "agent/relay/auth_jwt.h"
 #include "agent/relay/auth_oauth2.h"
 #include "agent/relay/auth_sigv4.h"
@@ -183,7 +184,7 @@ static void what_cannot_be_signed_is_refused(void **state)
 {
     CTX_CLEANUP struct ctx ctx;
     struct buf date, authorization;
-    char many[SIGV4_QUERY_MAX * 2 + 4], deep[300];
+    char many[CANON_QUERY_MAX * 2 + 4], deep[300];
     struct sigv4 in = request(0);
     (void)state;
     ctx_init(&ctx, &clock_system);

@@ -2,6 +2,7 @@
 #include "../signer/signer_fixture.h"
 
 #include "agent/relay/chain_check.h"
+#include "base/encode.h"
 
 /* A real CA of ours plays the one that lies: it is asked for the wrong things. */
 struct scene {
@@ -61,8 +62,14 @@ static void the_right_chain_is_taken_and_the_wrong_ones_are_not(void **state)
     struct wire_signer_issued *good = issued(&s, "a", s.spki, names, 2);
     struct bytes issuer = good->chain.v[0];
     assert_true(rc_ok(relay_chain_check(&s.f->ctx, pem_of(&s, good->certificate, issuer), s.csr, s.names, 2, &chain)));
-    assert_true(relay_chain_ends_with(&chain, "root"));
-    assert_false(relay_chain_ends_with(&chain, "issuing"));
+    assert_true(relay_chain_is(&s.f->ctx, &chain, "root", ""));
+    assert_false(relay_chain_is(&s.f->ctx, &chain, "issuing", ""));
+    /* By the hash of a CA's key: one of the chain, or the root that is trusted and not in it. */
+    struct bytes spki = bytes_of(chain.v[1].spki_sha256, 32);
+    assert_true(relay_chain_is(&s.f->ctx, &chain, arena_printf(&s.f->ctx.arena, "sha256:%s", hex_str(&s.f->ctx.arena, spki)), ""));
+    spki = bytes_of(chain.v[0].spki_sha256, 32);
+    assert_false(relay_chain_is(&s.f->ctx, &chain, arena_printf(&s.f->ctx.arena, "sha256:%s", hex_str(&s.f->ctx.arena, spki)), ""));
+    assert_false(relay_chain_is(&s.f->ctx, &chain, "sha256:zz", ""));
 
     struct wire_signer_issued *other = issued(&s, "b", new_spki(s.f), names, 2);
     refuse(&s, pem_of(&s, other->certificate, issuer), "another key");

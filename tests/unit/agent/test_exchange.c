@@ -130,11 +130,66 @@ static void a_job_of_an_unknown_kind_is_refused_and_told(void **state)
     assert_int_equal(e->agent.n_running, 0);
 }
 
+#define MANY 2500
+
+/* Marks which of the jobs "j0" … the last request says are held, and counts them. */
+static size_t held_said(struct env *e, bool said[MANY])
+{
+    const char *at = strstr(e->hub.last, "\"holding\":[");
+    size_t n = 0;
+    assert_non_null(at);
+    for (; (at = strstr(at, "{\"id\":\"j")) != NULL; at++, n++) {
+        const unsigned long i = strtoul(at + 8, NULL, 10);
+        assert_true(i < MANY);
+        said[i] = true;
+    }
+    return n;
+}
+
+static void thousands_that_wait_for_a_ca_are_said_in_turn(void **state)
+{
+    struct env *e = *state;
+    struct agent *a = &e->agent;
+    struct running *many = calloc(MANY, sizeof *many);
+    bool said[MANY] = {false};
+    for (size_t i = 0; i < MANY; i++) {
+        many[i] = (struct running){.agent = a, .id = arena_printf(&e->ctx.arena, "j%zu", i), .kind = "order", .fence = 1, .relayed = true};
+        story_init(&many[i].story);
+        many[i].next = i + 1 < MANY ? &many[i + 1] : NULL;
+    }
+    a->running = many;
+    a->holding_due_ms = 0;
+    assert_true(rc_ok(exchange_once(&e->ctx, a, 0)));
+    assert_int_equal(held_said(e, said), 1000);
+    assert_true(rc_ok(exchange_once(&e->ctx, a, 0)));
+    assert_int_equal(held_said(e, said), 0); /* the hub has just heard them */
+    for (int i = 0; i < 2; i++) {
+        a->holding_due_ms = 0;
+        assert_true(rc_ok(exchange_once(&e->ctx, a, 0)));
+        assert_int_equal(held_said(e, said), 1000);
+    }
+    for (size_t i = 0; i < MANY; i++)
+        assert_true(said[i]);
+    e->hub.status = 503;
+    assert_int_equal(exchange_once(&e->ctx, a, 0).e, E_BUSY);
+    e->hub.status = 200;
+    assert_true(rc_ok(exchange_once(&e->ctx, a, 0)));
+    assert_int_equal(held_said(e, said), 1000); /* what is not said would be given again */
+    a->running = &many[MANY - 3];
+    assert_true(rc_ok(exchange_once(&e->ctx, a, 0)));
+    assert_int_equal(held_said(e, said), 3); /* few are always said */
+    a->running = NULL;
+    for (size_t i = 0; i < MANY; i++)
+        story_free(&many[i].story);
+    free(many);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_result_stays_until_the_hub_has_answered),
         cmocka_unit_test(a_job_of_an_unknown_kind_is_refused_and_told),
+        cmocka_unit_test(thousands_that_wait_for_a_ca_are_said_in_turn),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

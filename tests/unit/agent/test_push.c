@@ -76,7 +76,7 @@ static const struct {
     {STEPS "  see:\n    - {method: POST, path: /s, body: {xml: x}}\n", "xml is not a setting here"},
     {STEPS "  see:\n    - {method: GET, path: /s, poll: {json: /x}}\n", "poll must say in `done`"},
     {STEPS "  see:\n    - {method: POST, path: /s, poll: {json: /x, done: [a]}}\n", "only a GET can be asked again"},
-    {STEPS "  see:\n    - {method: GET, path: /s, fail_if: {json: /x}}\n", "fail_if must hold either is or not"},
+    {STEPS "  see:\n    - {method: GET, path: /s, fail_if: {json: /x}}\n", "fail_if must hold one of is, not and unless"},
     {STEPS "  see:\n    - {method: GET, path: /s, when: {before: absent}}\n", "before is known in install and undo alone"},
     {STEPS "  see:\n    - {method: GET, path: /s, when: {set: nobody}}\n", "set: nobody is no parameter"},
     {STEPS "  see:\n    - {name: see, method: GET, path: /s}\n", "see cannot name a step"},

@@ -265,7 +265,7 @@ static void start_pebble(struct world *w)
                       NULL};
     w->pebble = start(pebble, arena_printf(a, "%s/pebble.log", dir));
     w->dns = start(server, arena_printf(a, "%s/dns.log", dir));
-    for (int i = 0; i < 500 && !(reachable(w->port) && reachable(w->dns_port)); i++)
+    for (int i = 0; i < 3000 && !(reachable(w->port) && reachable(w->dns_port)); i++)
         usleep(10000);
     assert_true(reachable(w->port));
 }
@@ -291,7 +291,9 @@ static RC sign(struct ctx *ctx, void *arg, const struct wire_relay_sign *in, con
                                       .certificate = in->certificate,
                                       .reason = in->reason,
                                       .replaces = in->replaces == NULL ? "" : in->replaces,
-                                      .profile = in->profile == NULL ? "" : in->profile};
+                                      .profile = in->profile == NULL ? "" : in->profile,
+                                      .next_key = in->next_key,
+                                      .only_existing = in->only_existing};
     struct wire_signer_acme_signed out = {0};
     struct work work = {.ctx = ctx, .type = WIRE_signer_acme_sign, .from = "hub", .in = &m, .out = &out};
     signer_work(w->f->s, &work, 1);

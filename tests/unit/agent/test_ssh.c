@@ -237,8 +237,8 @@ static void host_is_known_by_its_pinned_key(void **state)
     struct ssh_config c = usual();
     ssh_close(opened());
     c.host_keys = w.other_key;
-    expect_refusal(&c, E_FORBIDDEN, w.other_key);
-    expect_refusal(&c, E_FORBIDDEN, w.host_key);
+    expect_refusal(&c, E_PEER_IDENTITY, w.other_key);
+    expect_refusal(&c, E_PEER_IDENTITY, w.host_key);
     c.host_keys = arena_printf(&w.ctx.arena, "%s %s", w.other_key, w.host_key); /* while it is replaced */
     struct ssh *s;
     assert_true(rc_ok(ssh_open(&w.ctx, &c, &s)));

@@ -189,7 +189,7 @@ static const struct row {
 static void run_row(struct fixture *f, const struct row *r, bool tls)
 {
     char out[8192];
-    struct client c = client_open(tls ? f->tls_port : f->plain, tls, NULL);
+    struct client c = client_open(tls ? f->tls_port : f->plain, tls, tls ? &f->client : NULL);
     assert_true(client_send(&c, r->send, r->n ? r->n : strlen(r->send)));
     int status = client_answer(&c, out, sizeof out);
     if (status != r->status)
@@ -254,7 +254,7 @@ static void head_has_the_length_and_no_body(void **state)
 {
     struct fixture *f = *state;
     char out[4096];
-    struct client c = client_open(f->tls_port, true, NULL);
+    struct client c = client_open(f->tls_port, true, &f->client);
     const char *r = "HEAD / HTTP/1.1\r\nHost: b\r\n\r\nGET / HTTP/1.1\r\nHost: b\r\n\r\n";
     client_send(&c, r, strlen(r));
     assert_int_equal(client_answer_to(&c, out, sizeof out, true), 200);
@@ -268,7 +268,7 @@ static void expect_continue_is_answered_before_the_body(void **state)
 {
     struct fixture *f = *state;
     char out[4096];
-    struct client c = client_open(f->tls_port, true, NULL);
+    struct client c = client_open(f->tls_port, true, &f->client);
     const char *r = "POST /echo HTTP/1.1\r\nHost: b\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n";
     client_send(&c, r, strlen(r));
     assert_int_equal(client_answer(&c, out, sizeof out), 100);
@@ -282,7 +282,7 @@ static void expect_continue_over_the_ceiling_is_refused_at_once(void **state)
 {
     struct fixture *f = *state;
     char out[4096];
-    struct client c = client_open(f->tls_port, true, NULL);
+    struct client c = client_open(f->tls_port, true, &f->client);
     const char *r = "POST /echo HTTP/1.1\r\nHost: b\r\nExpect: 100-continue\r\nContent-Length: 9999999\r\n\r\n";
     client_send(&c, r, strlen(r));
     assert_int_equal(client_answer(&c, out, sizeof out), 413);
@@ -294,7 +294,7 @@ static void pipelined_requests_are_answered_in_order(void **state)
     struct fixture *f = *state;
     for (int tls = 0; tls < 2; tls++) {
         char out[4096];
-        struct client c = client_open(tls ? f->tls_port : f->plain, tls, NULL);
+        struct client c = client_open(tls ? f->tls_port : f->plain, tls, tls ? &f->client : NULL);
         const char *r = "POST /echo HTTP/1.1\r\nHost: b\r\nContent-Length: 1\r\n\r\n1"
                         "GET /slow HTTP/1.1\r\nHost: b\r\n\r\n"
                         "POST /echo HTTP/1.1\r\nHost: b\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n3\r\n0\r\n\r\n"
@@ -317,7 +317,7 @@ static void many_pipelined_requests_in_one_write(void **state)
     buf_init(&b, 1 << 20);
     for (int i = 0; i < 500; i++)
         buf_put_z(&b, "GET /aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa HTTP/1.1\r\nHost: b\r\n\r\n");
-    struct client c = client_open(f->tls_port, true, NULL);
+    struct client c = client_open(f->tls_port, true, &f->client);
     assert_true(client_send(&c, b.p, b.n));
     for (int i = 0; i < 500; i++)
         assert_int_equal(client_answer(&c, out, sizeof out), 200);
@@ -371,7 +371,7 @@ static void too_many_header_bytes_give_431(void **state)
     for (int i = 0; i < 30; i++)
         buf_printf(&b, "X-%d: %0600d\r\n", i, i);
     for (int tls = 0; tls < 2; tls++) {
-        struct client c = client_open(tls ? f->tls_port : f->plain, tls, NULL);
+        struct client c = client_open(tls ? f->tls_port : f->plain, tls, tls ? &f->client : NULL);
         client_send(&c, b.p, b.n);
         assert_int_equal(client_answer(&c, out, sizeof out), 431);
         client_close(&c);
@@ -432,12 +432,12 @@ static void dripped_head_and_body_meet_their_deadline(void **state)
     char out[4096];
     restart(f, (struct http_server_config){.head_ms = 400, .body_ms = 400, .idle_ms = 300, .hello_ms = 300});
     for (int tls = 0; tls < 2; tls++) {
-        struct client c = client_open(tls ? f->tls_port : f->plain, tls, NULL);
+        struct client c = client_open(tls ? f->tls_port : f->plain, tls, tls ? &f->client : NULL);
         int64_t ms = drip(&c, "GET / HTTP/1.1\r\nHost: b\r\n", "a");
         assert_in_range(ms, 300, 1500);
         assert_int_equal(client_answer(&c, out, sizeof out), 408);
         client_close(&c);
-        c = client_open(tls ? f->tls_port : f->plain, tls, NULL);
+        c = client_open(tls ? f->tls_port : f->plain, tls, tls ? &f->client : NULL);
         ms = drip(&c, "POST / HTTP/1.1\r\nHost: b\r\nContent-Length: 60000\r\n\r\n", "a");
         assert_in_range(ms, 300, 1500);
         assert_int_equal(client_answer(&c, out, sizeof out), 408);
@@ -508,6 +508,34 @@ static void connections_over_the_limit_of_an_address_are_refused(void **state)
     client_close(&again);
 }
 
+static void strangers_of_an_address_are_few_and_stay_for_one_answer(void **state)
+{
+    struct fixture *f = *state;
+    const char *get = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    char out[4096];
+    restart(f, (struct http_server_config){.strangers_per_address = 2});
+    struct client mine[8];
+    for (int i = 0; i < 8; i++) /* who shows a certificate is no stranger for longer than the handshake */
+        mine[i] = client_open(f->tls_port, true, &f->client);
+    struct client c[2] = {client_open(f->tls_port, true, NULL), client_open(f->tls_port, true, &f->other)};
+    struct client third = {.fd = dial(f->tls_port)};
+    assert_true(client_sees_end(&third, 2000));
+    client_close(&third);
+    client_send(&mine[0], get, strlen(get));
+    assert_int_equal(client_answer(&mine[0], out, sizeof out), 200);
+    for (int i = 0; i < 2; i++) {
+        client_send(&c[i], get, strlen(get));
+        assert_int_equal(client_answer(&c[i], out, sizeof out), 200);
+        assert_non_null(strstr(out, "Connection: close"));
+        assert_true(client_sees_end(&c[i], 2000));
+        client_close(&c[i]);
+    }
+    struct client again = client_open(f->tls_port, true, NULL); /* there is room */
+    client_close(&again);
+    for (int i = 0; i < 8; i++)
+        client_close(&mine[i]);
+}
+
 /* ---- parked requests ---- */
 
 static bool wait_parked(struct fixture *f, unsigned n)
@@ -524,7 +552,7 @@ static bool wait_parked(struct fixture *f, unsigned n)
 
 static struct client park(struct fixture *f, bool tls, const char *target)
 {
-    struct client c = client_open(tls ? f->tls_port : f->plain, tls, NULL);
+    struct client c = client_open(tls ? f->tls_port : f->plain, tls, tls ? &f->client : NULL);
     char r[256];
     int n = snprintf(r, sizeof r, "GET %s HTTP/1.1\r\nHost: a\r\n\r\n", target);
     client_send(&c, r, (size_t)n);
@@ -709,6 +737,7 @@ int main(void)
         TEST(many_pipelined_requests_in_one_write),
         TEST(large_bodies_go_both_ways),
         TEST(a_stranger_may_not_send_much_where_certificates_are_asked_for),
+        TEST(strangers_of_an_address_are_few_and_stay_for_one_answer),
         TEST(too_many_header_bytes_give_431),
         TEST(problem_document_says_what_happened),
         TEST(dripped_head_and_body_meet_their_deadline),

@@ -1,0 +1,39 @@
+/* Inside the readers of descriptions only: what the sections `relay` (agent/push_desc.h) and `dns` (agent/dns_desc.h) have in
+ * common. */
+#ifndef AGENT_PUSH_READER_H
+#define AGENT_PUSH_READER_H
+
+#include "agent/push_desc.h"
+
+enum push_steps { STEPS_SEE, STEPS_INSTALL, STEPS_UNDO, STEPS_LOGIN, STEPS_LOGOUT, STEPS_TEST, STEPS_ZONE, STEPS_ADD,
+                  STEPS_REMOVE, STEPS_ENROLL, STEPS_COLLECT, STEPS_REVOKE };
+
+/* Where in the description the reader is; what names may be used depends on it. */
+struct push_reader {
+    const struct yaml *y;
+    const struct connector *c;
+    struct push_desc *d;
+    enum push_steps list;
+    const struct push_step *steps; /* of this list, so far */
+    size_t n;
+    bool member;     /* {member} is there: the step has `over` */
+    const void *arg; /* of name_wrong */
+    /* NULL where a template may name this here, else why not. */
+    const char *(*name_wrong)(struct ctx *ctx, struct push_reader *r, struct bytes name);
+};
+
+/* push_reader_template checks the names and filters of one; `what` is for messages. */
+RC push_reader_template(struct ctx *ctx, struct push_reader *r, const json_t *node, const char *what, const char *text);
+/* push_reader_tree checks all texts of a tree, and writes it as JSON text. */
+RC push_reader_tree(struct ctx *ctx, struct push_reader *r, json_t *tree, const char **out);
+/* push_reader_auth reads the member `auth` of a section. */
+RC push_reader_auth(struct ctx *ctx, struct push_reader *r, const json_t *section);
+/* push_reader_steps reads the member of `obj` that holds this list; it must be there, but for `logout`. */
+RC push_reader_steps(struct ctx *ctx, struct push_reader *r, const json_t *obj, enum push_steps list, struct push_step **out,
+                     size_t *n);
+/* push_reader_has says whether a step (of this name; NULL: any) reads a value of this name. */
+bool push_reader_has(const struct push_step *steps, size_t n, const char *step, struct bytes name);
+/* push_reader_parameter fails where a parameter is none for a request to another host, or has a name that means something else. */
+RC push_reader_parameters(struct ctx *ctx, const struct push_reader *r, const json_t *section, const char *const *taken);
+
+#endif

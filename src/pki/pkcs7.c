@@ -1,0 +1,45 @@
+#include "pki/pkcs7.h"
+
+#include <openssl/pkcs7.h>
+#include <openssl/x509.h>
+
+#include "pki/alg.h"
+
+#define PKCS7_MAX ((size_t)512 << 10)
+
+static void free_pkcs7(PKCS7 **p)
+{
+    PKCS7_free(*p);
+}
+
+static struct rc take(struct ctx *ctx, X509 *x, struct cert *out)
+{
+    const int n = i2d_X509(x, NULL);
+    if (n <= 0 || (size_t)n > CERT_MAX)
+        return ctx_fail(ctx, E_PARSE, "a certificate in PKCS #7 is larger than %zu bytes", CERT_MAX);
+    uint8_t *der = arena_array(&ctx->arena, (size_t)n, 1), *at = der;
+    if (i2d_X509(x, &at) != n)
+        return alg_fail(ctx, E_PARSE, "a certificate in PKCS #7 cannot be read");
+    return cert_parse(ctx, bytes_of(der, (size_t)n), out);
+}
+
+struct rc pkcs7_certificates(struct ctx *ctx, struct bytes in, struct cert_chain *out)
+{
+    const uint8_t *at = in.p;
+    *out = (struct cert_chain){0};
+    if (in.n == 0 || in.n > PKCS7_MAX)
+        return ctx_fail(ctx, E_PARSE, "PKCS #7 of %zu bytes; it must have 1 to %zu", in.n, PKCS7_MAX);
+    PKCS7 *p7 __attribute__((cleanup(free_pkcs7))) = d2i_PKCS7(NULL, &at, (long)in.n);
+    if (!p7)
+        return alg_fail(ctx, E_PARSE, "not PKCS #7");
+    if (at != in.p + in.n || !PKCS7_type_is_signed(p7) || !p7->d.sign)
+        return ctx_fail(ctx, E_PARSE, "PKCS #7 of another kind than a set of certificates");
+    STACK_OF(X509) *certs = p7->d.sign->cert;
+    const int n = sk_X509_num(certs);
+    if (n < 1 || n > PKCS7_CERTS_MAX)
+        return ctx_fail(ctx, E_PARSE, "PKCS #7 with %d certificates; it must have 1 to %d", n < 0 ? 0 : n, PKCS7_CERTS_MAX);
+    out->v = arena_array(&ctx->arena, (size_t)n, sizeof *out->v);
+    for (int i = 0; i < n; i++)
+        TRY(take(ctx, sk_X509_value(certs, i), &out->v[out->n++]));
+    return RC_OK;
+}
