@@ -1,0 +1,131 @@
+"""Issuers that are no ACME CA, each behind the same managed certificate: Vault's PKI engine, EST, AD CS, and people.  None of the servers
+is in Debian: docs/OPERATIONS.md says which were never run against the real one."""
+import re
+import tempfile
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+
+from lib import issuers, pki, wait
+
+WWW = "www.example.org"
+KINDS = {"vault-pki": (issuers.VaultPki, ["role=web", "token=ca-token"], ""),
+         "est": (issuers.Est, ["user=certwright", "password=ca-token"], "/.well-known/est/web"),
+         "ad-cs": (issuers.AdCs, ["user=certwright", "password=ca-token", "template=WebServer"], "/certsrv")}
+
+
+@pytest.fixture
+def make_issuer(make_hub):
+    made = []
+
+    def make(protocol, secret=None, only=False):
+        kind, sets, path = KINDS[protocol]
+        folder = Path(tempfile.mkdtemp(prefix="cw-e2e-", dir="/tmp"))
+        folder.chmod(0o755)
+        api = kind(folder)
+        made.append(api)
+        token = folder / "token"
+        token.write_text((secret or api.token) + "\n")
+        token.chmod(0o600)
+        grant = {"names": ["example.org"] if only else ["*"], "parameters": dict([sets[-1].split("=")])}
+        hub = make_hub(enroll={protocol: grant}, credentials={"ca-token": {"file": str(token), "hosts": [f"127.0.0.1:{api.port}"], "roots": str(api.roots)}})
+        hub.ok("issuer", "add", "corp", "--by", protocol, "--set", f"server={api.url}{path}", *(x for s in sets for x in ("--set", s)))
+        hub.ok("target", "add", "out", "--connector", "files", "--set", f"fullchain={hub.files}/a.pem", "--set", f"key={hub.files}/a.key")
+        return hub, api
+
+    yield make
+    for api in made:
+        api.stop()
+
+
+def add(hub, *names, code=0):
+    done = hub.cw("cert", "add", *(names or (WWW,)), "--to", "out", "--issuer", "corp", timeout=40)
+    assert done.code == code, done
+    return done
+
+
+def served(hub, api):
+    chain = pki.read_chain((hub.files / "a.pem").read_bytes())
+    assert chain[0] == api.ca.issued[chain[0].serial_number] and chain[1] == api.ca.ca and len(chain) == 2
+    assert api.wrong == []
+    return chain[0]
+
+
+@pytest.mark.parametrize("protocol", KINDS)
+def test_an_issuer_that_is_no_acme_ca_issues_and_renews(make_issuer, protocol):
+    hub, api = make_issuer(protocol)
+    add(hub, WWW, "api.example.org", "192.0.2.7")
+    first = served(hub, api)
+    assert pki.dns_names(first) == ["api.example.org", WWW] and [str(i) for i in pki.ip_names(first)] == ["192.0.2.7"]
+    hub.ok("cert", "renew", WWW)
+    assert served(hub, api).serial_number != first.serial_number
+
+
+def test_vault_refuses_a_name_and_revokes_a_serial(make_issuer):
+    hub, api = make_issuer("vault-pki")
+    add(hub)
+    leaf = served(hub, api)
+    hub.ok("cert", "revoke", WWW, "--reason", "superseded")
+    wait.until(lambda: leaf.serial_number in api.ca.revoked, "Vault has revoked it", 20)
+    done = hub.cw("cert", "add", "www.example.net", "--issuer", "corp", timeout=40)
+    assert done.code == 6
+    assert "common name www.example.net not allowed by this role" in done.err + done.out
+    assert api.token not in hub.log.read_text()
+
+
+def test_a_host_says_what_may_be_asked_for_with_its_credential(make_issuer):
+    hub, api = make_issuer("ad-cs", only=True)
+    done = hub.cw("cert", "add", "www.example.net", "--issuer", "corp", timeout=40)
+    assert done.code == 3 and "issuer ad-cs may not be asked for www.example.net from this host" in done.err + done.out, done
+    hub.ok("issuer", "edit", "corp", "--set", "template=Domain-Admin")
+    done = hub.cw("cert", "add", WWW, "--issuer", "corp", timeout=40)
+    assert done.code == 3 and "parameter template of issuer ad-cs must be WebServer here" in done.err + done.out, done
+    assert not api.calls
+
+
+def test_a_credential_that_the_issuer_refuses_is_told_in_its_words(make_issuer):
+    hub, api = make_issuer("ad-cs", secret="wrong")
+    done = add(hub, code=6)
+    assert re.search(r"credential ca-token was refused \(401\)", done.err + done.out), done
+
+
+def test_a_request_that_is_denied_is_told_in_the_issuers_words(make_issuer):
+    hub, api = make_issuer("ad-cs")
+    api.denied = True
+    done = add(hub, code=6)
+    assert "it refused: Denied by Policy Module 0x80094800, WebServer" in done.err + done.out, done
+
+
+def test_a_request_that_is_not_decided_is_asked_about_until_it_is(make_issuer):
+    hub, api = make_issuer("ad-cs")
+    api.manager = True
+    hub.ok("cert", "add", WWW, "--to", "out", "--issuer", "corp", "--no-wait")
+    wait.until(lambda: "has not decided yet" in hub.ok("cert", "why", WWW).out, "it is told that it is pending", 20)
+    asked = len(api.calls)
+    api.manager = False
+    hub.move_clock(400)
+    hub.ok("target", "discover")  # a poll that waits does not see that the clock was moved
+    wait.until(lambda: (hub.files / "a.pem").exists(), "it is installed", 30)
+    served(hub, api)
+    assert len([c for c in api.calls[asked:] if c.path.endswith("certfnsh.asp")]) == 0
+
+
+def test_people_bring_the_certificate(make_hub):
+    hub, ca = make_hub(), issuers.Signer()
+    hub.ok("issuer", "add", "paper", "--manual")
+    hub.ok("target", "add", "out", "--connector", "files", "--set", f"fullchain={hub.files}/a.pem", "--set", f"key={hub.files}/a.key")
+    assert "somebody has to bring the certificate" in hub.ok("cert", "add", WWW, "--to", "out", "--issuer", "paper").out
+    assert f"certwright cert csr {WWW}" in hub.cw("status").out
+    request = hub.ok("cert", "csr", WWW).out
+    assert x509.load_pem_x509_csr(request.encode()).is_signature_valid
+    assert "cert take" in hub.ok("cert", "why", WWW).out
+    other = hub.folder / "other.pem"
+    other.write_text(issuers.pem(pki.Root("Somebody").issue([WWW])[0]))
+    done = hub.cw("cert", "take", WWW, "--chain", other)
+    assert done.code != 0 and "another key" in done.err
+    chain = hub.folder / "chain.pem"
+    chain.write_text(issuers.pem(ca.root, ca.ca, ca.sign(request)))  # in any order
+    hub.ok("cert", "take", WWW, "--chain", chain)
+    assert [c for c in pki.read_chain((hub.files / "a.pem").read_bytes())][1] == ca.ca
+    assert hub.cw("cert", "csr", WWW).code != 0
