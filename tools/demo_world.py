@@ -23,7 +23,7 @@ WWW, SHOP = "www.example.org", "shop.example.org"
 LOOPBACK = "127.0.0.1"
 # The usual ports; others where somebody has these.
 PORTS = {"https": 18443, "status": 18080, "nginx_https": 18444, "nginx_http": 18081,
-         "pebble": 18445, "pebble_manage": 18446, "dns": 18053}
+         "pebble": 18445, "pebble_manage": 18446, "agents": 18447, "dns": 18053}
 UID_BASE = 62000  # as root, the roles run as this user id and those after it
 NEEDED = {"/usr/sbin/nginx": "nginx", "/usr/bin/openssl": "openssl", "/usr/bin/pebble": "pebble"}
 
@@ -63,9 +63,9 @@ class Stop(Exception):
 
 
 def place():
-    """The folder of everything: ./var, or one in /var/tmp that ./var points to.  The roles have user ids of their own, so every
+    """The folder of everything: ./var (or what CERTWRIGHT_DEMO names), or one in /var/tmp that ./var points to.  The roles have user ids of their own, so every
     folder above must let them through; and the path of a socket has at most 107 bytes."""
-    var = ROOT / "var"
+    var = Path(os.environ.get("CERTWRIGHT_DEMO", ROOT / "var"))
     if var.is_symlink() and not var.exists():
         var.unlink()
     if not var.exists():
@@ -261,12 +261,14 @@ class World:
     # --- the hub
 
     def set_up_hub(self):
-        for name in ("etc", "state", "run", "connectors"):
+        for name in ("etc", "state", "run", "connectors", "dns", "enroll", "issuers"):
             shutil.rmtree(self.var / name, ignore_errors=True)  # of a run that was interrupted here
         # Our own copy, whoever owns the tree: what decides on a host must not be writable for others.
-        shutil.copytree(ROOT / "connectors", self.var / "connectors")
+        for name in ("connectors", "dns", "enroll", "issuers"):
+            shutil.copytree(ROOT / name, self.var / name)
         words = ["init", "--name", "Demo", "--config-dir", f"{self.var}/etc", "--state", f"{self.var}/state",
                  "--run-dir", f"{self.var}/run", "--address", LOOPBACK, "--https-port", str(self.ports["https"]),
+                 "--agents-port", str(self.ports["agents"]),
                  "--status-port", str(self.ports["status"]), "--hostname", f"localhost,{LOOPBACK}",
                  "--connectors-dir", f"{self.var}/connectors"]
         if os.geteuid() == 0:

@@ -133,6 +133,17 @@ static void read_profiles(struct ctx *ctx, const json_t *meta, struct acme_direc
     }
 }
 
+static void read_caa_identities(struct ctx *ctx, const json_t *meta, struct acme_directory *d)
+{
+    const json_t *list = json_object_get(meta, "caaIdentities");
+    for (size_t i = 0; i < json_array_size(list) && d->caa_identities.n < CAA_IDENTITIES_MAX; i++) {
+        const char *text = json_string_value(json_array_get(list, i));
+        const size_t n = text != NULL ? strlen(text) : 0;
+        if (n > 0 && n < 254 && strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.") == n)
+            str_list_add(&ctx->arena, &d->caa_identities, arena_strdup(&ctx->arena, text));
+    }
+}
+
 static RC directory_fields(struct ctx *ctx, const json_t *root, struct acme_directory *d)
 {
     TRY(get_url(ctx, root, "newNonce", true, &d->new_nonce));
@@ -151,6 +162,7 @@ static RC directory_fields(struct ctx *ctx, const json_t *root, struct acme_dire
         ctx_forget(ctx);
     TRY(json_get_bool(ctx, meta, "externalAccountRequired", false, &d->external_account_required));
     read_profiles(ctx, meta, d);
+    read_caa_identities(ctx, meta, d);
     return RC_OK;
 }
 
@@ -217,6 +229,9 @@ static RC challenge_fields(struct ctx *ctx, const json_t *obj, struct acme_chall
     if (token != NULL && !acme_token_valid(token))
         return ctx_fail(ctx, E_BAD_ANSWER, "a challenge's token is not one (RFC 8555 section 8.1)");
     c->token = token;
+    const char *domain = json_string_value(json_array_get(json_object_get(obj, "issuer-domain-names"), 0));
+    if (domain != NULL && strlen(domain) > 0 && strlen(domain) <= 253)
+        c->issuer_domain = arena_strdup(&ctx->arena, domain);
     get_problem(ctx, obj, &c->has_problem, &c->problem);
     return RC_OK;
 }
@@ -268,4 +283,31 @@ const struct acme_challenge *acme_authorization_challenge(const struct acme_auth
         if (strcmp(a->challenges[i].type, type) == 0)
             return &a->challenges[i];
     return NULL;
+}
+
+/* --- account */
+
+static RC account_fields(struct ctx *ctx, const json_t *root, struct acme_account *a)
+{
+    const json_t *contacts = NULL;
+    TRY(get_status(ctx, root, BIT(ACME_VALID) | BIT(ACME_DEACTIVATED) | BIT(ACME_REVOKED), &a->status));
+    TRY(get_url(ctx, root, "orders", false, &a->orders));
+    TRY(json_get_list(ctx, root, "contact", false, &contacts));
+    for (size_t i = 0; i < json_array_size(contacts) && i < ACME_CONTACTS_MAX; i++) {
+        const char *text = json_string_value(json_array_get(contacts, i));
+        if (text == NULL || strlen(text) > 320 || !str_is_utf8(bytes_z(text)) || strpbrk(text, "\r\n\t") != NULL)
+            return ctx_fail(ctx, E_BAD_ANSWER, "a contact is not a URL of at most 320 bytes");
+        str_list_add(&ctx->arena, &a->contacts, arena_strdup(&ctx->arena, text));
+    }
+    return RC_OK;
+}
+
+RC acme_account_parse(struct ctx *ctx, struct bytes body, struct acme_account *out)
+{
+    *out = (struct acme_account){0};
+    json_auto_t *root = NULL;
+    struct rc rc = read_object(ctx, body, &root);
+    if (rc_ok(rc))
+        rc = account_fields(ctx, root, out);
+    return bad(ctx, rc, "account");
 }

@@ -13,6 +13,8 @@
 #define ACME_IDENTIFIERS_MAX 100
 #define ACME_CHALLENGES_MAX  32
 #define ACME_TOKEN_MAX       256
+#define ACME_CONTACTS_MAX    8
+#define CAA_IDENTITIES_MAX   16
 
 struct acme_profile {
     const char *name, *description;
@@ -24,6 +26,7 @@ struct acme_directory {
     const char *key_change, *renewal_info;
     const char *terms_of_service, *website;
     bool external_account_required;
+    struct str_list caa_identities; /* how it calls itself in CAA records (RFC 8659) */
     struct acme_profile *profiles;
     size_t n_profiles;
 };
@@ -59,7 +62,8 @@ RC acme_order_parse(struct ctx *ctx, struct bytes body, struct acme_order *out);
 struct acme_challenge {
     const char *type;
     const char *url;
-    const char *token;       /* base64url; NULL for kinds that have none */
+    const char *token;         /* base64url; NULL for kinds that have none */
+    const char *issuer_domain; /* dns-persist-01: the first of those the record may name; NULL where none */
     enum acme_status status; /* pending, processing, valid or invalid */
     bool has_problem;
     struct acme_problem problem;
@@ -78,6 +82,14 @@ RC acme_authorization_parse(struct ctx *ctx, struct bytes body, struct acme_auth
 RC acme_challenge_parse(struct ctx *ctx, struct bytes body, struct acme_challenge *out);
 /* acme_authorization_challenge returns the challenge of this kind, or NULL. */
 const struct acme_challenge *acme_authorization_challenge(const struct acme_authorization *a, const char *type);
+
+/* Section 7.1.2. */
+struct acme_account {
+    enum acme_status status; /* valid, deactivated or revoked */
+    struct str_list contacts;
+    const char *orders; /* NULL where absent */
+};
+RC acme_account_parse(struct ctx *ctx, struct bytes body, struct acme_account *out);
 
 /* acme_url_valid is the check on URLs stated above. */
 bool acme_url_valid(const char *url);

@@ -1,8 +1,10 @@
 #include "agent/agent.h"
 
 
+#include "agent/connector.h"
 #include "agent/exchange.h"
 #include "agent/present.h"
+#include "agent/present_dns.h"
 #include "agent/relay_link.h"
 #include "base/failpoint.h"
 #include "base/log.h"
@@ -15,7 +17,6 @@
 #define RESTORE_MS 2000
 #define DRAIN_MS 5000
 #define RELAY_DRAIN_MS 200 /* an order goes on where its CA has it */
-#define STEPS_MS 50
 #define RELAYED_MAX 16 /* as many threads as the relay has */
 
 static void wait_ms(struct agent *a, pthread_cond_t *on, int64_t ms)
@@ -56,7 +57,7 @@ static void on_step(void *agent)
     struct agent *a = agent;
     pthread_mutex_lock(&a->lock);
     if (a->steps_due_ms == 0) {
-        a->steps_due_ms = clock_mono_ms() + STEPS_MS;
+        a->steps_due_ms = clock_mono_ms() + AGENT_STEPS_MS;
         pthread_cond_signal(&a->wake);
     }
     pthread_mutex_unlock(&a->lock);
@@ -166,7 +167,7 @@ static void queue(struct agent *a, struct running *r, void (*fn)(void *))
 {
     r->next = a->running;
     a->running = r;
-    r->relayed = jobs_relayed(r->kind);
+    r->relayed = jobs_relayed(r->kind, json_object_get(r->job, r->kind));
     a->n_running += !r->relayed;
     if (pool_submit(r->relayed ? a->relay_pool : a->pool, fn, r))
         return;
@@ -254,6 +255,21 @@ static void *poll_loop(void *arg)
     return NULL;
 }
 
+/* With every worker busy nothing waits at the hub: it hears of us all the same, and the leases that are held go on. */
+static bool is_quiet(const struct agent *a, int64_t told_ms)
+{
+    return a->n_running >= (size_t)a->cfg->workers && clock_mono_ms() >= told_ms + WAIT_S * 1000;
+}
+
+/* The end has begun, and jobs that run may still have something to tell. */
+static void drain_wait(struct agent *a)
+{
+    pthread_mutex_lock(&a->lock);
+    if (!a->news && a->stop && !a->drained)
+        wait_ms(a, &a->wake, 100);
+    pthread_mutex_unlock(&a->lock);
+}
+
 /* Carries results and progress as they come. */
 static void *send_loop(void *arg)
 {
@@ -261,18 +277,23 @@ static void *send_loop(void *arg)
     CTX_CLEANUP struct ctx ctx;
     int failures = 0;
     bool stop = false;
+    int64_t told_ms = clock_mono_ms();
     ctx_init(&ctx, a->clock);
     while (!stop) {
         pthread_mutex_lock(&a->lock);
-        while (!a->news && !a->stop && (a->steps_due_ms == 0 || clock_mono_ms() < a->steps_due_ms))
+        while (!a->news && !a->stop && !is_quiet(a, told_ms) && (a->steps_due_ms == 0 || clock_mono_ms() < a->steps_due_ms))
             wait_ms(a, &a->wake, a->steps_due_ms == 0 ? 10000 : a->steps_due_ms - clock_mono_ms());
         stop = a->stop && (a->running == NULL || a->drained);
-        bool last_word = a->news || a->steps_due_ms != 0;
+        bool last_word = a->news || a->steps_due_ms != 0 || is_quiet(a, told_ms);
         pthread_mutex_unlock(&a->lock);
-        if (!last_word)
+        if (!last_word) {
+            if (!stop)
+                drain_wait(a);
             continue;
+        }
         ctx_reset(&ctx);
         struct rc rc = exchange_once(&ctx, a, 0);
+        told_ms = clock_mono_ms();
         failures = rc_ok(rc) ? 0 : failures + 1;
         if (rc_failed(rc)) {
             if (stopping(a))
@@ -322,6 +343,8 @@ static void *restore_loop(void *arg)
             renew(&kept, a);
         if (rc_failed(present_restore(&ctx, &a->hands, &listening)))
             log_event(LOG_WARN_, "challenges_not_restored", "why", ctx_why(&ctx), NULL);
+        if (rc_failed(present_dns_sweep(&ctx, &a->hands)))
+            log_event(LOG_WARN_, "dns_leftovers_not_swept", "why", ctx_why(&ctx), NULL);
         int64_t until = clock_mono_ms() + (listening > 0 ? RESTORE_MS : 60000);
         pthread_mutex_lock(&a->lock);
         while (!a->stop && clock_mono_ms() < until)
@@ -413,7 +436,7 @@ static RC hub_open(struct ctx *ctx, struct agent *a)
         TRY(fleet_open(ctx, a->cfg, &a->fleet));
         TRY(fleet_client(ctx, &a->fleet, &http));
     } else {
-        TRY(http_client_new(ctx, &(struct http_client_config){.unix_socket = a->cfg->hub_socket}, &http));
+        TRY(http_client_new(ctx, &(struct http_client_config){.unix_socket = a->cfg->hub_socket, .idle_handles = 8}, &http));
     }
     a->http = http;
     return RC_OK;
@@ -476,6 +499,7 @@ RC agent_enter(struct ctx *ctx, struct role_env *env)
     TRY(prepare(ctx, a, env));
     /* The hands start beside us: their first answer may take a moment. */
     TRY(learn_self(ctx, a, env));
+    connectors_tell(ctx, cfg);
     TRY(resume_all(ctx, a));
     role_ready(env, role_sandbox_state(env));
     return run_loops(ctx, a, env);

@@ -12,7 +12,9 @@
 
 static const char *const top_keys[] = {"name",     "hub",    "state",  "connectors_dir", "connectors", "paths", "users",
                                        "groups",   "networks", "commands", "http01",       "workers",    "prove_s",
-                                       "credentials", "uid_base", "share_keys", "dns", "resolvers", NULL};
+                                       "credentials", "uid_base", "share_keys",
+                                       "dns", "resolvers", "dns_dir", "enroll", "enroll_dir",
+                                       "tls_alpn", "trust_anchors", NULL};
 
 /* What is true where the file is silent. */
 static struct agent_config defaults(const char *file)
@@ -24,6 +26,7 @@ static struct agent_config defaults(const char *file)
         .connectors_dir = "/usr/share/certwright/connectors",
         .http01_address = "0.0.0.0",
         .http01_port = 80,
+        .tls_alpn_address = "0.0.0.0",
         .workers = 8,
         .prove_s = 15,
     };
@@ -225,13 +228,12 @@ static RC read_credentials(struct ctx *ctx, const struct yaml *y, struct agent_c
     return RC_OK;
 }
 
-static RC read_dns_zones(struct ctx *ctx, const struct yaml *y, const json_t *v, struct agent_dns *out)
+/* A list of domains, lower case and without the final dot. */
+static RC read_domains(struct ctx *ctx, const struct yaml *y, const json_t *v, const char *key, const char *row,
+                       struct str_list *out)
 {
     struct str_list given = {0};
-    TRY(read_list(ctx, y, v, "zones", &given));
-    if (given.n == 0)
-        return yaml_fail(ctx, y, v, "dns %s: zones must say below which names it may change records, e.g. [example.org]",
-                         out->provider);
+    TRY(read_list(ctx, y, v, key, &given));
     for (size_t i = 0; i < given.n; i++) {
         char *zone = arena_strdup(&ctx->arena, given.v[i]);
         size_t n = strlen(zone);
@@ -240,15 +242,24 @@ static RC read_dns_zones(struct ctx *ctx, const struct yaml *y, const json_t *v,
         for (char *s = zone; *s != '\0'; s++)
             *s = (char)(*s >= 'A' && *s <= 'Z' ? *s + 32 : *s);
         if (n > 253 || strspn(zone, "abcdefghijklmnopqrstuvwxyz0123456789-_.") != n || zone[0] == '.')
-            return yaml_fail(ctx, y, v, "dns %s: %s is not the name of a zone", out->provider, given.v[i]);
-        str_list_add(&ctx->arena, &out->zones, zone);
+            return yaml_fail(ctx, y, v, "%s: %s is not the name of a zone", row, given.v[i]);
+        str_list_add(&ctx->arena, out, zone);
     }
+    return RC_OK;
+}
+
+static RC read_dns_zones(struct ctx *ctx, const struct yaml *y, const json_t *v, struct agent_dns *out)
+{
+    TRY(read_domains(ctx, y, v, "zones", out->provider, &out->zones));
+    if (out->zones.n == 0)
+        return yaml_fail(ctx, y, v, "dns %s: zones must say below which names it may change records, e.g. [example.org]",
+                         out->provider);
     return RC_OK;
 }
 
 static RC read_dns_row(struct ctx *ctx, const struct yaml *y, const char *name, const json_t *v, struct agent_dns *out)
 {
-    static const char *const keys[] = {"zones", "program", "cleanup", "protocol", "user", "timeout_s", NULL};
+    static const char *const keys[] = {"zones", "program", "cleanup", "protocol", "user", "timeout_s", "publish_s", NULL};
     static const char *const protocols[] = {"certwright", "lego", "certbot"};
     const json_t *program = json_object_get(v, "program"), *cleanup = json_object_get(v, "cleanup");
     const json_t *protocol = json_object_get(v, "protocol"), *user = json_object_get(v, "user");
@@ -257,6 +268,7 @@ static RC read_dns_row(struct ctx *ctx, const struct yaml *y, const char *name, 
     TRY(yaml_only(ctx, y, v, keys));
     *out = (struct agent_dns){.provider = arena_strdup(&ctx->arena, name), .timeout_s = 120};
     TRY(read_dns_zones(ctx, y, v, out));
+    TRY(read_int(ctx, y, v, "publish_s", 1, 3600, &out->publish_s));
     if (program == NULL && (cleanup != NULL || protocol != NULL || user != NULL || json_object_get(v, "timeout_s") != NULL))
         return yaml_fail(ctx, y, v, "dns %s: cleanup, protocol, user and timeout_s go with a program", name);
     if (program == NULL)
@@ -281,6 +293,7 @@ static RC read_dns(struct ctx *ctx, const struct yaml *y, struct agent_config *c
     json_t *all = json_object_get(y->root, "dns"), *v;
     const char *name;
     TRY(read_list(ctx, y, y->root, "resolvers", &c->resolvers));
+    TRY(read_list(ctx, y, y->root, "trust_anchors", &c->trust_anchors));
     if (all == NULL)
         return RC_OK;
     if (!json_is_object(all) || json_object_size(all) > AGENT_DNS_MAX)
@@ -290,11 +303,69 @@ static RC read_dns(struct ctx *ctx, const struct yaml *y, struct agent_config *c
     return RC_OK;
 }
 
+/* Where a listener of our own listens. */
+static RC read_listener(struct ctx *ctx, const struct yaml *y, const char *key, const char **address, int *port)
+{
+    static const char *const keys[] = {"port", "address", NULL};
+    const json_t *section = json_object_get(y->root, key);
+    if (section == NULL)
+        return RC_OK;
+    if (!json_is_object(section))
+        return yaml_fail(ctx, y, section, "%s must hold port and address", key);
+    TRY(yaml_only(ctx, y, section, keys));
+    TRY(read_int(ctx, y, section, "port", 1, 65535, port));
+    const json_t *text = json_object_get(section, "address");
+    if (text != NULL && !json_is_string(text))
+        return yaml_fail(ctx, y, text, "address must be a text");
+    if (text != NULL)
+        *address = arena_strdup(&ctx->arena, json_string_value(text));
+    return RC_OK;
+}
+
+static RC read_enroll_row(struct ctx *ctx, const struct yaml *y, const char *name, const json_t *v, struct agent_enroll *out)
+{
+    static const char *const keys[] = {"names", "parameters", NULL};
+    const json_t *fixed = json_object_get(v, "parameters"), *names = json_object_get(v, "names"), *value;
+    const char *key;
+    if (!str_is_name(bytes_z(name)) || !json_is_object(v))
+        return yaml_fail(ctx, y, v, "enroll %s must hold names, and perhaps parameters", name);
+    TRY(yaml_only(ctx, y, v, keys));
+    *out = (struct agent_enroll){.protocol = arena_strdup(&ctx->arena, name)};
+    if (json_array_size(names) == 1 && str_equal(json_string_value(json_array_get(names, 0)), "*"))
+        str_list_add(&ctx->arena, &out->names, "*");
+    else
+        TRY(read_domains(ctx, y, v, "names", out->protocol, &out->names));
+    if (out->names.n == 0)
+        return yaml_fail(ctx, y, v, "enroll %s: names must say what may be asked for, e.g. [example.org], or [\"*\"]", name);
+    if (fixed != NULL && !json_is_object(fixed))
+        return yaml_fail(ctx, y, fixed, "enroll %s: parameters must be texts by name", name);
+    json_object_foreach((json_t *)(uintptr_t)fixed, key, value)
+    {
+        if (!json_is_string(value))
+            return yaml_fail(ctx, y, fixed, "enroll %s: parameter %s must be a text", name, key);
+        str_list_add(&ctx->arena, &out->keys, arena_strdup(&ctx->arena, key));
+        str_list_add(&ctx->arena, &out->values, arena_strdup(&ctx->arena, json_string_value(value)));
+    }
+    return RC_OK;
+}
+
+static RC read_enroll(struct ctx *ctx, const struct yaml *y, struct agent_config *c)
+{
+    json_t *all = json_object_get(y->root, "enroll"), *v;
+    const char *name;
+    if (all == NULL)
+        return RC_OK;
+    if (!json_is_object(all) || json_object_size(all) > AGENT_DNS_MAX)
+        return yaml_fail(ctx, y, all, "enroll must be at most %d names, each with names", AGENT_DNS_MAX);
+    c->enroll = arena_array(&ctx->arena, json_object_size(all) + 1, sizeof *c->enroll);
+    json_object_foreach(all, name, v) TRY(read_enroll_row(ctx, y, name, v, &c->enroll[c->n_enroll++]));
+    return RC_OK;
+}
+
 static RC read_sections(struct ctx *ctx, const struct yaml *y, struct agent_config *c)
 {
     static const char *const net_keys[] = {"probe", "relay", NULL};
-    static const char *const http_keys[] = {"port", "address", NULL};
-    const json_t *net = json_object_get(y->root, "networks"), *http = json_object_get(y->root, "http01");
+    const json_t *net = json_object_get(y->root, "networks");
     if (net != NULL) {
         if (!json_is_object(net))
             return yaml_fail(ctx, y, net, "networks must hold probe and relay");
@@ -302,18 +373,10 @@ static RC read_sections(struct ctx *ctx, const struct yaml *y, struct agent_conf
         TRY(read_list(ctx, y, net, "probe", &c->probe_networks));
         TRY(read_list(ctx, y, net, "relay", &c->relay_networks));
     }
-    if (http == NULL)
-        return RC_OK;
-    if (!json_is_object(http))
-        return yaml_fail(ctx, y, http, "http01 must hold port and address");
-    TRY(yaml_only(ctx, y, http, http_keys));
-    TRY(read_int(ctx, y, http, "port", 1, 65535, &c->http01_port));
-    const json_t *address = json_object_get(http, "address");
-    if (address != NULL && !json_is_string(address))
-        return yaml_fail(ctx, y, address, "address must be a text");
-    if (address != NULL)
-        c->http01_address = arena_strdup(&ctx->arena, json_string_value(address));
-    return RC_OK;
+    TRY(read_listener(ctx, y, "http01", &c->http01_address, &c->http01_port));
+    if (json_object_get(y->root, "tls_alpn") != NULL)
+        c->tls_alpn_port = 443;
+    return read_listener(ctx, y, "tls_alpn", &c->tls_alpn_address, &c->tls_alpn_port);
 }
 
 static RC read_hub(struct ctx *ctx, const struct yaml *y, struct agent_config *c)
@@ -337,6 +400,8 @@ static RC read_all(struct ctx *ctx, const struct yaml *y, struct agent_config *c
     TRY(read_hub(ctx, y, c));
     TRY(read_string(ctx, y, "state", &c->state_dir));
     TRY(read_string(ctx, y, "connectors_dir", &c->connectors_dir));
+    TRY(read_string(ctx, y, "dns_dir", &c->dns_dir));
+    TRY(read_string(ctx, y, "enroll_dir", &c->enroll_dir));
     TRY(read_list(ctx, y, y->root, "connectors", &c->connectors));
     TRY(read_list(ctx, y, y->root, "users", &c->users));
     TRY(read_list(ctx, y, y->root, "groups", &c->groups));
@@ -348,6 +413,7 @@ static RC read_all(struct ctx *ctx, const struct yaml *y, struct agent_config *c
     TRY(read_sections(ctx, y, c));
     TRY(read_credentials(ctx, y, c));
     TRY(read_dns(ctx, y, c));
+    TRY(read_enroll(ctx, y, c));
     return read_commands(ctx, y, c);
 }
 
@@ -358,6 +424,13 @@ RC agent_config_parse(struct ctx *ctx, const char *file, struct bytes text, stru
     TRY(yaml_read(ctx, file, text, &y));
     *out = defaults(arena_strdup(&ctx->arena, file));
     TRY(read_all(ctx, &y, out));
+    /* Beside the connectors, as all are installed. */
+    const char *slash = strrchr(out->connectors_dir, '/');
+    const int n = slash != NULL ? (int)(slash - out->connectors_dir) : 0;
+    if (out->dns_dir == NULL)
+        out->dns_dir = arena_printf(&ctx->arena, "%.*s/dns", n, out->connectors_dir);
+    if (out->enroll_dir == NULL)
+        out->enroll_dir = arena_printf(&ctx->arena, "%.*s/enroll", n, out->connectors_dir);
     if (out->name == NULL)
         out->name = gethostname(host, sizeof host - 1) == 0 ? arena_strdup(&ctx->arena, host) : "agent";
     return RC_OK;
@@ -425,6 +498,28 @@ static bool is_within(const char *name, const char *zone)
 {
     const size_t n = strlen(name), z = strlen(zone);
     return n >= z && strcmp(name + n - z, zone) == 0 && (n == z || name[n - z - 1] == '.');
+}
+
+RC agent_config_enroll(struct ctx *ctx, const struct agent_config *c, const char *protocol, const struct agent_enroll **out)
+{
+    for (size_t i = 0; i < c->n_enroll; i++)
+        if (str_equal(c->enroll[i].protocol, protocol)) {
+            *out = &c->enroll[i];
+            return RC_OK;
+        }
+    return ctx_fail(ctx, E_NOT_GRANTED, "issuer %s is not allowed on this host: add it to enroll in %s", protocol, c->file);
+}
+
+RC agent_enroll_check(struct ctx *ctx, const struct agent_config *c, const struct agent_enroll *row, const char *identifier)
+{
+    const char *name = strncmp(identifier, "dns:", 4) == 0 ? identifier + 4 : NULL;
+    if (name != NULL && strncmp(name, "*.", 2) == 0)
+        name += 2;
+    for (size_t i = 0; i < row->names.n; i++)
+        if (strcmp(row->names.v[i], "*") == 0 || (name != NULL && is_within(name, row->names.v[i])))
+            return RC_OK;
+    return ctx_fail(ctx, E_NOT_GRANTED, "issuer %s may not be asked for %s from this host: add it to its names under enroll in %s",
+                    row->protocol, strchr(identifier, ':') + 1, c->file);
 }
 
 RC agent_config_dns(struct ctx *ctx, const struct agent_config *c, const char *provider, const char *name,

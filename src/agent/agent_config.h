@@ -4,7 +4,7 @@
  *     name: web1                            # default: the host's name
  *     hub: https://hub.example.org:8444     # where the hub takes agents (certwright join), or its socket on the same host
  *     state: /var/lib/certwright/agent
- *     connectors_dir: /usr/share/certwright/connectors
+ *     connectors_dir: /usr/share/certwright/connectors   # dns_dir: the folder dns beside it
  *     connectors: [nginx, files, webroot, listener]
  *     paths: [/etc/ssl/certwright]          # where apply may write
  *     users: [root, www-data]               # owners it may give to files
@@ -19,8 +19,13 @@
  *     dns:                                  # TXT records that may be changed from here, to answer challenges
  *       cloudflare: {zones: [example.org]}  # a description of dns/, or rfc2136
  *       by-hook: {zones: [example.net], program: [/usr/local/bin/hook], protocol: lego}
+ *                                           # publish_s: how long until all servers of the zone must show a value
+ *     enroll:                               # issuers that are no ACME CA and may be asked from here (enroll/NAME.yaml)
+ *       ad-cs: {names: [corp.example.org], parameters: {template: WebServer}}
  *     resolvers: ["127.0.0.1:5353"]         # instead of those of /etc/resolv.conf
+ *     trust_anchors: ["example.org. IN DS …"]  # of DNSSEC, instead of the root's (net/dnssec.h)
  *     http01: {port: 80, address: "0.0.0.0"}
+ *     tls_alpn: {port: 443, address: "0.0.0.0"}   # only where it stands: tls-alpn-01, on a port that nothing else has
  *     workers: 8
  *     uid_base: 62000                       # roles run as this user id and those after it, where they have no users of their own
  *     prove_s: 15
@@ -70,6 +75,14 @@ struct agent_dns {
     const char *protocol;          /* of the program: "certwright", "lego", "certbot" */
     const char *user;              /* NULL: whom the role runs as */
     int timeout_s;
+    int publish_s;                 /* how long until all servers of the zone must show a value; 0: what the description says */
+};
+
+/* One row of `enroll`: for which names an issuer may be asked, and with which values of its parameters alone. */
+struct agent_enroll {
+    const char *protocol;           /* its description */
+    struct str_list names;          /* names at and below these; "*": any name or address */
+    struct str_list keys, values;   /* parameters that the hub cannot choose, one place each */
 };
 
 struct agent_config {
@@ -79,6 +92,10 @@ struct agent_config {
     const char *hub_url;    /* "https://hub.example.org:8444"; NULL: on this one */
     const char *state_dir;
     const char *connectors_dir;
+    const char *enroll_dir; /* descriptions of issuers that are no ACME CA: the folder enroll beside connectors_dir */
+    struct agent_enroll *enroll;
+    size_t n_enroll;
+    const char *dns_dir; /* descriptions of DNS providers; where the file is silent: the folder dns beside connectors_dir */
     struct str_list connectors;
     struct str_list paths; /* absolute, without a slash at the end */
     struct str_list users, groups;
@@ -90,8 +107,11 @@ struct agent_config {
     struct agent_dns *dns;
     size_t n_dns;
     struct str_list resolvers; /* "address" or "address:port"; empty: the system's */
+    struct str_list trust_anchors; /* DS or DNSKEY records; empty: the root's */
     const char *http01_address;
     int http01_port;
+    const char *tls_alpn_address;
+    int tls_alpn_port; /* 0: no tls-alpn-01 from this host */
     int workers; /* 1..64: jobs done at a time, besides those that wait for a CA */
     int uid_base; /* 0: the users certwright-agent, certwright-relay and certwright-probe */
     bool share_keys; /* whether apply may seal keys made here to other hosts, and put keys made there */
@@ -112,6 +132,10 @@ RC agent_config_credential(struct ctx *ctx, const struct agent_config *c, const 
  * final dot) is not at or below one of its zones. */
 RC agent_config_dns(struct ctx *ctx, const struct agent_config *c, const char *provider, const char *name,
                     const struct agent_dns **out);
+/* agent_config_enroll returns the row of `protocol`, or fails with E_NOT_GRANTED and the remedy; so does agent_enroll_check for an
+ * identifier ("dns:…", "ip:…") that the row does not grant. */
+RC agent_config_enroll(struct ctx *ctx, const struct agent_config *c, const char *protocol, const struct agent_enroll **out);
+RC agent_enroll_check(struct ctx *ctx, const struct agent_config *c, const struct agent_enroll *row, const char *identifier);
 /* agent_credential_reaches says whether it may be sent to `host` (lower case) at `port`; `usual` is the port of rows without
  * one. */
 bool agent_credential_reaches(const struct agent_credential *c, const char *host, uint16_t port, uint16_t usual);

@@ -1,20 +1,40 @@
 #include "agent/exchange.h"
 
 #include "agent/push_desc.h"
+#include "agent/send_desc.h"
 #include "agent/share.h"
 #include "base/failpoint.h"
 #include "base/log.h"
 #include "base/version.h"
 
+#define HOLDING_MAX 1000 /* what is said to be held in one exchange; the API's ceiling is 1,024 */
+#define HOLDING_FEW 24   /* so many are always said, more only now and then */
+#define HOLDING_MS  2000
+
+static void put_sends(struct ctx *ctx, const struct send_desc *d, struct json_out *j)
+{
+    json_put_str(j, "socket", d->socket_param);
+    json_open_list(j, "sends");
+    for (size_t i = 0; i < d->n; i++) {
+        struct bytes rest = bytes_z(d->steps[i].text), line;
+        if (bytes_take_until(&rest, '\n', &line))
+            json_put_str(j, NULL, arena_printf(&ctx->arena, "%.250s", arena_str(&ctx->arena, line)));
+    }
+    json_close(j);
+}
+
 static void put_connector(struct ctx *ctx, const struct agent *a, const char *name, struct json_out *j)
 {
     struct connector c;
     struct rc rc = connector_load(ctx, a->cfg, name, &c);
-    if (rc_failed(rc)) { /* the job that needs it says what is wrong with it */
+    json_open_obj(j, NULL);
+    if (rc_failed(rc)) {
+        json_put_str(j, "name", str_is_name(bytes_z(name)) ? name : "?");
+        json_put_str(j, "trouble", arena_printf(&ctx->arena, "%.900s", ctx_why(ctx)));
+        json_close(j);
         ctx_forget(ctx);
         return;
     }
-    json_open_obj(j, NULL);
     json_put_str(j, "name", c.name);
     json_open_list(j, "parameters");
     for (size_t i = 0; i < c.n_params; i++)
@@ -32,6 +52,8 @@ static void put_connector(struct ctx *ctx, const struct agent *a, const char *na
         json_put_str(j, "check", c.check);
     if (c.reload)
         json_put_str(j, "reload", c.reload);
+    if (c.send)
+        put_sends(ctx, c.send, j);
     if (c.relay)
         json_put_str(j, "transport", c.relay->transport);
     json_close(j);
@@ -109,25 +131,51 @@ static void put_progress(struct agent *a, struct json_out *j)
     json_close(j);
 }
 
+static void put_held(struct json_out *j, const char *id, int64_t fence)
+{
+    json_open_obj(j, NULL);
+    json_put_str(j, "id", id);
+    json_put_int(j, "fence", fence);
+    json_close(j);
+}
+
+static size_t held_n(const struct agent *a)
+{
+    size_t n = 0;
+    for (const struct running *r = a->running; r != NULL; r = r->next)
+        n += !r->done && *r->id != '\0';
+    for (const struct result *r = a->results.first; r != NULL; r = r->next)
+        n++;
+    return n;
+}
+
+/* Whether number `i` of `n` that are held is among the HOLDING_MAX from `from` on, round and round. */
+static bool in_turn(size_t i, size_t n, size_t from)
+{
+    return (i + n - from) % n < HOLDING_MAX;
+}
+
+/* Hundreds wait where a CA is slow: said in each exchange, they would cost more than all else.  A lease lasts for many rounds. */
 static void put_holding(struct agent *a, struct json_out *j)
 {
+    const size_t n = held_n(a), from = n > HOLDING_MAX ? a->holding_from % n : 0;
+    const int64_t now_ms = clock_mono_ms();
+    size_t i = 0;
     json_open_list(j, "holding");
-    for (struct running *r = a->running; r != NULL; r = r->next) {
-        if (r->done || *r->id == '\0')
-            continue;
-        json_open_obj(j, NULL);
-        json_put_str(j, "id", r->id);
-        json_put_int(j, "fence", r->fence);
+    if (n > HOLDING_FEW && a->missed == a->recovered && now_ms < a->holding_due_ms) {
         json_close(j);
+        return;
     }
+    for (struct running *r = a->running; r != NULL; r = r->next)
+        if (!r->done && *r->id != '\0' && in_turn(i++, n, from))
+            put_held(j, r->id, r->fence);
     /* A result that is still to be told is held too: else the hub would lease the job again. */
-    for (struct result *r = a->results.first; r != NULL; r = r->next) {
-        json_open_obj(j, NULL);
-        json_put_str(j, "id", r->id);
-        json_put_int(j, "fence", r->fence);
-        json_close(j);
-    }
+    for (struct result *r = a->results.first; r != NULL; r = r->next)
+        if (in_turn(i++, n, from))
+            put_held(j, r->id, r->fence);
     json_close(j);
+    a->holding_due_ms = now_ms + HOLDING_MS;
+    a->holding_from = from + HOLDING_MAX;
 }
 
 static size_t put_request(struct ctx *ctx, struct agent *a, int wait_s, struct buf *b, struct told told[RESULTS_BATCH],
@@ -194,6 +242,9 @@ RC exchange_post(struct ctx *ctx, struct http_client *http, const char *hub, con
     enum err e = known ? err_by_name(type + strlen(HTTP_PROBLEM_TYPE)) : reply.status >= 500 ? E_UNREACHABLE : E_BAD_ANSWER;
     if (reply.retry_after_s > 0)
         ctx->retry_after_s = reply.retry_after_s;
+    if (reply.status == 404 && e == E_NOT_FOUND && strncmp(detail, "there is nothing at", 19) == 0)
+        return ctx_fail(ctx, E_BAD_ANSWER, "%s is not where a hub takes agents; that is the agents' port of hub.yaml (setting "
+                        "\"agents\", 8444)", hub);
     return ctx_fail(ctx, e, "the hub answered %d: %s", reply.status, *detail != '\0' ? detail : http_status_text(reply.status));
 }
 

@@ -10,6 +10,9 @@
 #include "net/http_client.h"
 #include "os/pool.h"
 
+/* So long a step waits for those that follow it. */
+#define AGENT_STEPS_MS 50
+
 /* A job that is being done, or waits for a worker. */
 struct running {
     struct agent *agent;
@@ -42,6 +45,8 @@ struct agent {
     struct results results;
     bool news;            /* results to be carried now */
     int64_t steps_due_ms; /* steps to be told by then (clock_mono_ms); 0: none */
+    int64_t holding_due_ms; /* what is held is said again by then, where it is much */
+    size_t holding_from;    /* from where on, where it is more than an exchange says */
     unsigned missed, recovered; /* answers that may have been missed so far; how many of them the hub was told of */
     bool introduced;     /* the hub knows what our connectors do */
     bool stop;

@@ -20,6 +20,7 @@
 #define ROOT_FILE   "root.pem"
 #define PEM_MAX_    ((size_t)65536)
 #define TOKEN_BEGIN "cwj_"
+#define AGENTS_PORT "the agents' port of hub.yaml (setting \"agents\", 8444)"
 #define SECRET_LEN  24 /* bytes of a join token behind the fingerprint of the fleet CA */
 
 /* A host may be days off and still has its certificates: the hub's own is good for four days and lives in its memory alone. */
@@ -149,13 +150,18 @@ static RC ask_root(struct ctx *ctx, const char *hub, const uint8_t expected[SHA2
         .url = arena_printf(&ctx->arena, "%s/agent/v1/fleet", hub), .skip_verify = true, .body_max = PEM_MAX_, .total_ms = 20000};
     struct rc rc = http_client_call(ctx, http, &call, &answer);
     http_client_free(http);
-    TRY(rc);
+    if (rc_failed(rc))
+        return ctx_wrap(ctx, rc, "%s is not where a hub takes agents; that is " AGENTS_PORT, hub);
     if (answer.status != 200)
-        return ctx_fail(ctx, E_BAD_ANSWER, "%s answers %d: it is not where a hub takes agents (setting \"agents\" of hub.yaml)",
-                        hub, answer.status);
-    TRY(json_read(ctx, answer.body, &reply));
-    TRY(json_get_str(ctx, reply, "root_pem", true, &pem));
-    TRY(cert_chain_parse_pem(ctx, bytes_z(pem), 1, &root));
+        return ctx_fail(ctx, E_BAD_ANSWER, "%s is not where a hub takes agents (it answers %d); that is " AGENTS_PORT, hub,
+                        answer.status);
+    rc = json_read(ctx, answer.body, &reply);
+    if (rc_ok(rc))
+        rc = json_get_str(ctx, reply, "root_pem", true, &pem);
+    if (rc_ok(rc))
+        rc = cert_chain_parse_pem(ctx, bytes_z(pem), 1, &root);
+    if (rc_failed(rc))
+        return ctx_wrap(ctx, rc, "%s does not answer as a hub does; agents call " AGENTS_PORT, hub);
     if (root.n != 1)
         return ctx_fail(ctx, E_BAD_ANSWER, "%s names no fleet CA", hub);
     TRY(digest_sha256(ctx, root.v[0].der, hash));
@@ -242,4 +248,12 @@ RC fleet_join(struct ctx *ctx, const struct agent_config *cfg, const char *hub, 
     TRY(take_answer(ctx, answer, &f, out));
     TRY(keep(ctx, &f, ROOT_FILE, f.root_pem));
     return keep(ctx, &f, CHAIN_FILE, f.chain_pem);
+}
+
+void fleet_undo_join(struct ctx *ctx, const struct agent_config *cfg)
+{
+    const char *fleet = arena_printf(&ctx->arena, "%s/fleet", cfg->state_dir);
+    unlink(arena_printf(&ctx->arena, "%s/" KEY_FILE, fleet));
+    if (rmdir(fleet) == 0)
+        rmdir(cfg->state_dir); /* where nothing else is in it */
 }

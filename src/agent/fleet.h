@@ -35,6 +35,8 @@ struct fleet_joined {
  * back. The token says which fleet CA the hub must belong to.  Safe to repeat: the same key joins once. */
 RC fleet_join(struct ctx *ctx, const struct agent_config *cfg, const char *hub, struct bytes token, const char *name,
               struct fleet_joined *out);
+/* fleet_undo_join takes away what a first join that the hub refused has left: its key, and folders that are empty then. */
+void fleet_undo_join(struct ctx *ctx, const struct agent_config *cfg);
 
 /* agent_platform names the system: "Linux 6.1.0 x86_64". */
 const char *agent_platform(struct ctx *ctx);

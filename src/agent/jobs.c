@@ -1,7 +1,9 @@
 #include "agent/jobs.h"
 
 #include "agent/discover.h"
+#include "agent/preflight.h"
 #include "agent/present.h"
+#include "agent/present_dns.h"
 #include "agent/relay_link.h"
 #include "agent/share.h"
 #include "base/failpoint.h"
@@ -48,11 +50,34 @@ static RC forget_key_run(struct ctx *ctx, const struct work *w)
     return HANDS_CALL(ctx, w->h->apply, apply_key_forget, &in, apply_done, &out);
 }
 
-static RC present_job(struct ctx *ctx, const struct work *w) { return present_run(ctx, w->h, w->story, w->job->body); }
+/* In DNS or on this host. */
+static RC in_dns(struct ctx *ctx, const struct work *w, bool *yes)
+{
+    const char *method = "http-01";
+    TRY(json_get_str(ctx, w->job->body, "method", false, &method));
+    *yes = present_dns_method(method);
+    return RC_OK;
+}
+
+static RC present_job(struct ctx *ctx, const struct work *w)
+{
+    bool dns;
+    TRY(in_dns(ctx, w, &dns));
+    return dns ? present_dns_run(ctx, w->h, w->story, w->job->body) : present_run(ctx, w->h, w->story, w->job->body);
+}
+
+static RC dns_test_job(struct ctx *ctx, const struct work *w)
+{
+    return present_dns_test(ctx, w->h, w->story, w->job->body, w->member);
+}
 
 static RC clean_job(struct ctx *ctx, const struct work *w)
 {
     const char *token;
+    bool dns;
+    TRY(in_dns(ctx, w, &dns));
+    if (dns)
+        return present_dns_clean(ctx, w->h, w->story, w->job->body);
     TRY(json_get_str(ctx, w->job->body, "token", true, &token));
     return present_clean(ctx, w->h, w->story, token);
 }
@@ -79,6 +104,8 @@ static RC undeploy_job(struct ctx *ctx, const struct work *w)
 
 static RC seal_job(struct ctx *ctx, const struct work *w) { return share_seal(ctx, w->h, w->story, w->job->body, w->member); }
 
+static RC preflight_job(struct ctx *ctx, const struct work *w) { return preflight_run(ctx, w->h, w->job, w->member); }
+
 static RC relay_run(struct ctx *ctx, const struct work *w) { return relay_job(ctx, w->h, w->story, w->job, w->member); }
 
 static const struct {
@@ -87,22 +114,29 @@ static const struct {
 } kinds[] = {
     {"key", key_run},           {"present", present_job},     {"clean", clean_job},       {"deploy", deploy_job},
     {"verify", verify_job},     {"discover", discover_job},   {"undeploy", undeploy_job}, {"forget_key", forget_key_run},
-    {"seal", seal_job},
+    {"seal", seal_job},         {"dns_test", dns_test_job},   {"dns_present", present_job},
+    {"dns_persist", present_job}, {"dns_clean", clean_job},
     {"order", relay_run},       {"acme_revoke", relay_run},   {"acme_info", relay_run},   {"renewal_info", relay_run},
+    {"enroll", relay_run},      {"enroll_revoke", relay_run},
+    {"acme_account", relay_run}, {"preflight", preflight_job},
 };
 
-bool jobs_relayed(const char *kind)
+bool jobs_relayed(const char *kind, const json_t *body)
 {
+    const char *method = json_string_value(json_object_get(body, "method"));
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         if (strcmp(kinds[i].kind, kind) == 0)
-            return kinds[i].run == relay_run;
+            return kinds[i].run == relay_run || kinds[i].run == preflight_job ||
+                   (kinds[i].run == present_job && method != NULL && present_dns_method(method));
     return false;
 }
 
 const char *const *jobs_kinds(void)
 {
     static const char *const names[] = {"key",      "present", "clean",       "deploy",    "verify",       "discover", "undeploy",
-                                        "forget_key", "seal",    "order",   "acme_revoke", "acme_info", "renewal_info", NULL};
+                                        "forget_key", "seal", "dns_test", "dns_present", "dns_persist", "dns_clean",
+                                        "order",   "acme_revoke", "acme_info", "renewal_info", "enroll", "enroll_revoke",
+                                        "acme_account", "preflight", NULL};
     return names;
 }
 

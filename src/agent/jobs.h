@@ -13,8 +13,8 @@ struct job {
 
 /* jobs_run does it.  `member` gets the member of the result named by jobs_member(), or stays empty. */
 RC jobs_run(struct ctx *ctx, struct hands *h, struct story *story, const struct job *job, struct buf *member);
-/* jobs_relayed says whether jobs of a kind are done by the relay, and so may wait for others for long. */
-bool jobs_relayed(const char *kind);
+/* jobs_relayed says whether a job may wait for others for long: done by the relay, or until a zone's servers show a value. */
+bool jobs_relayed(const char *kind, const json_t *body);
 /* jobs_kinds returns the kinds, NULL-terminated: what the agent can do. */
 const char *const *jobs_kinds(void);
 /* jobs_put_result writes a JobResult. */

@@ -8,8 +8,8 @@
 #define DEAD_TRIES 3
 
 /* A relay that died leaves the order at the CA: it is taken up again where its URL is known, so that no second one is made.  What
- * the
- * relay itself answers, "the CA cannot be reached" among it, is the job's result. */
+ * the relay itself answers, "the CA cannot be reached" among it, is the job's result; that this host has no relay says nothing of
+ * the CA. */
 static RC ask(struct ctx *ctx, struct hands *h, uint16_t type, const void *in, uint16_t reply, void *out, bool *died)
 {
     struct rc rc = wire_call(ctx, h->relay, type, in, reply, out);
@@ -119,12 +119,13 @@ static RC order(struct ctx *ctx, struct hands *h, struct story *story, const str
     struct wire_relay_order in = {0};
     struct wire_relay_order_done out;
     TRY(read_order(ctx, job, &in));
+    story_order_known(story, in.account_url, in.order_url, in.finalize_url);
     for (int i = 0;; i++) {
         struct trail_entry *trail = ctx->trail;
         bool died;
         struct rc rc = ask(ctx, h, WIRE_relay_order, &in, WIRE_relay_order_done, &out, &died);
         if (!died || i == DEAD_TRIES) {
-            TRY(rc);
+            TRY(died ? ctx_wrap(ctx, rc_of(E_SHUTTING_DOWN), "the order is taken up again later") : rc);
             break;
         }
         ctx->trail = trail;
@@ -170,11 +171,30 @@ static RC info(struct ctx *ctx, struct hands *h, struct story *story, const stru
     put_some(&j, "terms_of_service", out.terms_of_service);
     put_some(&j, "website", out.website);
     json_put_bool(&j, "has_ari", out.has_ari);
+    json_put_bool(&j, "external_account_required", out.external_account_required);
     json_open_list(&j, "profiles");
     for (size_t i = 0; i < out.profiles.n; i++)
         json_put_str(&j, NULL, out.profiles.v[i]);
     json_close(&j);
     json_close(&j);
+    return RC_OK;
+}
+
+/* A hub of an earlier release asks about one certificate. */
+static RC get_certificates(struct ctx *ctx, const json_t *body, struct wire_blobs *out)
+{
+    const json_t *list = NULL, *v;
+    struct bytes one = {0};
+    size_t i;
+    TRY(json_get_list(ctx, body, "certificates", false, &list));
+    out->v = arena_array(&ctx->arena, json_array_size(list) + 1, sizeof *out->v);
+    json_array_foreach(list, i, v)
+        if (!json_is_string(v) || !get_base64(&ctx->arena, bytes_z(json_string_value(v)), &out->v[out->n++]))
+            return ctx_fail_field(ctx, "/certificates", "a certificate is not base64");
+    if (out->n > 0)
+        return RC_OK;
+    TRY(json_get_base64(ctx, body, "certificate", true, &one));
+    out->v[out->n++] = one;
     return RC_OK;
 }
 
@@ -187,13 +207,111 @@ static RC renewal(struct ctx *ctx, struct hands *h, struct story *story, const s
     TRY(json_get_str(ctx, job->body, "directory_url", true, &in.directory_url));
     TRY(get_text(ctx, job->body, "ca_roots_pem", &in.ca_roots_pem));
     TRY(get_texts(ctx, job->body, "granted_networks", &in.granted_networks));
-    TRY(json_get_base64(ctx, job->body, "certificate", true, &in.certificate));
+    TRY(get_certificates(ctx, job->body, &in.certificates));
     TRY(wire_call_relay_renewal_info(ctx, h->relay, &in, &out));
+    if (out.starts.n != out.ends.n || out.starts.n != out.explanations.n || out.starts.n > in.certificates.n)
+        return ctx_fail(ctx, E_BUG, "the relay's answer about renewal has lists of different lengths");
     json_begin(&j, member);
     json_open_obj(&j, NULL);
-    json_put_time(&j, "start", out.start);
-    json_put_time(&j, "end", out.end);
-    put_some(&j, "explanation_url", out.explanation_url);
+    json_open_list(&j, "windows");
+    for (size_t i = 0; i < out.starts.n; i++) {
+        const bool known = out.ends.v[i] > 0;
+        json_open_obj(&j, NULL);
+        if (known)
+            json_put_time(&j, "start", out.starts.v[i]);
+        if (known)
+            json_put_time(&j, "end", out.ends.v[i]);
+        put_some(&j, known ? "explanation_url" : "why", out.explanations.v[i]);
+        json_close(&j);
+    }
+    json_close(&j);
+    if (out.starts.n > 0 && out.ends.v[0] > 0) { /* what a hub of an earlier release reads */
+        json_put_time(&j, "start", out.starts.v[0]);
+        json_put_time(&j, "end", out.ends.v[0]);
+    }
+    json_put_int(&j, "retry_after_s", out.retry_after_s > 0 ? out.retry_after_s : 0);
+    json_close(&j);
+    return RC_OK;
+}
+
+static RC account(struct ctx *ctx, struct hands *h, struct story *story, const struct job *job, struct buf *member)
+{
+    struct wire_relay_acme_account in = {.job = job->id, .fence = job->fence};
+    struct wire_relay_acme_account_done out;
+    struct json_out j;
+    const char *verb = NULL;
+    (void)story;
+    TRY(json_get_str(ctx, job->body, "verb", true, &verb));
+    TRY(json_get_str(ctx, job->body, "account", true, &in.account));
+    TRY(json_get_str(ctx, job->body, "directory_url", true, &in.directory_url));
+    TRY(get_text(ctx, job->body, "account_url", &in.account_url));
+    TRY(get_text(ctx, job->body, "ca_roots_pem", &in.ca_roots_pem));
+    TRY(get_texts(ctx, job->body, "granted_networks", &in.granted_networks));
+    TRY(get_texts(ctx, job->body, "contacts", &in.contacts));
+    TRY(json_get_bool(ctx, job->body, "terms_agreed", false, &in.terms_agreed));
+    in.verb = WIRE_relay_acme_account_verb_show;
+    while (strcmp(wire_relay_acme_account_verb_word(in.verb), verb) != 0)
+        if (in.verb++ == WIRE_relay_acme_account_verb_ready)
+            return ctx_fail_field(ctx, "/verb", "this agent cannot %s an account: upgrade it", verb);
+    TRY(wire_call_relay_acme_account(ctx, h->relay, &in, &out));
+    json_begin(&j, member);
+    json_open_obj(&j, NULL);
+    json_put_str(&j, "account_url", out.account_url);
+    json_put_str(&j, "status", out.status);
+    put_some(&j, "terms_of_service", out.terms_of_service);
+    json_open_list(&j, "contacts");
+    for (size_t i = 0; i < out.contacts.n; i++)
+        json_put_str(&j, NULL, out.contacts.v[i]);
+    json_close(&j);
+    json_open_list(&j, "profiles");
+    for (size_t i = 0; i < out.profiles.n; i++)
+        json_put_str(&j, NULL, out.profiles.v[i]);
+    json_close(&j);
+    json_close(&j);
+    return RC_OK;
+}
+
+static RC get_json(struct ctx *ctx, const json_t *body, const char *key, const char **out)
+{
+    const json_t *v = NULL;
+    struct buf b;
+    struct json_out j;
+    TRY(json_get_obj(ctx, body, key, true, &v));
+    buf_init_arena(&b, &ctx->arena, 65536);
+    json_begin(&j, &b);
+    json_put_value(&j, NULL, v);
+    TRY(buf_status(&b));
+    *out = buf_z(&b);
+    return RC_OK;
+}
+
+static RC enroll(struct ctx *ctx, struct hands *h, struct story *story, const struct job *job, struct buf *member)
+{
+    struct wire_relay_enroll in = {.reference = ""};
+    struct wire_relay_enroll_done out;
+    const char *verb;
+    struct json_out j;
+    TRY(json_get_str(ctx, job->body, "verb", true, &verb));
+    TRY(json_get_str(ctx, job->body, "protocol", true, &in.protocol));
+    TRY(get_json(ctx, job->body, "parameters", &in.parameters));
+    TRY(get_texts(ctx, job->body, "identifiers", &in.identifiers));
+    TRY(json_get_base64(ctx, job->body, "csr", false, &in.csr));
+    TRY(get_text(ctx, job->body, "reference", &in.reference));
+    TRY(json_get_base64(ctx, job->body, "certificate", false, &in.certificate));
+    TRY(json_get_int(ctx, job->body, "reason", false, &in.reason));
+    while (strcmp(wire_relay_enroll_verb_word(in.verb), verb) != 0)
+        if (in.verb++ == WIRE_relay_enroll_verb_revoke)
+            return ctx_fail_field(ctx, "/verb", "%s is nothing that can be asked of an issuer", verb);
+    TRY(wire_call_relay_enroll(ctx, h->relay, &in, &out));
+    if (in.verb == WIRE_relay_enroll_verb_enroll || in.verb == WIRE_relay_enroll_verb_collect)
+        story_add(ctx, story, "enroll", "the issuer has %s",
+                  out.state == WIRE_relay_enroll_done_state_pending ? "the request and has not decided yet"
+                                                                    : "given the certificate");
+    json_begin(&j, member);
+    json_open_obj(&j, NULL);
+    json_put_str(&j, "state", wire_relay_enroll_done_state_word(out.state));
+    put_some(&j, "chain_pem", out.chain_pem);
+    put_some(&j, "reference", out.reference);
     json_put_int(&j, "retry_after_s", out.retry_after_s > 0 ? out.retry_after_s : 0);
     json_close(&j);
     return RC_OK;
@@ -204,7 +322,8 @@ RC relay_job(struct ctx *ctx, struct hands *h, struct story *story, const struct
     static const struct {
         const char *kind;
         RC (*run)(struct ctx *, struct hands *, struct story *, const struct job *, struct buf *);
-    } kinds[] = {{"order", order}, {"acme_revoke", revoke}, {"acme_info", info}, {"renewal_info", renewal}};
+    } kinds[] = {{"order", order}, {"acme_revoke", revoke}, {"acme_info", info}, {"renewal_info", renewal},
+                 {"acme_account", account}, {"enroll", enroll}, {"enroll_revoke", enroll}};
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         if (strcmp(kinds[i].kind, job->kind) == 0)
             return kinds[i].run(ctx, h, story, job, member);
@@ -258,6 +377,10 @@ static void put_sign(const struct wire_relay_sign *m, int64_t fence, struct buf 
     json_put_int(&j, "reason", m->reason);
     put_some(&j, "replaces", m->replaces);
     put_some(&j, "profile", m->profile);
+    if (m->next_key)
+        json_put_bool(&j, "next_key", true);
+    if (m->only_existing)
+        json_put_bool(&j, "only_existing", true);
     json_close(&j);
 }
 
@@ -295,7 +418,10 @@ static RC on_progress(struct ctx *ctx, void *arg, const void *in, void *out)
         /* Under the lock, for the job may end meanwhile; so the sender is woken here and not by the story. */
         story_order(&r->story, m->account_url, m->order_url, m->finalize_url);
         story_add_quietly(ctx, &r->story, m->step, words_of(ctx, bytes_z(m->text), 1000));
-        a->news = true;
+        if (story_order_is_fresh(&r->story))
+            a->news = true; /* an order that only we know of would be lost with us */
+        else if (a->steps_due_ms == 0)
+            a->steps_due_ms = clock_mono_ms() + AGENT_STEPS_MS;
         pthread_cond_signal(&a->wake);
     }
     pthread_mutex_unlock(&a->lock);

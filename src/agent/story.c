@@ -57,6 +57,22 @@ void story_order(struct story *s, const char *account_url, const char *order_url
     pthread_mutex_unlock(&s->lock);
 }
 
+void story_order_known(struct story *s, const char *account_url, const char *order_url, const char *finalize_url)
+{
+    story_order(s, account_url, order_url, finalize_url);
+    pthread_mutex_lock(&s->lock);
+    s->order_fresh = false;
+    pthread_mutex_unlock(&s->lock);
+}
+
+bool story_order_is_fresh(struct story *s)
+{
+    pthread_mutex_lock(&s->lock);
+    const bool fresh = s->order_fresh;
+    pthread_mutex_unlock(&s->lock);
+    return fresh;
+}
+
 static void put_url(struct json_out *j, const char *key, const char *url)
 {
     if (url != NULL)

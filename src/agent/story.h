@@ -37,6 +37,10 @@ void story_add_quietly(struct ctx *ctx, struct story *s, const char *step, const
 void story_put(struct story *s, struct json_out *j, bool fresh_only);
 /* story_order remembers what must not be forgotten of an ACME order; empty texts change nothing. */
 void story_order(struct story *s, const char *account_url, const char *order_url, const char *finalize_url);
+/* story_order_known: the same, of what the hub itself has said, which is not told again. */
+void story_order_known(struct story *s, const char *account_url, const char *order_url, const char *finalize_url);
+/* story_order_is_fresh says whether there is something of the order that the hub has not heard. */
+bool story_order_is_fresh(struct story *s);
 bool story_has_news(struct story *s);
 bool story_dropped(struct story *s);
 

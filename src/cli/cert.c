@@ -3,6 +3,7 @@
 
 #include "base/encode.h"
 #include "cli/cli.h"
+#include "cli/preflight.h"
 #include "os/file.h"
 #include "pki/pem.h"
 
@@ -72,7 +73,8 @@ static void body_common(struct cli *cli, struct cli_body *b)
     } lists[] = {{"to", "targets"}, {"issuer", "issuers"}},
       texts[] = {
           {"profile", "profile"}, {"key-kind", "key_kind"}, {"name", "name"}, {"team", "team"}, {"common-name", "common_name"},
-          {"key-agent", "key_agent"}};
+          {"key-agent", "key_agent"}, {"acme-profile", "acme_profile"}, {"preferred-chain", "preferred_chain"},
+          {"bad-name", "bad_name"}, {"preflight", "preflight"}};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
         const struct str_list l = cli_list_opt(cli, lists[i].option);
         if (cli_has(cli, lists[i].option))
@@ -144,17 +146,25 @@ static struct rc body_rollout(struct cli *cli, struct cli_body *b)
 
 static struct rc print_plan(struct cli *cli, struct bytes body)
 {
-    json_auto_t *plan = NULL;
+    json_auto_t *plan = NULL, *findings = NULL;
     TRY(cli_call(cli, "POST", CERTS "/plan", body, &plan));
-    if (cli->output != CLI_TABLE)
-        return cli_print_object(cli, plan, "name");
+    TRY(cli_preflight(cli, CERTS "/preflight", body, &findings));
+    if (cli->output != CLI_TABLE) {
+        json_object_set(plan, "preflight", findings);
+        TRY(cli_print_object(cli, plan, "name"));
+        return cli_preflight_fails(cli, findings);
+    }
     const json_t *steps = json_object_get(plan, "steps");
     puts("Nothing is done; this is what would be:");
     for (size_t i = 0; i < json_array_size(steps); i++) {
         const json_t *s = json_array_get(steps, i);
         printf("  %-10s %s\n", cli_text(s, "what"), cli_text(s, "detail"));
     }
-    return RC_OK;
+    if (json_array_size(findings) == 0)
+        return RC_OK;
+    puts("What is in its way, as things are now:");
+    TRY(cli_preflight_print(cli, findings, "the issuer"));
+    return cli_preflight_fails(cli, findings);
 }
 
 RC verb_cert_add(struct cli *cli)
@@ -215,6 +225,27 @@ RC verb_cert_renew(struct cli *cli)
 RC verb_cert_retry(struct cli *cli)
 {
     return act_each(cli, cli_has(cli, "now") ? "/now" : "/retry");
+}
+
+RC verb_cert_csr(struct cli *cli)
+{
+    json_auto_t *got = NULL;
+    TRY(cli_call(cli, "GET", cli_path(cli, CERTS "/", cli->args.v[0], "/request"), (struct bytes){0}, &got));
+    if (cli->output != CLI_TABLE)
+        return cli_print_object(cli, got, "name");
+    return cli_write_out(cli, bytes_z(cli_text(got, "csr_pem")), 0644);
+}
+
+RC verb_cert_take(struct cli *cli)
+{
+    struct cli_body b;
+    const char *pem = NULL;
+    TRY(cli_opt_file(cli, "chain", &pem));
+    if (!pem)
+        return ctx_fail(cli->ctx, E_USAGE, "--chain FILE: the certificate and those above it, PEM");
+    cli_body_begin(cli, &b);
+    json_put_str(&b.j, "chain_pem", pem);
+    return act(cli, cli->args.v[0], "/certificate", cli_body_end(&b));
 }
 
 RC verb_cert_rollback(struct cli *cli)

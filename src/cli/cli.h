@@ -67,6 +67,8 @@ struct cli {
 int cli_main(int argc, char **argv, const struct cli_hooks *hooks);
 
 /* --- options.c */
+/* cli_option_of finds an option of a verb's own by its name; NULL where it has none. */
+const struct cli_option *cli_option_of(const struct cli_verb *verb, const char *name);
 /* cli_parse finds the verb and reads its options: E_USAGE with what is wrong and what to type instead. */
 RC cli_parse(struct cli *cli, int argc, char **argv);
 /* cli_opt returns the text of an option, NULL where it was not given; cli_has whether it was. */
@@ -130,6 +132,10 @@ void cli_body_begin(struct cli *cli, struct cli_body *body);
 struct bytes cli_body_end(struct cli_body *body);
 void cli_body_text(struct cli_body *body, const char *key, const char *value);      /* left out where NULL */
 void cli_body_list(struct cli_body *body, const char *key, const struct str_list *l);
+
+/* cli_body_parameters puts --set KEY=VALUE into "parameters"; those that are not named stay as `before` has them (NULL: a new
+ * object), and KEY= takes one away. */
+RC cli_body_parameters(struct cli *cli, struct cli_body *body, const json_t *before);
 
 /* --- what most nouns share */
 /* cli_one_arg gives the only argument, NULL where there is none. */

@@ -82,6 +82,61 @@ RC cli_connect(struct cli *cli)
     return http_client_new(cli->ctx, &config, &cli->client);
 }
 
+static void put_span(struct buf *b, long long s)
+{
+    static const struct {
+        long long s;
+        char unit;
+    } units[] = {{86400, 'd'}, {3600, 'h'}, {60, 'm'}, {1, 's'}};
+    size_t i = 0;
+    while (units[i].s > 1 && (s < units[i].s || s % units[i].s))
+        i++;
+    buf_printf(b, "%lld%c", s / units[i].s, units[i].unit);
+}
+
+/* What the API calls "/lifetime_s" was typed as --lifetime, and in spans: words that begin with a field begin with its option. */
+static const char *in_options(struct cli *cli, const char *detail, const char *field)
+{
+    static const struct {
+        const char *member, *option;
+    } others[] = {{"targets", "to"},        {"issuers", "issuer"},        {"granted", "grant"},     {"networks", "network"},
+                  {"before_s", "renew-before"}, {"at_percent", "renew-at"}, {"pause_s", "wave-pause"}, {"wave_percent", "wave"},
+                  {"parameters", "set"},    {"endpoints", "endpoint"},    {"windows", "window"},
+                  {"method", "challenge"}};
+    struct ctx *ctx = cli->ctx;
+    const size_t n = strlen(field);
+    const char *member = strrchr(field, '/');
+    if (!n || !member || strncmp(detail, field, n) != 0 || !cli->verb)
+        return detail;
+    char *option = arena_strdup(&ctx->arena, member + 1);
+    const size_t len = strlen(option);
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (str_equal(others[i].member, member + 1))
+            option = arena_strdup(&ctx->arena, others[i].option);
+    if (len > 2 && str_equal(option + len - 2, "_s"))
+        option[len - 2] = '\0';
+    for (char *p = option; *p; p++)
+        *p = *p == '_' ? '-' : *p;
+    const struct cli_option *o = cli_option_of(cli->verb, option);
+    if (!o)
+        return detail;
+    long long is, from, to;
+    struct buf b;
+    buf_init_arena(&b, &ctx->arena, 8192);
+    buf_printf(&b, "--%s", option);
+    if (o->kind == CLI_SPAN && sscanf(detail + n, " is %lld; it must be from %lld to %lld", &is, &from, &to) == 3) {
+        buf_put_z(&b, " is ");
+        put_span(&b, is);
+        buf_put_z(&b, "; it must be from ");
+        put_span(&b, from);
+        buf_put_z(&b, " to ");
+        put_span(&b, to);
+    } else {
+        buf_put_z(&b, detail + n);
+    }
+    return buf_z(&b);
+}
+
 /* A problem document (RFC 9457) becomes the failure it describes. */
 static struct rc problem(struct cli *cli, const struct http_answer *answer)
 {
@@ -100,7 +155,7 @@ static struct rc problem(struct cli *cli, const struct http_answer *answer)
     if (json_is_integer(after))
         retry = json_integer_value(after);
     ctx->retry_after_s = retry;
-    return ctx_fail(ctx, e == E_OK ? E_BAD_ANSWER : e, "%s", *detail ? detail : cli_text(doc, "title"));
+    return ctx_fail(ctx, e == E_OK ? E_BAD_ANSWER : e, "%s", *detail ? in_options(cli, detail, field) : cli_text(doc, "title"));
 }
 
 /* lost says whether a hub that was there went away: the parent starts it anew, and the same request may be sent again. */

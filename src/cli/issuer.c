@@ -31,14 +31,124 @@ static struct str_list contacts(struct cli *cli)
     return out;
 }
 
-static struct rc issuer_body(struct cli *cli, struct cli_body *b)
+/* "domain=50/7d" or, where renewals are exempt, "domain=50/7d/renewal" (or /ari). */
+static struct rc limit_put(struct cli *cli, struct json_out *j, const char *text)
+{
+    struct bytes rest = bytes_z(text), kind, count, window;
+    uint64_t n = 0;
+    int64_t s = 0;
+    const bool shaped =
+        bytes_take_until(&rest, '=', &kind) && bytes_take_until(&rest, '/', &count) && bytes_take_until(&rest, '/', &window);
+    if (!shaped || !str_to_u64(count, &n) || !n || n > 1000000 || !str_parse_span(window, &s))
+        return ctx_fail(cli->ctx, E_USAGE, "--limit %s: say it as KIND=NUMBER/SPAN, such as domain=50/7d", text);
+    json_open_obj(j, NULL);
+    json_put_bytes_str(j, "kind", kind);
+    json_put_int(j, "count", (int64_t)n);
+    json_put_int(j, "window_s", s);
+    if (rest.n)
+        json_put_bytes_str(j, "exempt", rest);
+    json_close(j);
+    return RC_OK;
+}
+
+static struct rc policy_body(struct cli *cli, struct cli_body *b)
+{
+    const struct str_list limits = cli_list_opt(cli, "limit");
+    cli_body_text(b, "staging_url", cli_opt(cli, "staging"));
+    if (limits.n) {
+        json_open_list(&b->j, "limits");
+        for (size_t i = 0; i < limits.n; i++)
+            TRY(limit_put(cli, &b->j, limits.v[i]));
+        json_close(&b->j);
+    }
+    if (!cli_has(cli, "failover-after") && !cli_has(cli, "failover-within"))
+        return RC_OK;
+    json_open_obj(&b->j, "failover");
+    if (cli_has(cli, "failover-after"))
+        json_put_int(&b->j, "after", cli_number(cli, "failover-after", 0));
+    if (cli_has(cli, "failover-within"))
+        json_put_int(&b->j, "within_s", cli_number(cli, "failover-within", 0));
+    json_close(&b->j);
+    return RC_OK;
+}
+
+RC verb_issuer_presets(struct cli *cli)
+{
+    static const struct cli_column shown[] = {{"NAME", "name", CLI_PLAIN},
+                                              {"CA", "title", CLI_PLAIN},
+                                              {"DIRECTORY", "directory_url", CLI_PLAIN},
+                                              {"EAB", "eab", CLI_PLAIN},
+                                              {"AS OF", "as_of", CLI_PLAIN}};
+    json_auto_t *got = NULL;
+    const char *one = NULL;
+    TRY(cli_one_arg(cli, &one));
+    TRY(cli_call(cli, "GET", "/api/v1/issuer-presets", (struct bytes){0}, &got));
+    const json_t *items = cli_member(got, "items");
+    if (!one)
+        return cli_print_list(cli, items, shown, sizeof shown / sizeof *shown, "name");
+    for (size_t i = 0; i < json_array_size(items); i++)
+        if (str_equal(cli_text(json_array_get(items, i), "name"), one))
+            return cli_print_object(cli, json_array_get(items, i), "name");
+    return ctx_fail(cli->ctx, E_NOT_FOUND, "no CA is described as %s; certwright issuer presets lists those that are", one);
+}
+
+/* How names are proved; what is not said stays as `before` has it (NULL: a new issuer). */
+static struct rc put_challenge(struct cli *cli, struct cli_body *b, const json_t *before)
+{
+    const struct {
+        const char *option, *key;
+    } parts[] = {{"challenge", "method"}, {"via", "via"}, {"webroot", "webroot"}, {"challenge-agent", "agent"}};
+    bool any = false;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        any = any || cli_has(cli, parts[i].option);
+    if (!any)
+        return RC_OK;
+    if (!before && cli_has(cli, "challenge-agent") && !cli_has(cli, "webroot") && !cli_has(cli, "via") &&
+        !cli_has(cli, "challenge"))
+        return ctx_fail(cli->ctx, E_USAGE, "--challenge-agent goes with --via listener or --webroot DIR");
+    json_open_obj(&b->j, "challenge");
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        const char *value = cli_opt(cli, parts[i].option);
+        if (!value && str_equal(parts[i].key, "via") && cli_has(cli, "webroot"))
+            value = "webroot";
+        if (!value && before)
+            value = json_string_value(json_object_get(before, parts[i].key));
+        cli_body_text(b, parts[i].key, value);
+    }
+    json_close(&b->j);
+    return RC_OK;
+}
+
+/* The CA's key comes from a file: an argument can be seen by everybody on the host. */
+static struct rc put_binding(struct cli *cli, struct cli_body *b)
+{
+    const char *kid = cli_opt(cli, "eab-kid"), *key = NULL;
+    TRY(cli_opt_file(cli, "eab-key-file", &key));
+    if (!kid != !key)
+        return ctx_fail(cli->ctx, E_USAGE, "an external account binding needs both --eab-kid KID and --eab-key-file FILE");
+    if (kid) {
+        json_open_obj(&b->j, "eab");
+        json_put_str(&b->j, "kid", kid);
+        json_put_bytes_str(&b->j, "key", bytes_of(key, strcspn(key, " \t\r\n"))); /* a line's end is no part of it */
+        json_close(&b->j);
+    }
+    if (cli_has(cli, "drafts"))
+        json_put_bool(&b->j, "drafts", true);
+    return RC_OK;
+}
+
+static struct rc issuer_body(struct cli *cli, struct cli_body *b, const json_t *before)
 {
     const char *roots = NULL;
     TRY(cli_opt_file(cli, "roots", &roots));
     const struct str_list mails = contacts(cli), networks = cli_list_opt(cli, "grant");
+    TRY(policy_body(cli, b));
     cli_body_text(b, "directory_url", cli_opt(cli, "acme"));
     cli_body_text(b, "ca_roots_pem", roots);
     cli_body_text(b, "acme_profile", cli_opt(cli, "acme-profile"));
+    cli_body_text(b, "preflight", cli_opt(cli, "preflight"));
+    cli_body_text(b, "preferred_chain", cli_opt(cli, "preferred-chain"));
+    TRY(put_binding(cli, b));
     cli_body_text(b, "agent", cli_opt(cli, "agent"));
     if (mails.n)
         cli_body_list(b, "contacts", &mails);
@@ -46,33 +156,30 @@ static struct rc issuer_body(struct cli *cli, struct cli_body *b)
         cli_body_list(b, "granted_networks", &networks);
     if (cli_has(cli, "agree"))
         json_put_bool(&b->j, "terms_agreed", true);
-    const char *webroot = cli_opt(cli, "webroot"), *via = cli_opt(cli, "via"), *agent = cli_opt(cli, "challenge-agent");
-    if (agent && !webroot && !via)
-        return ctx_fail(cli->ctx, E_USAGE, "--challenge-agent goes with --via listener or --webroot DIR");
-    if (webroot || via) {
-        json_open_obj(&b->j, "challenge");
-        json_put_str(&b->j, "via", via ? via : "webroot");
-        if (webroot)
-            json_put_str(&b->j, "webroot", webroot);
-        if (agent)
-            json_put_str(&b->j, "agent", agent);
-        json_close(&b->j);
-    }
-    return RC_OK;
+    return put_challenge(cli, b, before ? json_object_get(before, "challenge") : NULL);
 }
 
 RC verb_issuer_add(struct cli *cli)
 {
-    const bool acme = cli_has(cli, "acme");
-    if (acme == cli_has(cli, "ca"))
-        return ctx_fail(cli->ctx, E_USAGE, "say which kind: --acme URL of the CA's directory, or --ca NAME of our own CA");
+    const bool acme = cli_has(cli, "acme") || cli_has(cli, "preset");
+    const bool asked = cli_has(cli, "by"), manual = cli_has(cli, "manual");
+    if (acme + cli_has(cli, "ca") + asked + manual != 1)
+        return ctx_fail(cli->ctx, E_USAGE,
+                        "say which kind: --preset NAME or --acme URL of the CA's directory, --ca NAME of our own CA, --by PROTOCOL "
+                        "(vault-pki, est, ad-cs), or --manual");
     struct cli_body b;
     cli_body_begin(cli, &b);
     json_put_str(&b.j, "name", cli->args.v[0]);
-    json_put_str(&b.j, "kind", acme ? "acme" : "ca");
+    json_put_str(&b.j, "kind", acme ? "acme" : asked ? "enroll" : manual ? "manual" : "ca");
+    cli_body_text(&b, "protocol", cli_opt(cli, "by"));
+    TRY(cli_body_parameters(cli, &b, NULL));
+    cli_body_text(&b, "preset", cli_opt(cli, "preset"));
     cli_body_text(&b, "ca", cli_opt(cli, "ca"));
     cli_body_text(&b, "team", cli_opt(cli, "team"));
-    TRY(issuer_body(cli, &b));
+    TRY(issuer_body(cli, &b, NULL));
+    const char *account_key = NULL;
+    TRY(cli_opt_file(cli, "account-key-file", &account_key));
+    cli_body_text(&b, "account_key", account_key);
     json_auto_t *made = NULL;
     TRY(cli_call(cli, "POST", ISSUERS, cli_body_end(&b), &made));
     if (cli->output != CLI_TABLE)
@@ -84,9 +191,11 @@ RC verb_issuer_add(struct cli *cli)
 RC verb_issuer_edit(struct cli *cli)
 {
     struct cli_body b;
+    json_auto_t *before = NULL, *made = NULL;
+    TRY(cli_call(cli, "GET", cli_path(cli, ISSUERS "/", cli->args.v[0], ""), (struct bytes){0}, &before));
     cli_body_begin(cli, &b);
-    TRY(issuer_body(cli, &b));
-    json_auto_t *made = NULL;
+    TRY(issuer_body(cli, &b, before));
+    TRY(cli_body_parameters(cli, &b, json_object_get(before, "parameters")));
     TRY(cli_call(cli, "PATCH", cli_path(cli, ISSUERS "/", cli->args.v[0], ""), cli_body_end(&b), &made));
     return cli_print_object(cli, made, "name");
 }

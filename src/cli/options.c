@@ -2,6 +2,10 @@
 #include "cli/cli.h"
 #include "os/file.h"
 
+/* Names may begin as tokens do; they are shorter. */
+#define TOKEN_LEAST 40
+#define VALUE_LEAST 30
+
 #define NOUN(noun, text) {noun, text},
 #define OPTION(noun, verb, name, value, kind, text)
 #define VERB(noun, verb, function, arguments, text)
@@ -52,6 +56,12 @@ static const struct cli_option *option_find(const struct cli_verb *verb, struct 
             return o;
     }
     return NULL;
+}
+
+const struct cli_option *cli_option_of(const struct cli_verb *verb, const char *name)
+{
+    const struct cli_option *o = option_find(verb, bytes_z(name));
+    return o && *o->noun + *o->verb ? o : NULL;
 }
 
 static struct rc keep(struct cli *cli, const struct cli_option *o, const char *text)
@@ -135,16 +145,45 @@ static struct rc arguments_check(struct cli *cli)
     return RC_OK;
 }
 
+/* A token that was typed is read by every user of this host (ps) and kept by the shell: it is not repeated, and is to be ended. */
+static struct rc token_refuse(struct ctx *ctx, const char *word)
+{
+    static const struct {
+        const char *prefix, *noun;
+    } kinds[] = {{"cwj_", "join-token"}, {"cwt_", "token"}};
+    const char *value = *word == '-' && strchr(word, '=') ? strchr(word, '=') + 1 : word;
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (strncmp(value, kinds[i].prefix, 4) == 0 && strlen(value) >= TOKEN_LEAST)
+            return ctx_fail(ctx, E_USAGE,
+                            "a token does not belong on the command line, where other users and the shell's history have it now; "
+                            "end it with: certwright %s revoke NAME, make another, and give that with --token-file FILE",
+                            kinds[i].noun);
+    return RC_OK;
+}
+
+/* What a client is to show in DNS is base64url, so one of 64 begins with a hyphen: where the table says VALUE a word as long as no
+ * option is one. */
+static bool is_value(const struct cli *cli, const char *word)
+{
+    struct bytes rest = bytes_z(cli->verb ? cli->verb->arguments : ""), name;
+    for (size_t i = 0; bytes_take_until(&rest, ' ', &name); i++)
+        if (i == cli->args.n)
+            return bytes_find(name, BYTES_LIT("VALUE")) != SIZE_MAX && strlen(word) > VALUE_LEAST && !strchr(word, '=');
+    return false;
+}
+
 RC cli_parse(struct cli *cli, int argc, char **argv)
 {
     struct ctx *ctx = cli->ctx;
+    for (int i = 1; i < argc; i++)
+        TRY(token_refuse(ctx, argv[i]));
     cli->values = arena_array(&ctx->arena, (size_t)argc + 1, sizeof *cli->values);
     bool only_arguments = false;
     for (int i = 1; i < argc; i++) {
         const char *word = argv[i];
         if (!only_arguments && str_equal(word, "--"))
             only_arguments = true;
-        else if (!only_arguments && word[0] == '-' && word[1])
+        else if (!only_arguments && word[0] == '-' && word[1] && !is_value(cli, word))
             TRY(take_option(cli, argc, argv, &i));
         else if (!cli->verb && !cli->noun_asked && cli_noun_is(word))
             cli->noun_asked = word;

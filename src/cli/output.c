@@ -51,7 +51,11 @@ static void put_date(struct buf *b, int64_t at)
 /* put_away says how far off a time is: "in 60 days", "3 min ago". */
 static void put_away(struct buf *b, int64_t at, int64_t now)
 {
-    if (at >= now)
+    if (at == now) {
+        buf_put_z(b, "now");
+        return;
+    }
+    if (at > now)
         buf_put_z(b, "in ");
     time_put_span_ms(b, (at >= now ? at - now : now - at) * 1000);
     if (at < now)
@@ -74,18 +78,22 @@ static const char *state_of(const json_t *item)
 {
     static const char *const order[] = {"paused", "renewing", "deploying", "failing", "untrusted", "late"};
     const json_t *conditions = json_object_get(item, "conditions"), *c = NULL;
-    bool served = false, known = false;
+    bool served = false, known = false, waiting = false;
     for (size_t k = 0; k < sizeof order / sizeof *order; k++)
         for (size_t i = 0; i < json_array_size(conditions); i++) {
             c = json_array_get(conditions, i);
             if (str_equal(cli_text(c, "type"), order[k]) && json_is_true(json_object_get(c, "status")))
                 return order[k];
+            waiting = waiting || (str_equal(cli_text(c, "type"), "waiting") && json_is_true(json_object_get(c, "status")));
             if (str_equal(cli_text(c, "type"), "served")) {
                 known = true;
                 served = json_is_true(json_object_get(c, "status"));
             }
         }
-    return served ? "served" : known ? "not served" : json_object_get(item, "current_version") ? "issued" : "new";
+    return served    ? "served"
+           : waiting ? "waiting"
+           : known   ? "not served"
+                     : json_object_get(item, "current_version") ? "issued" : "new";
 }
 
 static const char *value_text(struct cli *cli, const json_t *item, const struct cli_column *col)

@@ -3,6 +3,7 @@
 
 #include "cli/cli.h"
 #include "base/address.h"
+#include "net/starttls.h"
 
 #define TARGETS    "/api/v1/targets"
 #define DISCOVER_S 30
@@ -81,8 +82,7 @@ RC verb_target_discover(struct cli *cli)
     return list(cli);
 }
 
-/* The parameters that are not named stay as `before` has them; one without a value is taken away. */
-static struct rc put_parameters(struct cli *cli, struct cli_body *b, const json_t *before)
+RC cli_body_parameters(struct cli *cli, struct cli_body *b, const json_t *before)
 {
     const char *kept;
     json_t *value;
@@ -128,13 +128,19 @@ static struct rc put_endpoints(struct cli *cli, struct cli_body *b, const struct
         if (scheme)
             name = bytes_z(scheme + 3);
         bytes_take_until(&name, '/', &place);
-        TRY(address_parse_host_port(cli->ctx, place, 443, &host, &port));
+        const char *protocol = scheme ? arena_str(&cli->ctx->arena, bytes_of(given.v[i], (size_t)(scheme - given.v[i]))) : "";
+        const enum starttls spoken = starttls_by_name(protocol);
+        if (spoken == STARTTLS_PROTOCOLS)
+            return ctx_fail(cli->ctx, E_USAGE,
+                            "%s:// is not known; these are: smtp, imap, pop3, ftp, ldap, postgres, mysql, sieve; none where "
+                            "TLS begins at once", protocol);
+        TRY(address_parse_host_port(cli->ctx, place, starttls_port(spoken), &host, &port));
         json_open_obj(&b->j, NULL);
         json_put_str(&b->j, "address", host);
         json_put_int(&b->j, "port", port);
         json_put_str(&b->j, "name", name.n ? arena_str(&cli->ctx->arena, name) : names->n ? names->v[0] : "");
         if (scheme)
-            json_put_bytes_str(&b->j, "starttls", bytes_of(given.v[i], (size_t)(scheme - given.v[i])));
+            json_put_str(&b->j, "starttls", protocol);
         json_close(&b->j);
     }
     json_close(&b->j);
@@ -156,7 +162,7 @@ static void put_windows(struct cli *cli, struct cli_body *b)
 static struct rc body(struct cli *cli, struct cli_body *b, const json_t *before)
 {
     const struct str_list names = cli_list_opt(cli, "names");
-    TRY(put_parameters(cli, b, before));
+    TRY(cli_body_parameters(cli, b, before));
     TRY(put_endpoints(cli, b, &names));
     put_windows(cli, b);
     if (names.n)

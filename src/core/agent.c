@@ -1,5 +1,7 @@
 #include "core/agent.h"
 
+#include <stdatomic.h>
+
 #include "base/address.h"
 #include "base/encode.h"
 #include "base/json.h"
@@ -7,6 +9,7 @@
 #include "base/random.h"
 #include "core/access.h"
 #include "core/audit.h"
+#include "core/heard.h"
 #include "core/job.h"
 #include "core/result.h"
 #include "core/sharing.h"
@@ -20,14 +23,16 @@
 #define SEEN_EVERY_S 300
 /* Fleet certificates are short, but longer than a hub may be away: what is enrolled is the key. */
 #define FLEET_VALIDITY_S (45 * 86400)
-/* Starts remembered, to notice one that comes back; and how long an older process may still be on its way out. */
-#define BOOTS_MAX     8
+/* Starts remembered, to notice one that comes back: none is forgotten before an agent that still runs must have called, whoever
+ * starts how often meanwhile.  And how long an older process may still be on its way out. */
+#define BOOTS_MAX      16
+#define BOOT_KEPT_S    150
 #define BOOT_OVERLAP_S 10
 #define SERVICES_MAX  1000
 #define SECRET_LEN    24
 
 /* What an agent that is drained still does: it takes away what it has put. */
-static const char *const last_kinds[] = {"clean", "undeploy", "forget_key", "seal"};
+static const char *const last_kinds[] = {"clean", "undeploy", "forget_key", "seal", "dns_clean"};
 
 RC agent_identity(struct ctx *ctx, struct bytes spki, const char **out)
 {
@@ -105,9 +110,11 @@ static struct rc token_good(struct ctx *ctx, const struct joining *j, const stru
 {
     bool here = false;
     if (t->revoked_at)
-        return ctx_fail(ctx, E_FORBIDDEN, "the join token %s was revoked; make another with: certwright join-token add", t->name);
+        return ctx_fail(ctx, E_FORBIDDEN, "the join token %s was revoked; make another at the hub with: certwright join-token "
+                        "add NAME", t->name);
     if (t->expires_at <= ctx_now_s(ctx))
-        return ctx_fail(ctx, E_FORBIDDEN, "the join token %s has expired; make another with: certwright join-token add", t->name);
+        return ctx_fail(ctx, E_FORBIDDEN, "the join token %s has expired; make another at the hub with: certwright join-token "
+                        "add NAME", t->name);
     TRY(networks_allow(ctx, t->networks, j->address, &here));
     if (!here)
         return ctx_fail(ctx, E_FORBIDDEN, "the join token %s is not good from %s; it is good from %s", t->name, j->address,
@@ -130,8 +137,8 @@ static struct rc enrol(struct ctx *ctx, struct txn *txn, struct joining *j, cons
     struct rc rc = q_join_token_use(ctx, txn, t->id);
     if (rc.e == E_CHANGED) {
         ctx_forget(ctx);
-        return ctx_fail(ctx, E_FORBIDDEN, "the join token %s was good for %lld agent%s, and used; make another with: certwright "
-                        "join-token add", t->name, (long long)t->uses, t->uses == 1 ? "" : "s");
+        return ctx_fail(ctx, E_FORBIDDEN, "the join token %s was good for %lld agent%s, and used; make another at the hub "
+                        "with: certwright join-token add NAME", t->name, (long long)t->uses, t->uses == 1 ? "" : "s");
     }
     TRY(rc);
     j->name = j->in->name;
@@ -165,15 +172,28 @@ static struct rc enrol(struct ctx *ctx, struct txn *txn, struct joining *j, cons
     return audit_write(ctx, txn, "agent.join", "agent", j->id, t->team_id, buf_bytes(&b));
 }
 
+static struct rc token_find(struct ctx *ctx, struct txn *txn, const struct joining *j, struct q_join_token_by_hash_row *t)
+{
+    bool found = false;
+    TRY(q_join_token_by_hash(ctx, txn, j->hash, t, &found));
+    return found ? RC_OK
+                 : ctx_fail(ctx, E_UNAUTHENTICATED, "no such join token; make one at the hub with: certwright join-token add NAME");
+}
+
+/* Whoever has no token at all costs a look, and neither a transaction nor the check of a signature. */
+static struct rc join_look(struct ctx *ctx, struct txn *txn, void *arg)
+{
+    struct q_join_token_by_hash_row t;
+    return token_find(ctx, txn, arg, &t);
+}
+
 static struct rc join_write(struct ctx *ctx, struct txn *txn, void *arg)
 {
     struct joining *j = arg;
     struct q_join_token_by_hash_row t;
     struct q_agent_by_identity_row known;
-    bool found = false, again = false;
-    TRY(q_join_token_by_hash(ctx, txn, j->hash, &t, &found));
-    if (!found)
-        return ctx_fail(ctx, E_UNAUTHENTICATED, "no such join token; make one with: certwright join-token add NAME");
+    bool again = false;
+    TRY(token_find(ctx, txn, j, &t));
     TRY(q_agent_by_identity(ctx, txn, j->identity, &known, &again));
     if (!again)
         return enrol(ctx, txn, j, &t);
@@ -221,28 +241,52 @@ static struct rc certify(struct ctx *ctx, struct core *core, struct bytes spki, 
     return store_write(ctx, core->store, certified_write, &c);
 }
 
+/* One line a second, whoever asks how often. */
+static void refused_log(struct ctx *ctx, struct core *core, const struct api_agent_join *in, const char *address)
+{
+    const int64_t now = clock_mono_ms() / 1000;
+    int64_t last = atomic_load(&core->refused.logged_s);
+    if (last == now || !atomic_compare_exchange_strong(&core->refused.logged_s, &last, now)) {
+        atomic_fetch_add(&core->refused.more, 1);
+        return;
+    }
+    const int64_t more = atomic_exchange(&core->refused.more, 0);
+    log_event(LOG_WARN_, "join_refused", "name", in->name, "address", address, "why", ctx_why(ctx), "unlogged_before",
+              more ? log_num(more) : NULL, NULL);
+}
+
+static struct rc join(struct ctx *ctx, struct joining *j, struct csr *csr)
+{
+    const struct api_agent_join *in = j->in;
+    uint8_t *hash = arena_alloc(&ctx->arena, SHA256_LEN);
+    /* Commands take an id for a name. */
+    if (!str_is_name(bytes_z(in->name)) || id_valid(bytes_z(in->name)))
+        return ctx_fail_field(ctx, "/name",
+                              "%s is no name for an agent: letters, digits, dots and dashes, and not the form of an id", in->name);
+    TRY(digest_sha256(ctx, bytes_z(in->token), hash));
+    j->hash = bytes_of(hash, SHA256_LEN);
+    TRY(store_read(ctx, j->core->store, join_look, j));
+    TRY(csr_parse(ctx, in->csr, csr));
+    TRY(agent_identity(ctx, csr->spki.der, &j->identity));
+    j->id = id_new(&ctx->arena, clock_unix_ms(ctx->clock));
+    ctx->principal = access_hub(ctx, j->core); /* whoever joins is nobody yet: the entry is the hub's, and names the token */
+    return store_write(ctx, j->core->store, join_write, j);
+}
+
 RC agent_join(struct ctx *ctx, struct core *core, const struct api_agent_join *in, const char *address, struct agent_joined *out)
 {
-    uint8_t hash[SHA256_LEN];
     struct csr csr;
     struct joining j = {.core = core, .in = in, .address = address};
     *out = (struct agent_joined){0};
-    if (!str_is_name(bytes_z(in->name)))
-        return ctx_fail_field(ctx, "/name", "%s is no name for an agent: letters, digits, dots and dashes", in->name);
-    TRY(digest_sha256(ctx, bytes_z(in->token), hash));
-    TRY(csr_parse(ctx, in->csr, &csr));
-    TRY(agent_identity(ctx, csr.spki.der, &j.identity));
-    j.hash = bytes_of(hash, sizeof hash);
-    j.id = id_new(&ctx->arena, clock_unix_ms(ctx->clock));
-    ctx->principal = access_hub(ctx, core); /* whoever joins is nobody yet: the entry is the hub's, and names the token */
-    struct rc rc = store_write(ctx, core->store, join_write, &j);
+    struct rc rc = join(ctx, &j, &csr);
     if (rc_failed(rc)) {
-        log_event(LOG_WARN_, "join_refused", "name", in->name, "address", address, "why", ctx_why(ctx), NULL);
+        refused_log(ctx, core, in, address);
         return rc;
     }
     out->id = j.id;
     out->name = j.name;
     out->state = j.state;
+    heard_note(ctx, core, j.id);
     TRY(certify(ctx, core, csr.spki.der, out));
     log_event(LOG_INFO_, "agent_joined", "name", j.name, "address", address, "state", j.state, NULL);
     return RC_OK;
@@ -255,15 +299,37 @@ struct greeting {
     const struct api_agent_self *self;
     int64_t skew_s;
     struct q_agent_by_identity_row row;
-    bool found;
     bool older, copied; /* a start before the last one: on its way out, or come back */
     const char *boots;
 };
 
+/* The agent with this identity, unless its key was removed. */
+static struct rc known(struct ctx *ctx, struct txn *txn, const char *identity, struct q_agent_by_identity_row *out)
+{
+    bool found = false;
+    TRY(q_agent_by_identity(ctx, txn, identity, out, &found));
+    return found && !str_equal(out->state, "removed") ? RC_OK
+                                                      : ctx_fail(ctx, E_UNAUTHENTICATED, "no agent is known as %s", identity);
+}
+
 static struct rc greeting_look(struct ctx *ctx, struct txn *txn, void *arg)
 {
     struct greeting *g = arg;
-    return q_agent_by_identity(ctx, txn, g->identity, &g->row, &g->found);
+    return known(ctx, txn, g->identity, &g->row);
+}
+
+static struct rc may_work(struct ctx *ctx, const struct greeting *g)
+{
+    if (str_equal(g->row.state, "pending")) {
+        ctx->retry_after_s = 30;
+        return ctx_fail(ctx, E_PENDING, "agent %s awaits approval: certwright agent approve %s", g->row.name, g->row.name);
+    }
+    if (str_equal(g->row.state, "suspended")) {
+        ctx->retry_after_s = 60;
+        return ctx_fail(ctx, E_FORBIDDEN, "%s; stop one of them and let it join anew, then: certwright agent approve %s",
+                        *g->row.trouble ? g->row.trouble : "this agent is suspended", g->row.name);
+    }
+    return at_home(ctx, &g->row, g->address);
 }
 
 /* A start that was followed by another one and comes back is another process with the same key.  Of the hub's own agent, which has
@@ -283,14 +349,17 @@ static struct rc boots_look(struct ctx *ctx, struct greeting *g)
     json_begin(&j, &b);
     json_open_list(&j, NULL);
     const size_t n = json_array_size(list);
-    for (size_t i = n >= BOOTS_MAX ? n - BOOTS_MAX + 1 : 0; i < n; i++) {
+    const int64_t oldest = n >= BOOTS_MAX ? json_integer_value(json_object_get(json_array_get(list, n - BOOTS_MAX), "until")) : 0;
+    const bool crowded = oldest > now - BOOT_KEPT_S && oldest <= now; /* else the clock was elsewhere */
+    for (size_t i = 0; i < n; i++) {
         const json_t *boot = json_array_get(list, i);
         const char *id = json_string_value(json_object_get(boot, "id"));
         if (id && str_equal(id, g->self->boot_id)) {
             g->older = true;
             g->copied = json_integer_value(json_object_get(boot, "until")) < now - BOOT_OVERLAP_S;
         }
-        json_put_value(&j, NULL, boot);
+        if (i + BOOTS_MAX > n)
+            json_put_value(&j, NULL, boot);
     }
     json_open_obj(&j, NULL);
     json_put_str(&j, "id", g->row.boot_id);
@@ -299,17 +368,34 @@ static struct rc boots_look(struct ctx *ctx, struct greeting *g)
     json_close(&j);
     TRY(buf_status(&b));
     g->boots = buf_z(&b);
-    g->copied = g->copied && bytes_starts_with(bytes_z(g->identity), BYTES_LIT("key:"));
+    const bool joined = bytes_starts_with(bytes_z(g->identity), BYTES_LIT("key:"));
+    g->copied = g->copied && joined;
+    if (crowded && joined && !g->older) {
+        ctx->retry_after_s = 30;
+        return ctx_fail(ctx, E_RATE_LIMITED, "agent %s was started more than %d times within %d seconds", g->row.name, BOOTS_MAX,
+                        BOOT_KEPT_S);
+    }
     return RC_OK;
+}
+
+/* What is wrong with its connectors: the first, and how many more. */
+static const char *connectors_trouble(struct ctx *ctx, const struct api_agent_self *a)
+{
+    const char *first = NULL;
+    size_t n = 0;
+    for (size_t i = 0; i < a->connectors.n; i++)
+        if (a->connectors.v[i].trouble && *a->connectors.v[i].trouble && !n++)
+            first = arena_printf(&ctx->arena, "connector %s of agent %s cannot be used: %s", a->connectors.v[i].name, a->name,
+                                 a->connectors.v[i].trouble);
+    return n > 1 ? arena_printf(&ctx->arena, "%s (and %zu more)", first, n - 1) : n ? first : "";
 }
 
 static struct rc greeting_write(struct ctx *ctx, struct txn *txn, void *arg)
 {
     struct greeting *g = arg;
     const struct api_agent_self *a = g->self;
-    TRY(q_agent_by_identity(ctx, txn, g->identity, &g->row, &g->found));
-    if (!g->found || str_equal(g->row.state, "removed"))
-        return ctx_fail(ctx, E_UNAUTHENTICATED, "no agent is known as %s", g->identity);
+    TRY(known(ctx, txn, g->identity, &g->row));
+    TRY(may_work(ctx, g)); /* it may have been removed or suspended since it was looked at */
     TRY(boots_look(ctx, g));
     if (g->copied) {
         const char *trouble = arena_printf(&ctx->arena, "two hosts use the key of agent %s, at %s and at %s", g->row.name,
@@ -332,7 +418,10 @@ static struct rc greeting_write(struct ctx *ctx, struct txn *txn, void *arg)
     TRY(q_agent_seen(ctx, txn, &in));
     if (a->seal_key.n)
         TRY(sharing_key_told(ctx, txn, g->row.id, a->seal_key));
-    return a->connectors.n ? q_agent_connectors_set(ctx, txn, g->row.id, g->connectors) : RC_OK;
+    if (!a->connectors.n)
+        return RC_OK;
+    TRY(q_agent_trouble(ctx, txn, g->row.id, connectors_trouble(ctx, a)));
+    return q_agent_connectors_set(ctx, txn, g->row.id, g->connectors);
 }
 
 /* As core/plan.c reads it. */
@@ -370,27 +459,12 @@ static const char *strings_json(struct ctx *ctx, const struct api_strings *s)
     return buf_z(&b);
 }
 
-static struct rc may_work(struct ctx *ctx, const struct greeting *g)
-{
-    if (str_equal(g->row.state, "pending")) {
-        ctx->retry_after_s = 30;
-        return ctx_fail(ctx, E_PENDING, "agent %s awaits approval: certwright agent approve %s", g->row.name, g->row.name);
-    }
-    if (str_equal(g->row.state, "suspended")) {
-        ctx->retry_after_s = 60;
-        return ctx_fail(ctx, E_FORBIDDEN, "%s; stop one of them and let it join anew, then: certwright agent approve %s",
-                        *g->row.trouble ? g->row.trouble : "this agent is suspended", g->row.name);
-    }
-    return at_home(ctx, &g->row, g->address);
-}
-
 RC agent_greet(struct ctx *ctx, struct core *core, const char *identity, const char *address, const struct api_agent_self *self)
 {
     struct greeting g = {.identity = identity, .address = address, .self = self};
     g.skew_s = self->has_now_s ? self->now_s - ctx_now_s(ctx) : 0;
     TRY(store_read(ctx, core->store, greeting_look, &g));
-    if (!g.found)
-        return ctx_fail(ctx, E_UNAUTHENTICATED, "no agent is known as %s", identity);
+    heard_note(ctx, core, g.row.id); /* one that awaits approval calls too */
     TRY(may_work(ctx, &g));
     if (str_equal(g.row.boot_id, self->boot_id) && str_equal(g.row.version, self->version) &&
         str_equal(g.row.sandbox, self->sandbox) && str_equal(g.row.address, address) && !self->connectors.n && !self->seal_key.n &&
@@ -407,12 +481,10 @@ RC agent_greet(struct ctx *ctx, struct core *core, const char *identity, const c
     return may_work(ctx, &g);
 }
 
-RC agent_may_call(struct ctx *ctx, struct core *core, const char *identity, const char *address)
+RC agent_may_call(struct ctx *ctx, struct txn *txn, const char *identity, const char *address)
 {
     struct greeting g = {.identity = identity, .address = address};
-    TRY(store_read(ctx, core->store, greeting_look, &g));
-    if (!g.found || str_equal(g.row.state, "removed"))
-        return ctx_fail(ctx, E_UNAUTHENTICATED, "no agent is known as %s", identity);
+    TRY(greeting_look(ctx, txn, &g));
     return may_work(ctx, &g);
 }
 
@@ -420,7 +492,7 @@ RC agent_is_current(struct ctx *ctx, struct core *core, const char *identity, co
 {
     struct greeting g = {.identity = identity};
     TRY(store_read(ctx, core->store, greeting_look, &g));
-    *out = g.found && str_equal(g.row.boot_id, boot_id);
+    *out = str_equal(g.row.boot_id, boot_id);
     return RC_OK;
 }
 
@@ -447,40 +519,49 @@ RC agent_may_do(struct ctx *ctx, const struct q_agent_of_row *agent, const char 
     return knows(ctx, agent->capabilities, kind, &out->known);
 }
 
-struct renewing {
-    const char *identity;
-    struct q_agent_by_identity_row row;
-    bool found;
-};
-
-static struct rc renewing_look(struct ctx *ctx, struct txn *txn, void *arg)
-{
-    struct renewing *r = arg;
-    return q_agent_by_identity(ctx, txn, r->identity, &r->row, &r->found);
-}
-
 RC agent_certificate_renew(struct ctx *ctx, struct core *core, const char *identity, const char *address, struct bytes spki,
                            struct agent_joined *out)
 {
-    struct renewing r = {.identity = identity};
-    TRY(store_read(ctx, core->store, renewing_look, &r));
-    if (!r.found || str_equal(r.row.state, "removed"))
-        return ctx_fail(ctx, E_UNAUTHENTICATED, "no agent is known as %s", identity);
-    if (str_equal(r.row.state, "pending") || str_equal(r.row.state, "suspended"))
-        return ctx_fail(ctx, E_FORBIDDEN, "agent %s is %s: certwright agent approve %s", r.row.name, r.row.state, r.row.name);
-    TRY(at_home(ctx, &r.row, address));
-    *out = (struct agent_joined){.id = r.row.id, .name = r.row.name, .state = r.row.state};
+    struct greeting g = {.identity = identity};
+    TRY(store_read(ctx, core->store, greeting_look, &g));
+    if (str_equal(g.row.state, "pending") || str_equal(g.row.state, "suspended"))
+        return ctx_fail(ctx, E_FORBIDDEN, "agent %s is %s: certwright agent approve %s", g.row.name, g.row.state, g.row.name);
+    TRY(at_home(ctx, &g.row, address));
+    *out = (struct agent_joined){.id = g.row.id, .name = g.row.name, .state = g.row.state};
     return certify(ctx, core, spki, out);
+}
+
+static struct rc find(struct ctx *ctx, struct txn *txn, const char *ref, struct q_agent_get_row *out)
+{
+    bool found = false;
+    TRY(q_agent_get(ctx, txn, ref, access_scope(ctx), out, &found));
+    return found ? RC_OK : ctx_fail(ctx, E_NOT_FOUND, "no agent is named %s; certwright agent list shows them", ref);
 }
 
 RC agent_named(struct ctx *ctx, struct txn *txn, const char *ref, const char **id)
 {
     struct q_agent_get_row row;
-    bool found = false;
-    TRY(q_agent_get(ctx, txn, ref, access_scope(ctx), &row, &found));
+    TRY(find(ctx, txn, ref, &row));
+    *id = row.id;
+    return RC_OK;
+}
+
+RC agent_meant(struct ctx *ctx, struct txn *txn, const char *ref, const char **id, const char **name)
+{
+    struct q_agent_first_row first;
+    struct q_agent_get_row row;
+    bool found = true;
+    if (!ref)
+        TRY(q_agent_first(ctx, txn, &first, &found));
+    if (!found)
+        return ctx_fail(ctx, E_CONFLICT, "no agent is there; start one with: certwright run agent");
+    TRY(q_agent_get(ctx, txn, ref ? ref : first.id, access_scope(ctx), &row, &found));
+    if (!found && !ref)
+        return ctx_fail(ctx, E_FORBIDDEN, "say which of your team's agents is to do it: the hub's own is not one of them");
     if (!found)
         return ctx_fail(ctx, E_NOT_FOUND, "no agent is named %s; certwright agent list shows them", ref);
     *id = row.id;
+    *name = row.name;
     return RC_OK;
 }
 
@@ -495,10 +576,7 @@ struct agent_change {
 
 static struct rc change_find(struct ctx *ctx, struct txn *txn, struct agent_change *c)
 {
-    bool found = false;
-    TRY(q_agent_get(ctx, txn, c->ref, access_scope(ctx), &c->row, &found));
-    if (!found)
-        return ctx_fail(ctx, E_NOT_FOUND, "no agent is named %s; certwright agent list shows them", c->ref);
+    TRY(find(ctx, txn, c->ref, &c->row));
     return decide(ctx, c->core, txn, c->permission, c->row.team_id);
 }
 
@@ -513,7 +591,8 @@ static struct rc change_state(struct ctx *ctx, struct txn *txn, void *arg)
         TRY(audit_write(ctx, txn, "agent.approve", "agent", c->row.id, c->row.team_id, BYTES_LIT("{\"seal_key\":\"accepted\"}")));
     if (str_equal(c->row.state, c->state))
         return RC_OK;
-    TRY(q_agent_state(ctx, txn, c->row.id, c->state, ""));
+    const bool suspended = str_equal(c->row.state, "suspended"); /* its trouble is over; what a host says of itself is not */
+    TRY(q_agent_state(ctx, txn, c->row.id, c->state, suspended ? "" : c->row.trouble));
     TRY(audit_write(ctx, txn, c->permission, "agent", c->row.id, c->row.team_id, (struct bytes){0}));
     core_wake_after_commit(ctx, c->core, txn, "agent:", c->row.id);
     return change_find(ctx, txn, c);
@@ -571,9 +650,19 @@ static struct rc remove_write(struct ctx *ctx, struct txn *txn, void *arg)
         return ctx_fail(ctx, E_IN_USE, "%s serves %s by way of %s; move that first, or give its targets up with --force",
                         c->row.name, serves.managed, serves.target);
     TRY(q_agent_targets(ctx, txn, c->row.id, SERVICES_MAX, &targets, &n));
-    for (size_t i = 0; i < n; i++)
+    struct str_list managed = {0};
+    for (size_t i = 0; i < n; i++) {
+        struct q_target_managed_by_row *by = NULL;
+        size_t by_n = 0;
+        TRY(q_target_managed_by(ctx, txn, targets[i].id, 100, &by, &by_n));
+        for (size_t k = 0; k < by_n; k++)
+            if (!str_list_has(&managed, by[k].id))
+                str_list_add(&ctx->arena, &managed, by[k].id);
         TRY(target_forget(ctx, txn, targets[i].id));
+    }
     TRY(jobs_end(ctx, c->core, txn, &c->row));
+    for (size_t i = 0; i < managed.n; i++)
+        TRY(target_settle(ctx, c->core, txn, managed.v[i]));
     TRY(q_agent_gone(ctx, txn, c->row.id));
     core_wake_after_commit(ctx, c->core, txn, "agent:", c->row.id);
     return audit_write(ctx, txn, "agent.delete", "agent", c->row.id, c->row.team_id, (struct bytes){0});
@@ -582,7 +671,9 @@ static struct rc remove_write(struct ctx *ctx, struct txn *txn, void *arg)
 RC agent_remove(struct ctx *ctx, struct core *core, const char *ref, bool force)
 {
     struct agent_change c = {.core = core, .ref = ref, .permission = "agent.delete", .force = force};
-    return store_write(ctx, core->store, remove_write, &c);
+    TRY(store_write(ctx, core->store, remove_write, &c));
+    heard_forget(core, c.row.id);
+    return RC_OK;
 }
 
 /* --- join tokens */
@@ -613,7 +704,9 @@ static struct rc token_write(struct ctx *ctx, struct txn *txn, void *arg)
     struct rc rc = q_join_token_add(ctx, txn, &in);
     if (rc.e == E_EXISTS) {
         ctx_forget(ctx);
-        return ctx_fail(ctx, E_EXISTS, "a join token is named %s already", t->in->name);
+        return ctx_fail(ctx, E_EXISTS, "a join token is named %s already (used up, revoked and expired ones keep their names): "
+                        "certwright join-token list shows them; use another name, and end this one with: certwright join-token "
+                        "revoke %s", t->in->name, t->in->name);
     }
     TRY(rc);
     return audit_write(ctx, txn, "join-token.create", "join-token", t->id, t->team, (struct bytes){0});

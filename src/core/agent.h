@@ -34,13 +34,16 @@ RC agent_certificate_renew(struct ctx *ctx, struct core *core, const char *ident
  * something is new, or was last written some minutes ago. */
 RC agent_greet(struct ctx *ctx, struct core *core, const char *identity, const char *address, const struct api_agent_self *self);
 
-/* agent_may_call refuses one that may not work, as agent_greet does. */
-RC agent_may_call(struct ctx *ctx, struct core *core, const char *identity, const char *address);
+/* agent_may_call refuses one that may not work, as agent_greet does; within a transaction, so that it costs none of its own. */
+RC agent_may_call(struct ctx *ctx, struct txn *txn, const char *identity, const char *address);
 /* agent_is_current says whether no other start of the agent has called since: a long poll of one that is gone must take no job. */
 RC agent_is_current(struct ctx *ctx, struct core *core, const char *identity, const char *boot_id, bool *out);
 
 /* agent_named finds an agent that a person has named, by name or id. */
 RC agent_named(struct ctx *ctx, struct txn *txn, const char *ref, const char **id);
+/* agent_meant is agent_named, and for NULL the agent that does what names no other.  Either is one of the caller's teams: what an
+ * agent has credentials and folders for is for those whom it belongs to.  E_FORBIDDEN where the usual one is somebody else's. */
+RC agent_meant(struct ctx *ctx, struct txn *txn, const char *ref, const char **id, const char **name);
 
 /* What people do with agents; each returns the agent as it is then. */
 RC agent_approve(struct ctx *ctx, struct core *core, const char *ref, struct q_agent_get_row *out);

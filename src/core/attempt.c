@@ -1,15 +1,24 @@
 #include "core/attempt.h"
 
+#include "acme/dns_proof.h"
 #include "base/encode.h"
 #include "base/random.h"
 #include "core/agent.h"
+#include "core/ari.h"
 #include "core/audit.h"
+#include "core/bad_name.h"
 #include "core/deployment.h"
+#include "core/enroll.h"
 #include "core/issuer.h"
+#include "core/issuer_choice.h"
+#include "core/issuer_health.h"
 #include "core/job.h"
 #include "core/managed.h"
 #include "core/payload.h"
+#include "core/preflight.h"
+#include "core/persist.h"
 #include "core/sharing.h"
+#include "core/solver.h"
 #include "pki/cert.h"
 #include "pki/csr.h"
 #include "pki/digest.h"
@@ -19,7 +28,13 @@
 /* An agent that was not heard for so long makes no key that others need, where there is another. */
 #define MAKER_SILENT_S 900
 
-enum attempt_event { KEY_FOR_CA, KEY_FOR_ACME, SIGNED, PINNED, CHALLENGED, READY, PRESENTED, ISSUED, FAILED, CANCELLED };
+/* What could not be taken away is tried again after this. */
+#define LEFTOVER_AGAIN_S 86400
+
+enum attempt_event {
+    KEY_FOR_CA, KEY_FOR_ACME, KEY_FOR_ENROLL, KEY_FOR_PEOPLE, SIGNED, PINNED, LOOKING, CHALLENGED, READY, PRESENTED, ISSUED, FAILED,
+    CANCELLED
+};
 
 /* The life of an attempt.  What is not here cannot happen: SQL refuses it. */
 static const struct attempt_transition {
@@ -30,8 +45,16 @@ static const struct attempt_transition {
 } transitions[] = {
     {"key", KEY_FOR_CA, "sign", false},
     {"key", KEY_FOR_ACME, "pin", false},
+    {"key", KEY_FOR_ENROLL, "enroll", false},
+    {"key", KEY_FOR_PEOPLE, "manual", false},
+    {"enroll", ISSUED, "issued", true},
+    {"manual", ISSUED, "issued", true},
     {"sign", SIGNED, "issued", true},
     {"pin", PINNED, "order", false},
+    {"pin", LOOKING, "preflight", false},
+    {"preflight", PINNED, "order", false},
+    {"preflight", FAILED, "failed", true},
+    {"preflight", CANCELLED, "cancelled", true},
     {"order", CHALLENGED, "present", false},
     {"order", READY, "finalize", false},
     {"present", PRESENTED, "finalize", false},
@@ -42,12 +65,16 @@ static const struct attempt_transition {
     {"order", FAILED, "failed", true},
     {"present", FAILED, "failed", true},
     {"finalize", FAILED, "failed", true},
+    {"enroll", FAILED, "failed", true},
+    {"manual", FAILED, "failed", true},
     {"key", CANCELLED, "cancelled", true},
     {"sign", CANCELLED, "cancelled", true},
     {"pin", CANCELLED, "cancelled", true},
     {"order", CANCELLED, "cancelled", true},
     {"present", CANCELLED, "cancelled", true},
     {"finalize", CANCELLED, "cancelled", true},
+    {"enroll", CANCELLED, "cancelled", true},
+    {"manual", CANCELLED, "cancelled", true},
 };
 
 static struct rc attempt_move(struct ctx *ctx, struct txn *txn, const char *id, const char *from, enum attempt_event event)
@@ -60,6 +87,16 @@ static struct rc attempt_move(struct ctx *ctx, struct txn *txn, const char *id, 
         return q_attempt_state(ctx, txn, id, from, t->to, t->ends ? &now : NULL);
     }
     return ctx_fail(ctx, E_CONFLICT, "attempt %s is %s: that step does not follow", id, from);
+}
+
+static struct rc wish_text(struct ctx *ctx, const struct wish *w, const char **out)
+{
+    struct buf b;
+    buf_init_arena(&b, &ctx->arena, 1 << 18);
+    wish_encode(&b, w);
+    TRY(buf_status(&b));
+    *out = buf_z(&b);
+    return RC_OK;
 }
 
 static const char *lane_of(struct ctx *ctx, const char *kind, const char *id)
@@ -147,16 +184,17 @@ RC attempt_begin(struct ctx *ctx, struct core *core, struct txn *txn, const stru
     TRY(q_attempt_open(ctx, txn, m->id, &open, &under_way));
     if (under_way)
         return ctx_fail(ctx, E_CONFLICT, "attempt %lld for %s is under way", (long long)open.number, m->name);
-    struct q_managed_issuers_row *issuers = NULL;
-    size_t n = 0;
-    TRY(q_managed_issuers(ctx, txn, m->id, &issuers, &n));
-    if (!n)
-        return ctx_fail(ctx, E_CONFLICT, "%s names no issuer", m->name);
-    /* The first of them, and after a failure the next in turn. */
-    const struct q_managed_issuers_row *issuer = &issuers[m->failures > 0 ? (size_t)m->failures % n : 0];
     struct wish w;
-    const char *agent = NULL, *reuse = NULL;
+    struct issuer_choice issuer;
+    const char *agent = NULL, *reuse = NULL, *wished = m->wish;
+    bool fewer = false;
     TRY(wish_decode(ctx, m->wish, &w));
+    TRY(bad_names_leave_out(ctx, txn, m, reason, &w, &fewer));
+    if (fewer)
+        TRY(wish_text(ctx, &w, &wished));
+    TRY(issuer_choose(ctx, txn, m, &w, &issuer));
+    if (issuer.wait_until)
+        return issuer_wait(ctx, core, txn, m, &issuer);
     if (w.csr.n) /* the key is with whoever made the request */
         agent = core->hub_agent;
     else
@@ -171,17 +209,45 @@ RC attempt_begin(struct ctx *ctx, struct core *core, struct txn *txn, const stru
                                         .number = number,
                                         .state = "key",
                                         .reason = reason,
-                                        .issuer_id = issuer->issuer_id,
+                                        .issuer_id = issuer.id,
                                         .agent_id = agent,
-                                        .wish = m->wish,
+                                        .wish = wished,
                                         .wish_hash = m->wish_hash,
                                         .now = ctx_now_s(ctx)};
     TRY(q_attempt_add(ctx, txn, &in));
     TRY(timer_clear(ctx, txn, "retry", m->id));
+    TRY(issuer_chosen(ctx, txn, m, &issuer, id));
     TRY(w.csr.n ? csr_take(ctx, core, txn, id, &w) : key_job(ctx, core, txn, m->id, id, agent, &w, reuse));
     TRY(step_write(ctx, txn, m->id, id, NULL, "attempt", "attempt %lld begins (%s) with issuer %s", (long long)number, reason,
-                   issuer->name));
+                   issuer.name));
     core_wake_after_commit(ctx, core, txn, "managed:", m->id);
+    return RC_OK;
+}
+
+static struct rc challenge_clean(struct ctx *ctx, struct core *core, struct txn *txn, const char *attempt, const char *account_url,
+                                 const struct q_challenge_list_row *c)
+{
+    struct bytes payload;
+    if (str_equal(c->method, "dns-persist-01")) { /* the record stays: it is good for the next order too */
+        TRY(q_challenge_state(ctx, txn, attempt, c->url, "cleaned"));
+        return q_challenge_cleaned(ctx, txn, attempt);
+    }
+    struct q_challenge_list_row now = *c;
+    TRY(solver_via_now(ctx, txn, c->provider_id, c->agent_id, c->via, &now.via));
+    TRY(payload_challenge(ctx, attempt, &now, account_url, NULL, &payload));
+    TRY(q_challenge_state(ctx, txn, attempt, c->url, "cleaning"));
+    return job_add(ctx, core, txn, "clean", c->agent_id, solver_lane(ctx, c->provider_id, c->identifier, attempt), attempt, payload,
+                   0);
+}
+
+static struct rc account_of(struct ctx *ctx, struct txn *txn, const char *attempt, const char **url)
+{
+    struct q_attempt_by_id_row a;
+    struct issuer_settings settings;
+    struct payload_issuer issuer;
+    TRY(q_attempt_by_id(ctx, txn, attempt, &a));
+    TRY(issuer_for_job(ctx, txn, a.issuer_id, &settings, &issuer));
+    *url = issuer.account_url;
     return RC_OK;
 }
 
@@ -189,22 +255,54 @@ RC attempt_begin(struct ctx *ctx, struct core *core, struct txn *txn, const stru
 static struct rc challenges_clean(struct ctx *ctx, struct core *core, struct txn *txn, const char *attempt)
 {
     struct q_challenge_list_row *c = NULL;
+    const char *account_url = NULL;
     size_t n = 0;
     TRY(q_challenge_list(ctx, txn, attempt, &c, &n));
-    for (size_t i = 0; i < n; i++) {
-        if (str_equal(c[i].state, "cleaning") || str_equal(c[i].state, "cleaned"))
-            continue;
-        struct bytes payload;
-        TRY(payload_challenge(ctx, attempt, &c[i], &payload));
-        TRY(q_challenge_state(ctx, txn, attempt, c[i].url, "cleaning"));
-        TRY(job_add(ctx, core, txn, "clean", c[i].agent_id, lane_of(ctx, "challenge", attempt), attempt, payload, 0));
-    }
+    if (n)
+        TRY(account_of(ctx, txn, attempt, &account_url));
+    for (size_t i = 0; i < n; i++)
+        if (str_equal(c[i].state, "presenting") || str_equal(c[i].state, "presented"))
+            TRY(challenge_clean(ctx, core, txn, attempt, account_url, &c[i]));
+    return RC_OK;
+}
+
+RC attempt_leftover_clean(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_challenge_leftover_of_row *c)
+{
+    const char *account_url = NULL;
+    const struct q_challenge_list_row row = {.url = c->url,
+                                             .authorization_url = c->authorization_url,
+                                             .identifier = c->identifier,
+                                             .token = c->token,
+                                             .key_authorization = c->key_authorization,
+                                             .agent_id = c->agent_id,
+                                             .via = c->via,
+                                             .state = c->state,
+                                             .method = c->method,
+                                             .provider_id = c->provider_id};
+    TRY(account_of(ctx, txn, c->attempt_id, &account_url));
+    return challenge_clean(ctx, core, txn, c->attempt_id, account_url, &row);
+}
+
+RC attempt_left(struct ctx *ctx, struct txn *txn, const struct q_attempt_by_id_row *a, const char *url, const char *why)
+{
+    TRY(q_challenge_left(ctx, txn, a->id, url, why));
+    TRY(timer_arm(ctx, txn, "leftover", a->id, ctx_now_s(ctx) + LEFTOVER_AGAIN_S));
+    return step_write(ctx, txn, a->managed_id, a->id, NULL, "leftover", "a challenge answer could not be taken away: %s", why);
+}
+
+RC leftovers_due(struct ctx *ctx, struct core *core, struct txn *txn, const char *attempt)
+{
+    struct q_challenge_leftover_of_row *c = NULL;
+    size_t n = 0;
+    TRY(q_challenge_leftover_of(ctx, txn, attempt, "", &c, &n));
+    for (size_t i = 0; i < n; i++)
+        TRY(attempt_leftover_clean(ctx, core, txn, &c[i]));
     return RC_OK;
 }
 
 static struct rc jobs_cancel(struct ctx *ctx, struct txn *txn, const char *attempt)
 {
-    static const char *const kinds[] = {"key", "sign", "pin", "order", "present"};
+    static const char *const kinds[] = {"key", "sign", "pin", "preflight", "order", "enroll", "present"};
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         TRY(q_job_cancel_ref(ctx, txn, attempt, kinds[i], ctx_now_s(ctx)));
     return RC_OK;
@@ -225,8 +323,10 @@ static struct rc key_forget(struct ctx *ctx, struct core *core, struct txn *txn,
         return RC_OK;
     struct bytes payload;
     TRY(payload_ref(ctx, "attempt", attempt, &payload));
+    /* A lane an agent: none waits for another one's, and whoever ends a job wakes its own agent alone. */
     for (size_t i = 0; i < n; i++)
-        TRY(job_add(ctx, core, txn, "forget_key", shared[i].agent_id, lane_of(ctx, "attempt", attempt), attempt, payload, 0));
+        TRY(job_add(ctx, core, txn, "forget_key", shared[i].agent_id,
+                    arena_printf(&ctx->arena, "attempt:%s:%s", attempt, shared[i].agent_id), attempt, payload, 0));
     return job_add(ctx, core, txn, "forget_key", a.agent_id, lane_of(ctx, "attempt", attempt), attempt, payload, 0);
 }
 
@@ -238,6 +338,7 @@ RC attempt_cancel(struct ctx *ctx, struct core *core, struct txn *txn, const cha
     if (!under_way)
         return RC_OK;
     TRY(attempt_move(ctx, txn, open.id, open.state, CANCELLED));
+    TRY(budget_give_back(ctx, txn, open.id, str_equal(open.state, "present") || str_equal(open.state, "finalize")));
     TRY(jobs_cancel(ctx, txn, open.id));
     TRY(key_forget(ctx, core, txn, open.id));
     TRY(challenges_clean(ctx, core, txn, open.id));
@@ -249,11 +350,45 @@ RC attempt_key_made(struct ctx *ctx, struct core *core, struct txn *txn, const s
 {
     struct q_issuer_by_id_row issuer;
     TRY(q_issuer_by_id(ctx, txn, a->issuer_id, &issuer));
-    const bool acme = str_equal(issuer.kind, "acme");
+    const bool acme = str_equal(issuer.kind, "acme"), asked = str_equal(issuer.kind, "enroll");
+    struct q_attempt_by_id_row now = *a;
+    now.csr = csr;
     TRY(q_attempt_key(ctx, txn, a->id, csr, spki_sha256));
-    TRY(attempt_move(ctx, txn, a->id, a->state, acme ? KEY_FOR_ACME : KEY_FOR_CA));
+    if (str_equal(issuer.kind, "manual")) {
+        TRY(attempt_move(ctx, txn, a->id, a->state, KEY_FOR_PEOPLE));
+        core_wake_after_commit(ctx, core, txn, "managed:", a->managed_id);
+        return step_write(ctx, txn, a->managed_id, a->id, NULL, "manual",
+                          "waits for a certificate that somebody has to bring: certwright cert csr, then cert take");
+    }
+    TRY(attempt_move(ctx, txn, a->id, a->state, acme ? KEY_FOR_ACME : asked ? KEY_FOR_ENROLL : KEY_FOR_CA));
+    if (asked)
+        return enroll_job(ctx, core, txn, &now, 0);
     return job_add(ctx, core, txn, acme ? "pin" : "sign", core->hub_agent, lane_of(ctx, "attempt", a->id), a->id, BYTES_LIT("{}"),
                    0);
+}
+
+/* How names were proved in fact, whatever is set by now.  Of the two challenges that an apex and its wildcard may have, that in DNS
+ * is the wildcard's. */
+static struct str_list methods_shown(struct ctx *ctx, const struct str_list *names, const struct q_challenge_list_row *c, size_t n)
+{
+    struct str_list out = {0};
+    bool usual = true;
+    for (size_t i = 0; i < names->n; i++) {
+        const bool wildcard = strncmp(names->v[i], "*.", 2) == 0;
+        const char *name = wildcard ? names->v[i] + 2 : names->v[i], *method = wildcard ? "dns-01" : "http-01";
+        bool found = false;
+        for (size_t k = 0; k < n; k++) {
+            const char *shown = c[k].identifier;
+            shown += strncmp(shown, "dns:", 4) == 0 ? 4 : strncmp(shown, "ip:", 3) == 0 ? 3 : 0;
+            if (!str_equal(shown, name) || (found && solver_is_dns(c[k].method) != wildcard))
+                continue;
+            method = c[k].method;
+            found = true;
+        }
+        usual = usual && str_equal(method, "http-01");
+        str_list_add(&ctx->arena, &out, method);
+    }
+    return usual ? (struct str_list){0} : out;
 }
 
 RC attempt_order_payload(struct ctx *ctx, struct txn *txn, const char *attempt, bool finish, struct bytes *out)
@@ -267,8 +402,18 @@ RC attempt_order_payload(struct ctx *ctx, struct txn *txn, const char *attempt, 
     TRY(issuer_for_job(ctx, txn, a.issuer_id, &settings, &issuer));
     struct q_challenge_list_row *c = NULL;
     size_t n = 0;
+    struct str_list methods = {0};
+    struct solver_owner owner;
+    struct q_issuer_by_id_row row;
     TRY(q_challenge_list(ctx, txn, attempt, &c, &n));
-    return payload_order(ctx, &a, &w, &issuer, finish, c, n, out);
+    if (finish)
+        methods = methods_shown(ctx, &w.names, c, n);
+    TRY(solver_owner_of(ctx, txn, &a, &owner));
+    TRY(q_issuer_by_id(ctx, txn, a.issuer_id, &row));
+    TRY(ari_replaces(ctx, txn, &a, &w, &issuer.replaces));
+    if (!finish)
+        TRY(solver_methods(ctx, txn, &owner, row.name, &settings, &w.names, &methods));
+    return payload_order(ctx, &a, &w, &issuer, finish, c, n, &methods, out);
 }
 
 static struct rc order_job(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_attempt_by_id_row *a, bool finish)
@@ -283,10 +428,53 @@ static struct rc order_job(struct ctx *ctx, struct core *core, struct txn *txn, 
     return job_add(ctx, core, txn, "order", agent, lane_of(ctx, "attempt", a->id), a->id, payload, 0);
 }
 
+/* What people have changed since it began may leave it without a way to go on: it ends with that word rather than being stuck. */
+static struct rc ended_by(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_attempt_by_id_row *a, struct rc rc)
+{
+    if (rc.e != E_CONFLICT && rc.e != E_NOT_FOUND)
+        return rc;
+    const char *why = arena_strdup(&ctx->arena, ctx_why(ctx));
+    ctx_forget(ctx);
+    return attempt_failed(ctx, core, txn, a, rc.e, why, 0);
+}
+
 RC attempt_pinned(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_attempt_by_id_row *a)
 {
+    struct bytes ignored;
+    bool looking = false;
+    struct rc rc = attempt_order_payload(ctx, txn, a->id, false, &ignored);
+    if (rc_ok(rc))
+        rc = preflight_begin(ctx, core, txn, a, &looking);
+    if (rc_failed(rc))
+        return ended_by(ctx, core, txn, a, rc);
+    if (looking)
+        return attempt_move(ctx, txn, a->id, a->state, LOOKING);
     TRY(attempt_move(ctx, txn, a->id, a->state, PINNED));
     return order_job(ctx, core, txn, a, false);
+}
+
+RC attempt_looked(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_attempt_by_id_row *a)
+{
+    struct bytes ignored;
+    struct rc rc = attempt_order_payload(ctx, txn, a->id, false, &ignored);
+    if (rc_failed(rc))
+        return ended_by(ctx, core, txn, a, rc);
+    TRY(attempt_move(ctx, txn, a->id, a->state, PINNED));
+    return order_job(ctx, core, txn, a, false);
+}
+
+/* Who answers each challenge, and how. */
+static struct rc solvers(struct ctx *ctx, struct txn *txn, const struct q_attempt_by_id_row *a,
+                         const struct order_challenge *challenges, size_t n, struct solver_choice *out)
+{
+    struct issuer_settings settings;
+    struct payload_issuer issuer;
+    struct solver_owner owner;
+    TRY(issuer_for_job(ctx, txn, a->issuer_id, &settings, &issuer));
+    TRY(solver_owner_of(ctx, txn, a, &owner));
+    for (size_t i = 0; i < n; i++)
+        TRY(solver_choose(ctx, txn, &owner, &settings, a, challenges[i].type, challenges[i].identifier, &out[i]));
+    return RC_OK;
 }
 
 RC attempt_ordered(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_attempt_by_id_row *a,
@@ -302,33 +490,37 @@ RC attempt_ordered(struct ctx *ctx, struct core *core, struct txn *txn, const st
         TRY(attempt_move(ctx, txn, a->id, a->state, READY));
         return order_job(ctx, core, txn, a, true);
     }
+    struct solver_choice *by = arena_array(&ctx->arena, n, sizeof *by);
+    struct rc rc = solvers(ctx, txn, a, challenges, n, by);
+    if (rc_failed(rc))
+        return ended_by(ctx, core, txn, a, rc);
     TRY(attempt_move(ctx, txn, a->id, a->state, CHALLENGED));
-    struct issuer_settings settings;
-    struct payload_issuer issuer;
-    TRY(issuer_for_job(ctx, txn, a->issuer_id, &settings, &issuer));
+    TRY(account_of(ctx, txn, a->id, &account_url));
     for (size_t i = 0; i < n; i++) {
-        const char *agent = NULL, *via = NULL;
-        TRY(issuer_challenge_via(ctx, txn, &settings, a->managed_id, a->agent_id, challenges[i].identifier, &agent, &via));
         const struct q_challenge_add_in in = {.attempt_id = a->id,
                                               .url = challenges[i].url,
                                               .authorization_url = challenges[i].authorization_url,
                                               .identifier = challenges[i].identifier,
                                               .token = challenges[i].token,
                                               .key_authorization = challenges[i].key_authorization,
-                                              .agent_id = agent,
-                                              .via = via};
+                                              .agent_id = by[i].agent,
+                                              .via = by[i].via,
+                                              .method = challenges[i].type,
+                                              .provider_id = by[i].provider};
         TRY(q_challenge_add(ctx, txn, &in));
         const struct q_challenge_list_row c = {.url = in.url,
                                                .authorization_url = in.authorization_url,
                                                .identifier = in.identifier,
                                                .token = in.token,
                                                .key_authorization = in.key_authorization,
-                                               .agent_id = agent,
-                                               .via = via};
+                                               .agent_id = in.agent_id,
+                                               .via = in.via,
+                                               .method = in.method,
+                                               .provider_id = in.provider_id};
         struct bytes payload;
-        TRY(payload_challenge(ctx, a->id, &c, &payload));
-        /* One lane an attempt: two challenges may touch the same configuration file. */
-        TRY(job_add(ctx, core, txn, "present", agent, lane_of(ctx, "challenge", a->id), a->id, payload, 0));
+        TRY(payload_challenge(ctx, a->id, &c, account_url, NULL, &payload));
+        TRY(job_add(ctx, core, txn, "present", in.agent_id, solver_lane(ctx, in.provider_id, in.identifier, a->id), a->id, payload,
+                    0));
     }
     return RC_OK;
 }
@@ -339,6 +531,9 @@ RC attempt_presented(struct ctx *ctx, struct core *core, struct txn *txn, const 
     struct q_challenge_list_row *c = NULL;
     size_t n = 0;
     TRY(q_challenge_list(ctx, txn, a->id, &c, &n));
+    for (size_t i = 0; i < n; i++)
+        if (str_equal(c[i].url, url) && str_equal(c[i].method, ACME_DNS_PERSIST))
+            TRY(persist_keep(ctx, txn, a->issuer_id, &c[i]));
     for (size_t i = 0; i < n; i++)
         if (str_equal(c[i].state, "presenting"))
             return RC_OK;
@@ -415,9 +610,9 @@ RC attempt_issued(struct ctx *ctx, struct core *core, struct txn *txn, const str
     TRY(attempt_move(ctx, txn, a->id, a->state, str_equal(a->state, "sign") ? SIGNED : ISSUED));
     int64_t number = 0;
     TRY(version_make(ctx, txn, a, &w, chain, &number));
-    TRY(q_issuer_worked(ctx, txn, a->issuer_id));
-    if (!str_equal(a->state, "sign")) /* ask the issuer when it wants to be asked again (RFC 9773) */
-        TRY(timer_arm(ctx, txn, "ari", a->managed_id, ctx_now_s(ctx) + 3600));
+    TRY(issuer_note_answer(ctx, txn, a->issuer_id));
+    TRY(bad_names_issued(ctx, txn, a));
+    TRY(ari_issued(ctx, txn, a, number));
     TRY(challenges_clean(ctx, core, txn, a->id));
     const char *print = hex_str(&ctx->arena, chain->fingerprint);
     TRY(step_write(ctx, txn, a->managed_id, a->id, NULL, "issued", "version %lld issued by %s, SHA-256 %.16s", (long long)number,
@@ -443,20 +638,41 @@ RC attempt_issued(struct ctx *ctx, struct core *core, struct txn *txn, const str
     return RC_OK;
 }
 
+RC attempt_soon(struct ctx *ctx, struct txn *txn, const char *managed)
+{
+    return timer_arm(ctx, txn, "retry", managed, ctx_now_s(ctx) + 1 + (int64_t)random_below(3));
+}
+
+static struct rc account_remedy(struct ctx *ctx, struct txn *txn, const char *issuer, const char **why)
+{
+    struct q_issuer_by_id_row i;
+    TRY(q_issuer_by_id(ctx, txn, issuer, &i));
+    if (strstr(*why, "external account binding"))
+        *why = arena_printf(&ctx->arena,
+                            "%s; enter what the CA gave you: certwright issuer edit %s --eab-kid KID --eab-key-file FILE", *why,
+                            i.name);
+    else if (!strstr(*why, "certwright issuer "))
+        *why = arena_printf(&ctx->arena, "%s; make another one with: certwright issuer account %s renew", *why, i.name);
+    return RC_OK;
+}
+
 RC attempt_failed(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_attempt_by_id_row *a, enum err e,
                   const char *why, int64_t retry_after_s)
 {
     TRY(attempt_move(ctx, txn, a->id, a->state, FAILED));
+    if (e == E_ACCOUNT)
+        TRY(account_remedy(ctx, txn, a->issuer_id, &why));
     TRY(q_attempt_error(ctx, txn, a->id, err_info(e)->name, why));
     TRY(jobs_cancel(ctx, txn, a->id));
     TRY(key_forget(ctx, core, txn, a->id));
     TRY(challenges_clean(ctx, core, txn, a->id));
-    if (err_info(e)->category == CAT_PEER && !str_equal(a->state, "key")) {
-        const int64_t until = ctx_now_s(ctx) + retry_after_s;
-        TRY(q_issuer_failed(ctx, txn, a->issuer_id, why, retry_after_s ? &until : NULL));
-    }
+    TRY(budget_give_back(ctx, txn, a->id, a->order_url != NULL));
     TRY(step_write(ctx, txn, a->managed_id, a->id, NULL, "failed", "attempt %lld failed: %s", (long long)a->number, why));
-    return managed_note_failure(ctx, core, txn, a->managed_id, e, why, retry_after_s);
+    TRY(managed_note_failure(ctx, core, txn, a->managed_id, e, why, retry_after_s));
+    /* Another CA need not wait for what this one said. */
+    bool other = false;
+    TRY(issuer_other_ready(ctx, txn, a->managed_id, a->issuer_id, &other));
+    return other ? attempt_soon(ctx, txn, a->managed_id) : RC_OK;
 }
 
 static const char *names_json(struct ctx *ctx, const struct name_list *names)

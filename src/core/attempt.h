@@ -1,7 +1,9 @@
 /* Attempts: one try for one version, and what each result leads to.
  *
  *     key ──► sign ──────────────────────────────► issued        (our own CA)
- *      └────► pin ──► order ──► present ──► finalize ──► issued  (ACME)
+ *      ├────► pin ─┬► preflight ─┬► order ──► present ──► finalize ──► issued  (ACME; core/preflight.h)
+ *      │           └─────────────┘
+ *      └────► enroll, or manual ────────────────────► issued  (core/enroll.h)
  *
  * Any of them may end in failed or cancelled.  attempt.c holds the table; SQL enforces it (UPDATE … WHERE state = from). */
 #ifndef CORE_ATTEMPT_H
@@ -39,9 +41,12 @@ RC issued_chain_check(struct ctx *ctx, const struct q_attempt_by_id_row *a, cons
 RC attempt_key_made(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_attempt_by_id_row *a, struct bytes csr,
                     struct bytes spki_sha256);
 RC attempt_pinned(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_attempt_by_id_row *a);
+/* attempt_looked goes on with the order, once what is in the way of it was looked at. */
+RC attempt_looked(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_attempt_by_id_row *a);
 /* One challenge that the order asks for; the thumbprint is the account key's. */
 struct order_challenge {
     const char *url, *authorization_url, *identifier, *token, *key_authorization;
+    const char *type; /* core/solver.h */
 };
 RC attempt_ordered(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_attempt_by_id_row *a,
                    const char *account_url, const char *order_url, const char *finalize_url,
@@ -53,6 +58,15 @@ RC attempt_issued(struct ctx *ctx, struct core *core, struct txn *txn, const str
 /* attempt_failed ends it with the other side's words, and sets when the next one is due (or pauses). */
 RC attempt_failed(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_attempt_by_id_row *a, enum err e,
                   const char *why, int64_t retry_after_s);
+
+/* attempt_leftover_clean has the answer to a challenge that was left behind taken away once more. */
+RC attempt_leftover_clean(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_challenge_leftover_of_row *c);
+/* attempt_left notes that one could not be taken away; leftovers_due tries again, a day later. */
+RC attempt_left(struct ctx *ctx, struct txn *txn, const struct q_attempt_by_id_row *a, const char *url, const char *why);
+RC leftovers_due(struct ctx *ctx, struct core *core, struct txn *txn, const char *attempt);
+
+/* attempt_soon has the next one begin in a moment: there is no reason to wait. */
+RC attempt_soon(struct ctx *ctx, struct txn *txn, const char *managed);
 
 /* attempt_order_payload builds what the order job of an attempt carries, as things stand now. */
 RC attempt_order_payload(struct ctx *ctx, struct txn *txn, const char *attempt, bool finish, struct bytes *out);

@@ -4,6 +4,7 @@
 #include "base/random.h"
 #include "base/str.h"
 #include "core/access.h"
+#include "core/heard.h"
 #include "core/issuer.h"
 #include "core/job.h"
 #include "core/watch.h"
@@ -203,10 +204,10 @@ static struct rc defaults_make(struct ctx *ctx, struct core *core, const struct 
     TRY(is_there(ctx, issuer_show(ctx, core, "ca", &issuer), &there));
     struct issuer_settings s = {.kind = "ca", .ca = "issuing", .ca_roots_pem = st->root_pem};
     if (!there)
-        return issuer_create(ctx, core, "ca", core->team_root, &s, &id);
+        return issuer_create(ctx, core, "ca", core->team_root, &s, &(struct issuer_secrets){0}, &id);
     /* An external root answered since the last start. */
     if (st->root_pem && !str_equal(issuer.settings.ca_roots_pem, st->root_pem))
-        return issuer_update(ctx, core, "ca", 0, &s);
+        return issuer_update(ctx, core, "ca", 0, &s, &(struct issuer_secrets){0});
     return RC_OK;
 }
 
@@ -219,6 +220,7 @@ RC core_start(struct ctx *ctx, struct core *core, const struct core_settings *se
     core->team_root = strdup(st.team);
     core->hub_agent = strdup(st.hub);
     ctx->principal = access_hub(ctx, core);
+    TRY(heard_start(ctx, core));
     TRY(watch_start(ctx, core));
     TRY(cas_make(ctx, core, &st));
     return defaults_make(ctx, core, &st);

@@ -10,6 +10,7 @@
 #include "store/store.h"
 
 struct wire_peer;
+struct heard;
 
 /* One a hub; shared by its threads, constant after core_start(). */
 struct core {
@@ -19,6 +20,8 @@ struct core {
     const char *name;        /* of the installation */
     const char *status_url;  /* "http://host:port": where CRLs and CA certificates are published */
     int64_t epoch;           /* high part of every fence */
+    const char *presets_dir; /* CAs that are described ready-made */
+    const char *preflight;   /* fail, warn, off: where neither certificate nor issuer say (core/preflight.h); NULL: fail */
     const char *team_root;   /* id of the team that holds everything */
     const char *hub_agent;   /* id of the row that stands for the hub itself: jobs it does alone */
     /* Called after a commit for every key that something may wait on ("agent:ID", "managed:ID"); any thread. */
@@ -26,6 +29,11 @@ struct core {
     void *wake_arg;
     /* Called when our own CA `ca` has revoked: what is published of it is old.  May be NULL; `arg` is wake_arg. */
     void (*revoked)(void *arg, const char *ca);
+    struct heard *heard; /* when agents called (core/heard.h); NULL: as their rows say */
+    /* Joins that were refused: one line of log a second, with how many there were since (core/agent.c). */
+    struct {
+        _Atomic int64_t logged_s, more;
+    } refused;
     /* What the hub has seen of itself (core/watch.h). */
     struct {
         _Atomic int64_t back_s;  /* the clock is behind the latest time known */

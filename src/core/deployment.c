@@ -324,8 +324,8 @@ static struct rc ended_badly(struct ctx *ctx, struct core *core, struct txn *txn
         if (!of_rollout) /* else the whole of it begins again */
             TRY(timer_arm(ctx, txn, "redeploy", d->target_id, retry_at));
         TRY(observe(ctx, txn, d->target_id, o->seen, o->seen_n)); /* what is served now, or that nothing answers */
+        TRY(note_failed(ctx, txn, d, o->e, o->why));
     }
-    TRY(note_failed(ctx, txn, d, o->e, o->why));
     TRY(step_write(ctx, txn, d->managed_id, NULL, d->id, o->rolled_back ? "rolled_back" : "failed", "%s", o->why));
     core_wake_after_commit(ctx, core, txn, "managed:", d->managed_id);
     return RC_OK;

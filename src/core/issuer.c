@@ -5,6 +5,10 @@
 #include "core/access.h"
 #include "core/agent.h"
 #include "core/audit.h"
+#include "core/issuer_account.h"
+#include "base/encode.h"
+#include "pki/digest.h"
+#include "core/enroll.h"
 #include "core/job.h"
 #include "pki/cert.h"
 #include "wire/messages.h"
@@ -34,10 +38,16 @@ void issuer_settings_encode(struct buf *b, const struct issuer_settings *s)
     const struct {
         const char *key, *value;
     } texts[] = {{"ca", s->ca},
+                 {"protocol", s->protocol},
+                 {"parameters", s->parameters},
                  {"directory_url", s->directory_url},
                  {"ca_roots_pem", s->ca_roots_pem},
                  {"acme_profile", s->acme_profile},
+                 {"challenge_method", s->challenge_method},
+                 {"preferred_chain", s->preferred_chain},
+                 {"eab_kid", s->eab_kid},
                  {"challenge_via", s->challenge_via},
+                 {"preflight", s->preflight},
                  {"challenge_agent", s->challenge_agent},
                  {"webroot", s->webroot},
                  {"agent", s->agent}};
@@ -45,8 +55,11 @@ void issuer_settings_encode(struct buf *b, const struct issuer_settings *s)
         if (texts[i].value)
             json_put_str(&j, texts[i].key, texts[i].value);
     json_put_bool(&j, "terms_agreed", s->terms_agreed);
+    if (s->drafts)
+        json_put_bool(&j, "drafts", true);
     put_list(&j, "contacts", &s->contacts);
     put_list(&j, "networks", &s->networks);
+    issuer_policy_encode(&j, "policy", &s->policy);
     json_close(&j);
 }
 
@@ -56,24 +69,52 @@ RC issuer_settings_decode(struct ctx *ctx, const char *kind, const char *json, s
     json_auto_t *root = NULL;
     TRY(json_read(ctx, bytes_z(json), &root));
     TRY(json_get_str(ctx, root, "ca", false, &out->ca));
+    TRY(json_get_str(ctx, root, "protocol", false, &out->protocol));
+    TRY(json_get_str(ctx, root, "parameters", false, &out->parameters));
     TRY(json_get_str(ctx, root, "directory_url", false, &out->directory_url));
     TRY(json_get_str(ctx, root, "ca_roots_pem", false, &out->ca_roots_pem));
     TRY(json_get_str(ctx, root, "acme_profile", false, &out->acme_profile));
+    TRY(json_get_str(ctx, root, "challenge_method", false, &out->challenge_method));
+    TRY(json_get_str(ctx, root, "preferred_chain", false, &out->preferred_chain));
+    TRY(json_get_str(ctx, root, "eab_kid", false, &out->eab_kid));
+    TRY(json_get_bool(ctx, root, "drafts", false, &out->drafts));
     TRY(json_get_str(ctx, root, "challenge_via", false, &out->challenge_via));
+    TRY(json_get_str(ctx, root, "preflight", false, &out->preflight));
     TRY(json_get_str(ctx, root, "challenge_agent", false, &out->challenge_agent));
     TRY(json_get_str(ctx, root, "webroot", false, &out->webroot));
     TRY(json_get_str(ctx, root, "agent", false, &out->agent));
     TRY(json_get_bool(ctx, root, "terms_agreed", false, &out->terms_agreed));
     TRY(get_list(ctx, root, "contacts", &out->contacts));
+    const json_t *policy = NULL;
+    TRY(json_get_obj(ctx, root, "policy", false, &policy));
+    TRY(issuer_policy_decode(ctx, policy, &out->policy));
     return get_list(ctx, root, "networks", &out->networks);
+}
+
+RC preferred_chain_check(struct ctx *ctx, const char *text)
+{
+    struct bytes rest = bytes_z(text), hash;
+    if (!bytes_starts_with(rest, BYTES_LIT("sha256:")))
+        return *text ? RC_OK : ctx_fail_field(ctx, "/preferred_chain", "a chain is named by its root, or by sha256:HASH");
+    bytes_skip(&rest, strlen("sha256:"));
+    return get_hex(&ctx->arena, rest, &hash) && hash.n == SHA256_LEN
+               ? RC_OK
+               : ctx_fail_field(ctx, "/preferred_chain", "sha256: is followed by the hash of a CA's public key, 64 digits");
 }
 
 static struct rc settings_check(struct ctx *ctx, const struct issuer_settings *s)
 {
+    TRY(issuer_policy_check(ctx, &s->policy));
     if (str_equal(s->kind, "ca"))
         return s->ca ? RC_OK : ctx_fail_field(ctx, "/ca", "say which CA of the signer issues; certwright ca list shows them");
+    if (str_equal(s->kind, "manual"))
+        return RC_OK;
+    if (str_equal(s->kind, "enroll"))
+        return s->protocol ? RC_OK
+                           : ctx_fail_field(ctx, "/protocol",
+                                            "say how the issuer is asked: a description of the agent's host, such as vault-pki");
     if (!str_equal(s->kind, "acme"))
-        return ctx_fail_field(ctx, "/kind", "an issuer is of kind ca or acme");
+        return ctx_fail_field(ctx, "/kind", "an issuer is of kind ca, acme, enroll or manual");
     if (!s->directory_url || !bytes_starts_with(bytes_z(s->directory_url), BYTES_LIT("https://")))
         return ctx_fail_field(ctx, "/directory_url", "an ACME issuer needs the https:// URL of its directory");
     if (!s->terms_agreed)
@@ -84,6 +125,11 @@ static struct rc settings_check(struct ctx *ctx, const struct issuer_settings *s
         if (rc_failed(cert_chain_parse_pem(ctx, bytes_z(s->ca_roots_pem), 100, &roots)) || roots.n == 0)
             return ctx_fail_field(ctx, "/ca_roots_pem", "not certificates in PEM");
     }
+    if (s->preferred_chain)
+        TRY(preferred_chain_check(ctx, s->preferred_chain));
+    if (!s->drafts && (str_equal(s->challenge_method, "dns-account-01") || str_equal(s->challenge_method, "dns-persist-01")))
+        return ctx_fail_field(ctx, "/challenge/method", "%s is a draft still; add --drafts where the CA offers it",
+                              s->challenge_method);
     if (s->challenge_via && str_equal(s->challenge_via, "webroot") && !s->webroot)
         return ctx_fail_field(ctx, "/challenge/webroot", "challenges by webroot need the folder that is served");
     return RC_OK;
@@ -94,6 +140,7 @@ struct issuer_change {
     const char *ref, *name, *team, *id;
     const struct issuer_settings *s;
     int64_t revision;
+    struct bytes eab; /* sealed; empty: as it is */
 };
 
 static struct bytes encoded(struct ctx *ctx, const struct issuer_settings *s)
@@ -104,10 +151,32 @@ static struct bytes encoded(struct ctx *ctx, const struct issuer_settings *s)
     return buf_bytes(&b);
 }
 
+static struct rc eab_keep(struct ctx *ctx, struct txn *txn, const char *id, const struct issuer_change *c)
+{
+    if (!c->s->eab_kid)
+        return q_issuer_eab_set(ctx, txn, id, (struct bytes){0});
+    return c->eab.n ? q_issuer_eab_set(ctx, txn, id, c->eab) : RC_OK;
+}
+
+/* With whose credentials, and below whose folders, it is done: not with those of other teams. */
+static struct rc agents_check(struct ctx *ctx, struct txn *txn, const struct issuer_settings *s)
+{
+    const char *id = NULL, *name = NULL;
+    ctx->field = "/agent";
+    if (s->agent || str_equal(s->kind, "enroll"))
+        TRY(agent_meant(ctx, txn, s->agent, &id, &name));
+    ctx->field = "/challenge/agent";
+    if (s->challenge_agent)
+        TRY(agent_meant(ctx, txn, s->challenge_agent, &id, &name));
+    ctx->field = NULL;
+    return RC_OK;
+}
+
 static struct rc issuer_add(struct ctx *ctx, struct txn *txn, void *arg)
 {
     struct issuer_change *c = arg;
     TRY(decide(ctx, c->core, txn, "issuer.create", c->team));
+    TRY(agents_check(ctx, txn, c->s));
     const struct q_issuer_add_in in = {.id = c->id,
                                        .team_id = c->team,
                                        .name = c->name,
@@ -120,11 +189,12 @@ static struct rc issuer_add(struct ctx *ctx, struct txn *txn, void *arg)
         return ctx_fail(ctx, E_EXISTS, "an issuer named %s is there already", c->name);
     }
     TRY(rc);
+    TRY(eab_keep(ctx, txn, c->id, c));
     return audit_write(ctx, txn, "issuer.create", "issuer", c->id, c->team, encoded(ctx, c->s));
 }
 
 RC issuer_create(struct ctx *ctx, struct core *core, const char *name, const char *team, const struct issuer_settings *s,
-                 const char **id)
+                 const struct issuer_secrets *secrets, const char **id)
 {
     TRY(settings_check(ctx, s));
     struct issuer_change c = {.core = core,
@@ -132,6 +202,10 @@ RC issuer_create(struct ctx *ctx, struct core *core, const char *name, const cha
                               .team = team ? team : access_scope(ctx),
                               .id = id_new(&ctx->arena, clock_unix_ms(ctx->clock)),
                               .s = s};
+    if (secrets->eab_key)
+        TRY(issuer_seal_eab(ctx, core, c.id, secrets->eab_key, &c.eab));
+    if (secrets->account_key)
+        TRY(issuer_import_key(ctx, core, c.id, s->directory_url, secrets->account_key));
     TRY(store_write(ctx, core->store, issuer_add, &c));
     *id = c.id;
     return RC_OK;
@@ -152,16 +226,21 @@ static struct rc issuer_set(struct ctx *ctx, struct txn *txn, void *arg)
     TRY(decide(ctx, c->core, txn, "issuer.update", row.team_id));
     if (!str_equal(row.kind, c->s->kind))
         return ctx_fail_field(ctx, "/kind", "the kind of an issuer cannot change; make another");
+    TRY(agents_check(ctx, txn, c->s));
     struct rc rc = q_issuer_update(ctx, txn, row.id, arena_str(&ctx->arena, encoded(ctx, c->s)),
                                    c->revision ? c->revision : row.revision, ctx_now_s(ctx));
     TRY(rc);
+    TRY(eab_keep(ctx, txn, row.id, c));
     return audit_write(ctx, txn, "issuer.update", "issuer", row.id, row.team_id, encoded(ctx, c->s));
 }
 
-RC issuer_update(struct ctx *ctx, struct core *core, const char *ref, int64_t revision, const struct issuer_settings *s)
+RC issuer_update(struct ctx *ctx, struct core *core, const char *ref, int64_t revision, const struct issuer_settings *s,
+                 const struct issuer_secrets *secrets)
 {
     TRY(settings_check(ctx, s));
     struct issuer_change c = {.core = core, .ref = ref, .s = s, .revision = revision};
+    if (secrets->eab_key) /* ref is the id here: the caller has looked */
+        TRY(issuer_seal_eab(ctx, core, ref, secrets->eab_key, &c.eab));
     return store_write(ctx, core->store, issuer_set, &c);
 }
 
@@ -194,8 +273,10 @@ struct issuer_read {
     size_t n;
 };
 
-static struct rc issuer_fill(struct ctx *ctx, const struct q_issuer_get_row *r, struct issuer_view *v)
+static struct rc issuer_fill(struct ctx *ctx, struct txn *txn, const struct q_issuer_get_row *r, struct issuer_view *v)
 {
+    struct q_issuer_health_row h;
+    TRY(q_issuer_health(ctx, txn, r->id, &h));
     *v = (struct issuer_view){.id = r->id,
                               .name = r->name,
                               .team_id = r->team_id,
@@ -205,7 +286,10 @@ static struct rc issuer_fill(struct ctx *ctx, const struct q_issuer_get_row *r, 
                               .retry_at = r->retry_at ? *r->retry_at : 0,
                               .revision = r->revision,
                               .created_at = r->created_at,
-                              .updated_at = r->updated_at};
+                              .updated_at = r->updated_at,
+                              .failing_since = h.failing_since ? *h.failing_since : 0,
+                              .standby_at = h.standby_at ? *h.standby_at : 0,
+                              .standby_error = h.standby_error};
     return issuer_settings_decode(ctx, r->kind, r->settings, &v->settings);
 }
 
@@ -215,7 +299,8 @@ static struct rc issuer_read_one(struct ctx *ctx, struct txn *txn, void *arg)
     TRY(decide(ctx, r->core, txn, "issuer.read", NULL));
     struct q_issuer_get_row row;
     TRY(issuer_find(ctx, txn, r->ref, &row));
-    return issuer_fill(ctx, &row, r->out);
+    TRY(issuer_fill(ctx, txn, &row, r->out));
+    return budget_show(ctx, txn, &r->out->settings.policy, row.id, &r->out->budget, &r->out->budget_n);
 }
 
 RC issuer_show(struct ctx *ctx, struct core *core, const char *ref, struct issuer_view *out)
@@ -232,7 +317,7 @@ static struct rc issuer_read_page(struct ctx *ctx, struct txn *txn, void *arg)
     TRY(q_issuer_list(ctx, txn, access_scope(ctx), r->ref, r->limit, &rows, &r->n));
     r->out = arena_array(&ctx->arena, r->n, sizeof *r->out);
     for (size_t i = 0; i < r->n; i++)
-        TRY(issuer_fill(ctx, &rows[i], &r->out[i]));
+        TRY(issuer_fill(ctx, txn, &rows[i], &r->out[i]));
     return RC_OK;
 }
 
@@ -257,7 +342,8 @@ RC issuer_for_job(struct ctx *ctx, struct txn *txn, const char *id, struct issue
                                    .contacts = settings->contacts,
                                    .networks = settings->networks,
                                    .terms_agreed = settings->terms_agreed,
-                                   .acme_profile = settings->acme_profile};
+                                   .acme_profile = settings->acme_profile,
+                                   .preferred_chain = settings->preferred_chain};
     return RC_OK;
 }
 
@@ -273,7 +359,18 @@ RC issuer_account_keep(struct ctx *ctx, struct txn *txn, const char *issuer, con
     TRY(uri_parse(ctx, bytes_z(url), &account));
     if (!uri_same_origin(&directory, &account))
         return ctx_fail(ctx, E_BAD_ANSWER, "the account %s is not at %s", url, s.directory_url);
-    return q_issuer_account(ctx, txn, issuer, url);
+    TRY(q_issuer_account(ctx, txn, issuer, url));
+    /* On record, with who says so: with dns-persist-01 the account in a record may have certificates. */
+    struct q_issuer_by_id_row row;
+    struct buf detail;
+    struct json_out j;
+    TRY(q_issuer_by_id(ctx, txn, issuer, &row));
+    buf_init_arena(&detail, &ctx->arena, 8192);
+    json_begin(&j, &detail);
+    json_open_obj(&j, NULL);
+    json_put_str(&j, "account_url", url);
+    json_close(&j);
+    return audit_write(ctx, txn, "issuer.account", "issuer", issuer, row.team_id, buf_bytes(&detail));
 }
 
 RC issuer_agent(struct ctx *ctx, struct txn *txn, const struct issuer_settings *s, const char **agent)
@@ -380,6 +477,15 @@ RC issuer_revoke_job(struct ctx *ctx, struct core *core, struct txn *txn, const 
     struct payload_issuer p;
     TRY(issuer_for_job(ctx, txn, issuer, &s, &p));
     const bool own = str_equal(s.kind, "ca");
+    if (str_equal(s.kind, "manual")) /* who revokes it there is who has it issued there */
+        return RC_OK;
+    if (str_equal(s.kind, "enroll")) {
+        struct bytes payload;
+        const char *asks = NULL;
+        TRY(issuer_agent(ctx, txn, &s, &asks));
+        TRY(enroll_revoke_payload(ctx, &s, der, reason, &payload));
+        return job_add(ctx, core, txn, "enroll_revoke", asks, arena_printf(&ctx->arena, "revoke:%s", managed), managed, payload, 0);
+    }
     struct buf b;
     buf_init_arena(&b, &ctx->arena, 1 << 18);
     struct json_out j;

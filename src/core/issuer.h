@@ -3,12 +3,15 @@
 #define CORE_ISSUER_H
 
 #include "core/core.h"
+#include "core/issuer_budget.h"
+#include "core/issuer_policy.h"
 #include "core/payload.h"
 #include "store/queries.h"
 
 /* What an issuer is set to; kept as JSON in its row. */
 struct issuer_settings {
-    const char *kind;            /* "ca": our own, in the signer; "acme" */
+    const char *kind;            /* "ca": our own, in the signer; "acme"; "enroll", "manual" (core/enroll.h) */
+    const char *protocol, *parameters; /* "enroll": its description on the agent's host, and what goes into it (JSON) */
     const char *ca;              /* the signer's name of it */
     const char *directory_url;
     const char
@@ -16,23 +19,42 @@ struct issuer_settings {
     struct str_list contacts;    /* "mailto:…" */
     bool terms_agreed;
     const char *acme_profile;
+    const char *preferred_chain; /* common name of a root, or "sha256:" and hexadecimal */
+    const char *eab_kid;         /* of the external account binding; its key is in the row, sealed */
+    bool drafts;                 /* dns-account-01 and dns-persist-01 may be used */
+    const char *preflight;       /* fail, warn, off; NULL: the installation's (core/preflight.h) */
+    const char *challenge_method; /* NULL: "auto" (core/solver.h) */
     const char *challenge_via;   /* "listener", "webroot", "target" */
     const char *challenge_agent; /* name or id: whose listener or webroot answers; NULL: the one that talks to the CA */
     const char *webroot;
     const char *agent;           /* name of the agent that relays and answers; NULL: the default */
     struct str_list networks;    /* CIDR ranges that this issuer's addresses may lie in besides public ones */
+    struct issuer_policy policy; /* published limits, when another issuer is asked instead */
 };
 void issuer_settings_encode(struct buf *b, const struct issuer_settings *s);
 RC issuer_settings_decode(struct ctx *ctx, const char *kind, const char *json, struct issuer_settings *out);
+
+/* preferred_chain_check refuses what names no chain. */
+RC preferred_chain_check(struct ctx *ctx, const char *text);
 
 struct issuer_view {
     const char *id, *name, *team_id, *account_url, *last_error;
     struct issuer_settings settings;
     int64_t failures, retry_at, revision, created_at, updated_at;
+    int64_t failing_since, standby_at;
+    const char *standby_error;
+    struct budget_view *budget; /* of issuer_show alone */
+    size_t budget_n;
+};
+/* What comes with the settings and is never shown again; members may be NULL. */
+struct issuer_secrets {
+    const char *eab_key;     /* base64url; of settings->eab_kid */
+    const char *account_key; /* PEM or JWK; of issuer_create alone */
 };
 RC issuer_create(struct ctx *ctx, struct core *core, const char *name, const char *team, const struct issuer_settings *s,
-                 const char **id);
-RC issuer_update(struct ctx *ctx, struct core *core, const char *ref, int64_t revision, const struct issuer_settings *s);
+                 const struct issuer_secrets *secrets, const char **id);
+RC issuer_update(struct ctx *ctx, struct core *core, const char *ref, int64_t revision, const struct issuer_settings *s,
+                 const struct issuer_secrets *secrets);
 RC issuer_remove(struct ctx *ctx, struct core *core, const char *ref);
 RC issuer_show(struct ctx *ctx, struct core *core, const char *ref, struct issuer_view *out);
 RC issuer_list(struct ctx *ctx, struct core *core, const char *after, int64_t limit, struct issuer_view **out, size_t *n);

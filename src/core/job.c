@@ -230,19 +230,30 @@ struct exchange {
     struct offer offer;
 };
 
+/* What the agent says it holds, beside what it has leases of. */
+static struct rc leases_look(struct ctx *ctx, struct txn *txn, struct exchange *x)
+{
+    struct q_job_held_row *rows = NULL;
+    size_t n = 0;
+    if (x->in->holding.n)
+        TRY(q_job_held(ctx, txn, x->agent, &rows, &n));
+    for (size_t i = 0; i < x->in->holding.n; i++) {
+        const struct api_job_ref *held = &x->in->holding.v[i];
+        size_t k = 0;
+        while (k < n && (rows[k].fence != held->fence || !str_equal(rows[k].id, held->id)))
+            k++;
+        if (k == n)
+            str_list_add(&ctx->arena, &x->dropped, held->id);
+        else if (rows[k].lease_until - ctx_now_s(ctx) < JOB_LEASE_S / 2)
+            str_list_add(&ctx->arena, &x->extend, held->id);
+    }
+    return RC_OK;
+}
+
 static struct rc exchange_look(struct ctx *ctx, struct txn *txn, void *arg)
 {
     struct exchange *x = arg;
-    for (size_t i = 0; i < x->in->holding.n; i++) {
-        const struct api_job_ref *held = &x->in->holding.v[i];
-        struct q_job_get_row row;
-        bool found = false;
-        TRY(q_job_get(ctx, txn, held->id, &row, &found));
-        if (!found || row.fence != held->fence || !str_equal(row.state, "leased") || !str_equal(row.agent_id, x->agent))
-            str_list_add(&ctx->arena, &x->dropped, held->id);
-        else if (*row.lease_until - ctx_now_s(ctx) < JOB_LEASE_S / 2)
-            str_list_add(&ctx->arena, &x->extend, held->id);
-    }
+    TRY(leases_look(ctx, txn, x));
     return x->offer.most > 0 ? offer_look(ctx, txn, &x->offer) : RC_OK;
 }
 

@@ -88,7 +88,17 @@ RC managed_reconcile(struct ctx *ctx, struct core *core, struct txn *txn, const 
         TRY(attempt_cancel(ctx, core, txn, id, "the wish changed"));
     if (needs)
         return attempt_begin(ctx, core, txn, &m, reason);
+    TRY(q_managed_wait_clear(ctx, txn, id));
     return m.version ? reconcile_targets(ctx, core, txn, &m, reason) : RC_OK;
+}
+
+static struct rc has_one_issuer(struct ctx *ctx, struct txn *txn, const char *id, bool *one)
+{
+    struct q_managed_issuers_row *issuers = NULL;
+    size_t n = 0;
+    TRY(q_managed_issuers(ctx, txn, id, &issuers, &n));
+    *one = n == 1;
+    return RC_OK;
 }
 
 RC managed_note_failure(struct ctx *ctx, struct core *core, struct txn *txn, const char *id, enum err e, const char *why,
@@ -103,6 +113,13 @@ RC managed_note_failure(struct ctx *ctx, struct core *core, struct txn *txn, con
     TRY(q_managed_failed(ctx, txn, &failed));
     core_wake_after_commit(ctx, core, txn, "managed:", id);
     TRY(audit_write(ctx, txn, "attempt.failed", "managed-certificate", id, m.team_id, (struct bytes){0}));
+    bool alone = false;
+    if (e == E_ACCOUNT)
+        TRY(has_one_issuer(ctx, txn, id, &alone));
+    if (alone) { /* trying again mends no account, and there is nobody else to ask */
+        TRY(step_write(ctx, txn, id, NULL, NULL, "paused", "paused: %s", why));
+        return q_managed_pause(ctx, txn, id, why, now);
+    }
     if (refusals < MANAGED_REFUSALS_MAX)
         return timer_arm(ctx, txn, "retry", id, now + retry_delay_s(m.failures + 1, retry_after_s));
     TRY(step_write(ctx, txn, id, NULL, NULL, "paused", "paused after %lld refusals; the last: %s", (long long)refusals, why));
@@ -134,56 +151,4 @@ RC managed_note_success(struct ctx *ctx, struct core *core, struct txn *txn, con
         TRY(q_managed_succeeded(ctx, txn, id));
     return step_write(ctx, txn, id, NULL, NULL, "done", targets_n ? "version %lld is served everywhere" : "version %lld is ready",
                       (long long)m.version);
-}
-
-RC managed_renewal_window(struct ctx *ctx, struct core *core, struct txn *txn, const char *id, int64_t start, int64_t end,
-                          int64_t retry_after_s)
-{
-    struct q_managed_by_id_row m;
-    TRY(q_managed_by_id(ctx, txn, id, &m));
-    const int64_t now = ctx_now_s(ctx);
-    /* Six hours unless the CA says otherwise; never more often than every minute nor more seldom than daily (RFC 9773 section 4.3).
-     */
-    const int64_t again = retry_after_s < 60 ? 6 * 3600 : retry_after_s > 86400 ? 86400 : retry_after_s;
-    if (m.removed_at || !m.version || end <= start)
-        return RC_OK;
-    TRY(timer_arm(ctx, txn, "ari", id, now + again));
-    struct q_version_get_row v;
-    bool found = false;
-    TRY(q_version_get(ctx, txn, id, m.version, &v, &found));
-    if (!found || (v.renew_at >= start && v.renew_at <= end))
-        return RC_OK;
-    int64_t at = start + (int64_t)random_below((uint64_t)(end - start));
-    /* Not a window that would never come in time, nor one that is over for each new certificate as soon as it is there. */
-    if (at > v.not_after - (v.not_after - v.not_before) / 10)
-        return RC_OK;
-    const int64_t soonest = v.created_at + (v.not_after - v.not_before) / 20;
-    if (at < soonest)
-        at = soonest;
-    if (at < now)
-        at = now;
-    TRY(q_version_renew_at(ctx, txn, id, m.version, at));
-    TRY(timer_arm(ctx, txn, "renew", id, at));
-    (void)core;
-    return RC_OK;
-}
-
-RC managed_renewal_ask(struct ctx *ctx, struct core *core, struct txn *txn, const char *id)
-{
-    struct q_managed_by_id_row m;
-    TRY(q_managed_by_id(ctx, txn, id, &m));
-    struct q_version_get_row v;
-    bool found = false;
-    if (!m.removed_at && m.version)
-        TRY(q_version_get(ctx, txn, id, m.version, &v, &found));
-    if (!found || !str_equal(v.issuer_kind, "acme"))
-        return RC_OK;
-    struct issuer_settings s;
-    struct payload_issuer i;
-    TRY(issuer_for_job(ctx, txn, v.issuer_id, &s, &i));
-    struct bytes payload;
-    TRY(payload_renewal_info(ctx, &i, v.der, &payload));
-    const char *agent = NULL;
-    TRY(issuer_agent(ctx, txn, &s, &agent));
-    return job_add(ctx, core, txn, "renewal_info", agent, arena_printf(&ctx->arena, "ari:%s", id), id, payload, 0);
 }

@@ -20,14 +20,6 @@ RC managed_note_failure(struct ctx *ctx, struct core *core, struct txn *txn, con
 /* managed_note_success forgets failures once nothing is under way and everything is where it should be. */
 RC managed_note_success(struct ctx *ctx, struct core *core, struct txn *txn, const char *id);
 
-/* managed_renewal_window takes the window an issuer suggests (RFC 9773 section 4.2): a time in it, chosen at random, becomes the
- * time of renewal; asked again after retry_after_s. */
-RC managed_renewal_window(struct ctx *ctx, struct core *core, struct txn *txn, const char *id, int64_t start, int64_t end,
-                          int64_t retry_after_s);
-
-/* managed_renewal_ask has an agent ask an ACME issuer for its window. */
-RC managed_renewal_ask(struct ctx *ctx, struct core *core, struct txn *txn, const char *id);
-
 /* --- what the API offers.  Each decides, changes, audits; `ref` is an id or a name. */
 
 /* A new managed certificate.  Targets are named by id, name, or connector ("nginx": the one target of that connector that answers

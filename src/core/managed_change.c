@@ -8,10 +8,14 @@
 #include "core/deployment.h"
 #include "core/hold.h"
 #include "core/issuer.h"
+#include "core/issuer_account.h"
+#include "core/issuer_health.h"
 #include "core/job.h"
 #include "core/managed.h"
 #include "core/rollout.h"
 #include "core/sharing.h"
+#include "core/standby.h"
+#include "core/solver.h"
 #include "core/target.h"
 #include "pki/csr.h"
 #include "pki/spki.h"
@@ -67,6 +71,8 @@ RC wish_resolve(struct ctx *ctx, struct core *core, struct txn *txn, struct wish
 {
     TRY(wish_check(ctx, w));
     TRY(csr_resolve(ctx, w));
+    if (w->preferred_chain)
+        TRY(preferred_chain_check(ctx, w->preferred_chain));
     if (!w->profile)
         w->profile = "tls-server";
     struct q_profile_get_row p;
@@ -100,6 +106,8 @@ RC wish_resolve(struct ctx *ctx, struct core *core, struct txn *txn, struct wish
         if (!found)
             return ctx_fail_field(ctx, arena_printf(&ctx->arena, "/issuers/%zu", i),
                                   "no issuer is named %s; certwright issuer list shows them", w->issuers.v[i]);
+        if (w->acme_profile)
+            TRY(issuer_offers(ctx, txn, row.id, row.name, w->acme_profile));
         str_list_add(&ctx->arena, issuer_ids, row.id);
         str_list_add(&ctx->arena, &issuer_names, row.name);
     }
@@ -132,8 +140,9 @@ RC targets_free(struct ctx *ctx, struct txn *txn, const char *managed, const str
         for (size_t k = 0; k < n; k++)
             if (!str_equal(by[k].id, managed))
                 return ctx_fail(ctx, E_IN_USE,
-                                "the target serves %s already; take it away there first, or add the name to that certificate",
-                                by[k].name);
+                                "target %s serves %s already; take it away there first, or add the name to that certificate: "
+                                "certwright cert edit %s --names … (all of them)",
+                                by[k].target, by[k].name, by[k].name);
     }
     return RC_OK;
 }
@@ -156,6 +165,8 @@ static struct rc lists_keep(struct ctx *ctx, struct txn *txn, const char *id, co
     TRY(q_managed_issuers_clear(ctx, txn, id));
     for (size_t i = 0; i < issuers->n; i++)
         TRY(q_managed_issuer_add(ctx, txn, id, (int64_t)i, issuers->v[i]));
+    for (size_t i = 1; i < issuers->n; i++)
+        TRY(standby_wish(ctx, txn, issuers->v[i]));
     struct q_managed_targets_row *have = NULL;
     size_t n = 0;
     TRY(q_managed_targets(ctx, txn, id, &have, &n));
@@ -189,6 +200,7 @@ static struct rc create(struct ctx *ctx, struct txn *txn, void *arg)
     struct wish w = c->wish;
     struct str_list issuers = {0}, targets = {0};
     TRY(wish_resolve(ctx, c->core, txn, &w, &issuers, &targets));
+    TRY(solver_check(ctx, txn, team, &w, &issuers, &targets));
     const char *name = c->in->name ? c->in->name : w.names.v[0];
     struct bytes hash;
     TRY(wish_hash(ctx, &w, &hash));
@@ -240,6 +252,7 @@ static struct rc update(struct ctx *ctx, struct txn *txn, void *arg)
                         (long long)row.revision, (long long)c->in->revision);
     if (str_equal(text, row.wish))
         return RC_OK; /* nothing changed does nothing */
+    TRY(solver_check(ctx, txn, row.team_id, &w, &issuers, &targets));
     const struct q_managed_update_in in = {.id = row.id,
                                            .wish = text,
                                            .wish_hash = hash,
@@ -292,7 +305,7 @@ static struct rc remove_it(struct ctx *ctx, struct txn *txn, struct act *a, cons
     TRY(q_sealed_key_drop_managed(ctx, txn, row->id));
     struct str_list none = {0};
     TRY(lists_keep(ctx, txn, row->id, &none, &none));
-    static const char *const kinds[] = {"renew", "retry", "ari"};
+    static const char *const kinds[] = {"renew", "retry"};
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         TRY(timer_clear(ctx, txn, kinds[i], row->id));
     return q_managed_remove(ctx, txn, row->id, ctx_now_s(ctx));
@@ -308,6 +321,7 @@ static struct rc renew_it(struct ctx *ctx, struct txn *txn, struct act *a, const
     if (row->paused_at)
         return ctx_fail(ctx, E_PAUSED, "%s is paused (%s); resume it with: certwright cert resume %s", row->name,
                         row->paused_reason, row->name);
+    TRY(issuer_let_through(ctx, txn, row->id));
     return managed_reconcile(ctx, a->core, txn, row->id, "request", true);
 }
 
@@ -320,6 +334,7 @@ static struct rc retry_it(struct ctx *ctx, struct txn *txn, struct act *a, const
 {
     if (row->paused_at)
         TRY(q_managed_resume(ctx, txn, row->id, ctx_now_s(ctx)));
+    TRY(issuer_let_through(ctx, txn, row->id));
     TRY(managed_reconcile(ctx, a->core, txn, row->id, "retry", false));
     /* Where nothing had failed: what is there is looked at, and put there again where it is not. */
     struct q_attempt_open_row open;

@@ -1,12 +1,14 @@
 /* What is shown of managed certificates: conditions derived, one sentence of why. */
 #include "base/encode.h"
 #include "core/access.h"
+#include "core/bad_name.h"
+#include "core/heard.h"
 #include "core/managed.h"
 #include "core/rollout.h"
 #include "pki/pem.h"
 
-/* An agent that is well is noted every five minutes. */
-#define AGENT_QUIET_S 400
+/* An agent that is well calls every 25 seconds. */
+#define AGENT_QUIET_S 60
 
 static void condition_add(struct managed_view *v, const char *type, bool status, const char *reason)
 {
@@ -71,21 +73,44 @@ static struct rc condition_served(struct ctx *ctx, struct txn *txn, struct manag
     return RC_OK;
 }
 
+/* When an agent was last heard, where that is long ago: "last heard 5 minutes ago". */
+static const char *silence(struct ctx *ctx, struct core *core, const char *agent_id, int64_t seen_at)
+{
+    const int64_t silent_s = ctx_now_s(ctx) - heard_at(core, agent_id, seen_at);
+    if (silent_s <= AGENT_QUIET_S)
+        return "";
+    return arena_printf(&ctx->arena, "last heard %lld %s ago", (long long)(silent_s < 120 ? silent_s : silent_s / 60),
+                        silent_s < 120 ? "seconds" : "minutes");
+}
+
 /* Where the attempt stands, who is waited for, and what went wrong so far. */
-static struct rc condition_renewing(struct ctx *ctx, struct txn *txn, struct managed_view *v, const struct q_attempt_open_row *open)
+static struct rc condition_renewing(struct ctx *ctx, struct core *core, struct txn *txn, struct managed_view *v,
+                                    const struct q_attempt_open_row *open)
 {
     struct q_job_of_row job;
     bool found = false;
     const char *rest = "";
     TRY(q_job_of(ctx, txn, open->id, &job, &found));
-    if (found && job.error)
+    if (str_equal(open->state, "manual"))
+        rest = arena_printf(&ctx->arena,
+                            ": somebody has to bring the certificate; certwright cert csr %s, then: certwright cert take %s "
+                            "--chain FILE",
+                            v->name, v->name);
+    else if (str_equal(open->state, "enroll") && found && !job.error && job.run_at > ctx_now_s(ctx))
+        rest = arena_printf(&ctx->arena, ": the issuer has not decided yet; asked again at %s", when(ctx, job.run_at));
+    else if (found && job.error)
         rest = arena_printf(&ctx->arena, "; %lld tr%s so far: %s; again at %s", (long long)job.tries, job.tries == 1 ? "y" : "ies",
                             job.error, when(ctx, job.run_at));
-    else if (found && ctx_now_s(ctx) - job.created_at >= 5)
-        rest = arena_printf(&ctx->arena, " since %lld s, waiting for %s%s", (long long)(ctx_now_s(ctx) - job.created_at),
-                            str_equal(job.agent, "hub") ? "the signer" : "agent ", str_equal(job.agent, "hub") ? "" : job.agent);
+    else if (found && ctx_now_s(ctx) - job.created_at >= 5 && str_equal(job.agent, "hub"))
+        rest = arena_printf(&ctx->arena, " since %lld s, waiting for the signer", (long long)(ctx_now_s(ctx) - job.created_at));
+    else if (found && ctx_now_s(ctx) - job.created_at >= 5) {
+        const char *quiet = silence(ctx, core, job.agent_id, job.agent_seen_at);
+        rest = arena_printf(&ctx->arena, " since %lld s, waiting for agent %s%s%s", (long long)(ctx_now_s(ctx) - job.created_at),
+                            job.agent, *quiet ? ", " : "", quiet);
+    }
+    /* Who brings it is waited for by nobody else. */
     condition_add(
-        v, "renewing", true,
+        v, str_equal(open->state, "manual") ? "waiting" : "renewing", true,
         arena_printf(&ctx->arena, "attempt %lld (%s) is at: %s%s", (long long)open->number, open->reason, open->state, rest));
     return RC_OK;
 }
@@ -188,17 +213,39 @@ static struct rc condition_sealing(struct ctx *ctx, struct txn *txn, struct mana
 }
 
 /* Why a deployment may not go on: whose host it is, and that it does not answer or shall take nothing new. */
-static const char *agent_words(struct ctx *ctx, const struct q_deployment_open_of_managed_row *d)
+static const char *agent_words(struct ctx *ctx, struct core *core, const struct q_deployment_open_of_managed_row *d)
 {
-    const int64_t silent_s = ctx_now_s(ctx) - d->agent_seen_at;
+    const char *quiet = silence(ctx, core, d->agent_id, d->agent_seen_at);
     if (!str_equal(d->agent_state, "active"))
         return arena_printf(&ctx->arena, "; agent %s is %s: certwright agent approve %s", d->agent, d->agent_state, d->agent);
-    if (silent_s > AGENT_QUIET_S)
-        return arena_printf(&ctx->arena, "; agent %s was last seen %lld minutes ago", d->agent, (long long)silent_s / 60);
-    return "";
+    return *quiet ? arena_printf(&ctx->arena, "; agent %s was %s", d->agent, quiet) : "";
 }
 
-static struct rc conditions(struct ctx *ctx, struct txn *txn, struct managed_view *v)
+/* No issuer can be asked now; and names that are left out. */
+static struct rc condition_issuers(struct ctx *ctx, struct txn *txn, struct managed_view *v, bool under_way)
+{
+    struct q_managed_wait_get_row w;
+    const char *without = "";
+    bool found = false;
+    struct q_timer_get_row soon;
+    bool armed = false;
+    if (!under_way) {
+        TRY(q_managed_wait_get(ctx, txn, v->id, &w, &found));
+        TRY(q_timer_get(ctx, txn, "retry", v->id, &soon, &armed));
+    }
+    if (armed && !found && v->failures && !v->paused_reason && soon.due_at <= ctx_now_s(ctx) + 5)
+        condition_add(v, "renewing", true, arena_printf(&ctx->arena, "another attempt begins at %s", when(ctx, soon.due_at)));
+    if (found)
+        condition_add(
+            v, "waiting", true,
+            arena_printf(&ctx->arena, "%s; not before %s; %s", w.why, when(ctx, w.until), w.remedy));
+    TRY(bad_names_words(ctx, txn, v->id, &without));
+    if (*without)
+        condition_add(v, "incomplete", true, without);
+    return RC_OK;
+}
+
+static struct rc conditions(struct ctx *ctx, struct core *core, struct txn *txn, struct managed_view *v)
 {
     TRY(condition_served(ctx, txn, v));
     TRY(condition_by_all(ctx, txn, v));
@@ -207,7 +254,8 @@ static struct rc conditions(struct ctx *ctx, struct txn *txn, struct managed_vie
     bool under_way = false;
     TRY(q_attempt_open(ctx, txn, v->id, &open, &under_way));
     if (under_way)
-        TRY(condition_renewing(ctx, txn, v, &open));
+        TRY(condition_renewing(ctx, core, txn, v, &open));
+    TRY(condition_issuers(ctx, txn, v, under_way));
     struct q_deployment_open_of_managed_row *deploying = NULL;
     size_t n = 0;
     TRY(q_deployment_open_of_managed(ctx, txn, v->id, &deploying, &n));
@@ -235,7 +283,7 @@ static struct rc conditions(struct ctx *ctx, struct txn *txn, struct managed_vie
     else if (n && !condition_of(v, "deploying"))
         condition_add(v, "deploying", true,
                       arena_printf(&ctx->arena, "version %lld is on its way to %s%s", (long long)deploying[first].version,
-                                   deploying[first].target, agent_words(ctx, &deploying[first])));
+                                   deploying[first].target, agent_words(ctx, core, &deploying[first])));
     if (v->failures)
         condition_add(v, "failing", true, v->error);
     if (v->paused_reason)
@@ -270,7 +318,8 @@ static struct rc next_time(struct ctx *ctx, struct txn *txn, struct managed_view
     return RC_OK;
 }
 
-static struct rc fill(struct ctx *ctx, struct txn *txn, const struct q_managed_get_row *r, struct managed_view *v)
+static struct rc fill(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_managed_get_row *r,
+                      struct managed_view *v)
 {
     *v = (struct managed_view){.id = r->id,
                                .name = r->name,
@@ -302,7 +351,7 @@ static struct rc fill(struct ctx *ctx, struct txn *txn, const struct q_managed_g
         }
     }
     TRY(next_time(ctx, txn, v));
-    return conditions(ctx, txn, v);
+    return conditions(ctx, core, txn, v);
 }
 
 struct reading {
@@ -320,7 +369,7 @@ static struct rc show(struct ctx *ctx, struct txn *txn, void *arg)
     TRY(decide(ctx, r->core, txn, "managed-certificate.read", NULL));
     struct q_managed_get_row row;
     TRY(managed_find(ctx, txn, r->ref, &row));
-    return fill(ctx, txn, &row, r->out);
+    return fill(ctx, r->core, txn, &row, r->out);
 }
 
 RC managed_show(struct ctx *ctx, struct core *core, const char *ref, struct managed_view *out)
@@ -337,7 +386,7 @@ static struct rc list(struct ctx *ctx, struct txn *txn, void *arg)
     TRY(q_managed_list(ctx, txn, access_scope(ctx), r->ref, r->limit, &rows, &r->n));
     r->out = arena_array(&ctx->arena, r->n, sizeof *r->out);
     for (size_t i = 0; i < r->n; i++)
-        TRY(fill(ctx, txn, &rows[i], &r->out[i]));
+        TRY(fill(ctx, r->core, txn, &rows[i], &r->out[i]));
     return RC_OK;
 }
 
@@ -373,6 +422,8 @@ RC managed_why(struct ctx *ctx, struct core *core, const char *ref, const char *
         cause = arena_printf(&ctx->arena, "; %s", condition_of(&v, "halted")->reason);
     else if (v.failures && v.error)
         cause = arena_printf(&ctx->arena, "; failed %lld time%s: %s", (long long)v.failures, v.failures == 1 ? "" : "s", v.error);
+    else if (condition_of(&v, "incomplete"))
+        cause = arena_printf(&ctx->arena, "; %s", condition_of(&v, "incomplete")->reason);
     else if (late)
         cause = arena_printf(&ctx->arena, "; late: %s", late->reason);
     else if (condition_of(&v, "not_yet_valid"))

@@ -64,7 +64,8 @@ static bool is_ip(const char *name)
 }
 
 RC payload_order(struct ctx *ctx, const struct q_attempt_by_id_row *a, const struct wish *w, const struct payload_issuer *i,
-                 bool finish, const struct q_challenge_list_row *challenges, size_t n, struct bytes *out)
+                 bool finish, const struct q_challenge_list_row *challenges, size_t n, const struct str_list *methods,
+                 struct bytes *out)
 {
     struct payload p;
     payload_open(ctx, &p);
@@ -80,10 +81,14 @@ RC payload_order(struct ctx *ctx, const struct q_attempt_by_id_row *a, const str
     for (size_t k = 0; k < w->names.n; k++)
         json_put_str(&p.j, NULL, arena_printf(&ctx->arena, "%s:%s", is_ip(w->names.v[k]) ? "ip" : "dns", w->names.v[k]));
     json_close(&p.j);
+    if (methods->n)
+        put_strings(&p.j, "methods", methods);
     json_put_base64(&p.j, "csr", a->csr);
     put_optional(&p.j, "order_url", a->order_url);
     put_optional(&p.j, "finalize_url", a->finalize_url);
-    put_optional(&p.j, "profile", i->acme_profile);
+    put_optional(&p.j, "profile", w->acme_profile ? w->acme_profile : i->acme_profile);
+    put_optional(&p.j, "preferred_chain", w->preferred_chain ? w->preferred_chain : i->preferred_chain);
+    put_optional(&p.j, "replaces", i->replaces);
     json_put_str(&p.j, "phase", finish ? "finish" : "start");
     json_open_list(&p.j, "challenges");
     for (size_t k = 0; k < n; k++) {
@@ -97,7 +102,8 @@ RC payload_order(struct ctx *ctx, const struct q_attempt_by_id_row *a, const str
     return payload_close(&p, out);
 }
 
-RC payload_challenge(struct ctx *ctx, const char *attempt, const struct q_challenge_list_row *c, struct bytes *out)
+RC payload_challenge(struct ctx *ctx, const char *attempt, const struct q_challenge_list_row *c, const char *account_url,
+                     const char *value, struct bytes *out)
 {
     struct payload p;
     payload_open(ctx, &p);
@@ -106,8 +112,21 @@ RC payload_challenge(struct ctx *ctx, const char *attempt, const struct q_challe
     json_put_str(&p.j, "identifier", c->identifier);
     json_put_str(&p.j, "token", c->token);
     json_put_str(&p.j, "key_authorization", c->key_authorization);
-    json_put_str(&p.j, "method", "http-01");
+    json_put_str(&p.j, "method", c->method);
     json_put_raw(&p.j, "via", bytes_z(c->via));
+    if (str_equal(c->method, "dns-account-01") || str_equal(c->method, "dns-persist-01"))
+        put_optional(&p.j, "account_url", account_url);
+    put_optional(&p.j, "value", value);
+    return payload_close(&p, out);
+}
+
+RC payload_dns_test(struct ctx *ctx, const char *provider, const char *parameters, const char *zone, struct bytes *out)
+{
+    struct payload p;
+    payload_open(ctx, &p);
+    json_put_str(&p.j, "provider", provider);
+    json_put_raw(&p.j, "parameters", bytes_z(parameters));
+    json_put_str(&p.j, "zone", zone);
     return payload_close(&p, out);
 }
 
@@ -184,14 +203,20 @@ RC payload_verify(struct ctx *ctx, const struct q_target_by_id_row *t, const str
     return payload_close(&p, out);
 }
 
-RC payload_renewal_info(struct ctx *ctx, const struct payload_issuer *i, struct bytes certificate, struct bytes *out)
+RC payload_renewal_info(struct ctx *ctx, const struct payload_issuer *i, const struct bytes *certificates, size_t n,
+                        struct bytes *out)
 {
     struct payload p;
     payload_open(ctx, &p);
     json_put_str(&p.j, "directory_url", i->directory_url);
     put_optional(&p.j, "ca_roots_pem", i->ca_roots_pem);
     put_strings(&p.j, "granted_networks", &i->networks);
-    json_put_base64(&p.j, "certificate", certificate);
+    if (n > 0)
+        json_put_base64(&p.j, "certificate", certificates[0]); /* what an agent of an earlier release reads */
+    json_open_list(&p.j, "certificates");
+    for (size_t k = 0; k < n; k++)
+        json_put_base64(&p.j, NULL, certificates[k]);
+    json_close(&p.j);
     return payload_close(&p, out);
 }
 

@@ -3,7 +3,9 @@
 #include "core/access.h"
 #include "core/hold.h"
 #include "core/managed.h"
+#include "core/issuer.h"
 #include "core/rollout.h"
+#include "core/solver.h"
 
 struct planning {
     struct core *core;
@@ -47,6 +49,30 @@ static void plan_command(struct ctx *ctx, struct planning *p, const json_t *para
     plan_add(ctx, p, "command", arena_printf(&ctx->arena, "%s: %s", name, line ? line : "not on the host's list (agent.yaml)"));
 }
 
+/* What is said over the service's socket: "set ssl cert {combined} <<" with what the parameters say. */
+static void plan_sends(struct ctx *ctx, struct planning *p, const json_t *parameters, const json_t *connector)
+{
+    const json_t *sends = json_object_get(connector, "sends");
+    const char *parameter = text(connector, "socket"), *socket = parameter ? text(parameters, parameter) : NULL;
+    for (size_t i = 0; i < json_array_size(sends); i++) {
+        const char *step = json_string_value(json_array_get(sends, i));
+        struct bytes rest = bytes_z(step), part;
+        struct buf b;
+        buf_init_arena(&b, &ctx->arena, 1 << 16);
+        buf_printf(&b, "over %s: ", socket ? socket : "its socket");
+        while (rest.n > 0) {
+            const size_t n = bytes_find(rest, BYTES_LIT("{"));
+            bytes_take(&rest, n == SIZE_MAX ? rest.n : n, &part);
+            buf_put(&b, part);
+            if (n == SIZE_MAX || !bytes_skip(&rest, 1) || !bytes_take_until(&rest, '}', &part))
+                break;
+            const char *value = text(parameters, arena_str(&ctx->arena, part));
+            buf_put_z(&b, value ? value : "…");
+        }
+        plan_add(ctx, p, "send", buf_z(&b));
+    }
+}
+
 static struct rc plan_target(struct ctx *ctx, struct txn *txn, struct planning *p, const struct q_target_by_id_row *t)
 {
     struct q_agent_connectors_row agent;
@@ -71,6 +97,7 @@ static struct rc plan_target(struct ctx *ctx, struct txn *txn, struct planning *
     }
     plan_command(ctx, p, parameters, commands, text(connector, "check"));
     plan_command(ctx, p, parameters, commands, text(connector, "reload"));
+    plan_sends(ctx, p, parameters, connector);
     const char *transport = text(connector, "transport"), *host = text(parameters, "server");
     if (!host)
         host = text(parameters, "host");
@@ -121,6 +148,32 @@ static void plan_waves(struct ctx *ctx, struct planning *p, const struct wish *w
     }
 }
 
+/* How the first issuer is shown that the names are ours. */
+static struct rc plan_proofs(struct ctx *ctx, struct txn *txn, struct planning *p, const struct wish *w,
+                             const struct str_list *issuers, const struct str_list *targets)
+{
+    const char *team = p->in->team ? p->in->team : access_scope(ctx);
+    struct solver_owner owner;
+    struct q_issuer_by_id_row row;
+    struct issuer_settings s;
+    struct str_list methods = {0};
+    TRY(solver_check(ctx, txn, team, w, issuers, targets));
+    TRY(solver_owner_wished(ctx, txn, team, w, targets, &owner));
+    TRY(q_issuer_by_id(ctx, txn, issuers->v[0], &row));
+    TRY(issuer_settings_decode(ctx, row.kind, row.settings, &s));
+    TRY(solver_methods(ctx, txn, &owner, row.name, &s, &w->names, &methods));
+    for (size_t i = 0; i < methods.n; i++) {
+        struct q_dns_answering_row by = {0};
+        bool found = false;
+        if (solver_is_dns(methods.v[i]))
+            TRY(solver_provider(ctx, txn, &owner, w->names.v[i], &by, &found));
+        plan_add(ctx, p, "challenge",
+                 arena_printf(&ctx->arena, "%s is proved by %s%s%s", w->names.v[i], methods.v[i],
+                              found ? " with DNS provider " : "", found ? by.name : ""));
+    }
+    return RC_OK;
+}
+
 static struct rc plan(struct ctx *ctx, struct txn *txn, void *arg)
 {
     struct planning *p = arg;
@@ -139,6 +192,7 @@ static struct rc plan(struct ctx *ctx, struct txn *txn, void *arg)
     for (size_t i = 0; i < w.names.n; i++)
         buf_printf(&names, "%s%s", i ? ", " : "", w.names.v[i]);
     plan_add(ctx, p, "issue", arena_printf(&ctx->arena, "ask %s for %s", w.issuers.v[0], buf_z(&names)));
+    TRY(plan_proofs(ctx, txn, p, &w, &issuers, &targets));
     plan_waves(ctx, p, &w);
     for (size_t i = 0; i < targets.n; i++) {
         struct q_target_by_id_row t;

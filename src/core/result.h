@@ -28,6 +28,10 @@ struct checked_result {
     size_t seen_n;
     struct sealed_for *sealed;         /* seal */
     size_t sealed_n;
+    struct ari_said *said;             /* renewal_info */
+    size_t said_n;
+    const char *verb;                  /* acme_account */
+    const char *host; /* the agent's, for its words; NULL where there is one agent alone */
 };
 
 /* results_check reads the jobs of `results` and checks what they say. */

@@ -5,13 +5,19 @@
 #include "base/random.h"
 #include "base/str.h"
 #include "core/access.h"
+#include "core/ari.h"
+#include "core/attempt.h"
 #include "core/deployment.h"
+#include "core/dns_challenge.h"
+#include "core/dns_provider.h"
 #include "core/hold.h"
 #include "core/issuer.h"
 #include "core/job.h"
 #include "core/managed.h"
+#include "core/persist.h"
 #include "core/rollout.h"
 #include "core/sharing.h"
+#include "core/standby.h"
 
 /* Retention. */
 #define STEPS_KEPT_S (90 * 86400)
@@ -47,7 +53,7 @@ static struct rc fire_verify(struct ctx *ctx, struct core *core, struct txn *txn
 
 static struct rc fire_ari(struct ctx *ctx, struct core *core, struct txn *txn, const char *ref)
 {
-    return managed_renewal_ask(ctx, core, txn, ref);
+    return ari_due(ctx, core, txn, ref);
 }
 
 static struct rc fire_retention(struct ctx *ctx, struct core *core, struct txn *txn, const char *ref)
@@ -58,6 +64,9 @@ static struct rc fire_retention(struct ctx *ctx, struct core *core, struct txn *
     TRY(q_job_expire(ctx, txn, now - JOBS_KEPT_S));
     TRY(q_idempotency_expire(ctx, txn, now - ANSWERS_KEPT_S));
     TRY(q_join_token_expire(ctx, txn, now - JOIN_TOKENS_KEPT_S));
+    TRY(q_issuer_use_expire(ctx, txn, now - ISSUER_WINDOW_MAX_S));
+    TRY(q_preflight_expire(ctx, txn, now - ANSWERS_KEPT_S));
+    TRY(q_managed_challenge_expire(ctx, txn, now - JOBS_KEPT_S));
     return timer_arm(ctx, txn, "retention", ref, now + 600);
 }
 
@@ -67,8 +76,10 @@ static const struct timer_kind {
     struct rc (*fire)(struct ctx *, struct core *, struct txn *, const char *ref);
 } timer_kinds[] = {
     {"renew", fire_renew},       {"retry", fire_retry}, {"redeploy", fire_redeploy},
-    {"verify", fire_verify},     {"ari", fire_ari},     {"retention", fire_retention},
+    {"verify", fire_verify},     {"ari", fire_ari}, {"persist", persist_due},     {"retention", fire_retention},
+    {"standby", standby_due},
     {"rollout", rollout_due},    {"window", hold_due},    {"seal", sharing_due},
+    {"leftover", leftovers_due}, {"dns-test", dns_test_due}, {"challenge", dns_challenge_due},
 };
 
 struct firing {

@@ -154,7 +154,7 @@ static struct rc end_badly(struct ctx *ctx, struct core *core, struct txn *txn, 
 }
 
 /* What waits for the key goes on where it is there, ends where it can never be, and is asked for where it is not. */
-static struct rc waiting_go_on(struct ctx *ctx, struct core *core, struct txn *txn, const char *attempt)
+RC sharing_due(struct ctx *ctx, struct core *core, struct txn *txn, const char *attempt)
 {
     struct q_attempt_by_id_row a;
     struct q_deployment_unsealed_row *rows = NULL;
@@ -190,16 +190,11 @@ static struct rc waiting_go_on(struct ctx *ctx, struct core *core, struct txn *t
     return more && !open ? ask(ctx, core, txn, attempt) : RC_OK;
 }
 
-RC sharing_due(struct ctx *ctx, struct core *core, struct txn *txn, const char *attempt)
-{
-    return waiting_go_on(ctx, core, txn, attempt);
-}
-
 RC sharing_sealed(struct ctx *ctx, struct core *core, struct txn *txn, const char *attempt, const struct sealed_for *v, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         TRY(q_sealed_key_set(ctx, txn, attempt, v[i].agent, v[i].sealed, ctx_now_s(ctx)));
-    return waiting_go_on(ctx, core, txn, attempt);
+    return sharing_due(ctx, core, txn, attempt);
 }
 
 RC sharing_failed(struct ctx *ctx, struct core *core, struct txn *txn, const char *attempt, enum err e, const char *why,

@@ -2,13 +2,16 @@
 
 #include "base/str.h"
 #include "core/access.h"
+#include "core/issuer_health.h"
+#include "core/dns_provider.h"
+#include "core/heard.h"
+#include "core/persist.h"
 #include "core/watch.h"
 #include "store/queries.h"
 #include "wire/messages.h"
 
 /* As many of each kind as a person reads; the sentence says where there are more. */
 #define EACH_MAX 50
-#define AGENT_SILENT_S 900
 /* An attempt takes seconds; an issuer that takes a person's time is told by its own words. */
 #define ATTEMPT_LONG_S 900
 /* A signer that does not answer within this is what the status is asked about. */
@@ -78,6 +81,13 @@ static struct rc look_certificates(struct ctx *ctx, struct txn *txn, struct look
     TRY(q_attempt_old(ctx, txn, ctx_now_s(ctx) - ATTEMPT_LONG_S, access_scope(ctx), EACH_MAX, &old, &n));
     for (size_t i = 0; i < n; i++) {
         TRY(ending(ctx, txn, old[i].managed_id, old[i].version, &ends));
+        if (str_equal(old[i].state, "manual")) {
+            problem_add(l, old[i].managed,
+                        arena_printf(&ctx->arena, "%s waits for a certificate that somebody has to bring%s", old[i].managed, ends),
+                        arena_printf(&ctx->arena, "certwright cert csr %s --out FILE, then: certwright cert take %s --chain FILE",
+                                     old[i].managed, old[i].managed));
+            continue;
+        }
         problem_add(l, old[i].managed,
                     arena_printf(&ctx->arena, "%s: attempt %lld has been under way for %lld minutes and is at: %s%s",
                                  old[i].managed, (long long)old[i].number, (long long)(ctx_now_s(ctx) - old[i].created_at) / 60,
@@ -101,10 +111,32 @@ static struct rc look_certificates(struct ctx *ctx, struct txn *txn, struct look
     return RC_OK;
 }
 
+/* Those that should call and do not. */
+static struct rc look_silent(struct ctx *ctx, struct txn *txn, struct looking *l, struct str_list *told)
+{
+    const char *const *ids = NULL;
+    size_t n = 0;
+    TRY(heard_silent(ctx, l->core, &ids, &n));
+    for (size_t i = 0; i < n && told->n < EACH_MAX; i++) {
+        struct q_agent_get_row a;
+        bool found = false;
+        TRY(q_agent_get(ctx, txn, ids[i], access_scope(ctx), &a, &found));
+        if (!found || (!str_equal(a.state, "active") && !str_equal(a.state, "draining")))
+            continue;
+        const int64_t silent_s = ctx_now_s(ctx) - heard_at(l->core, a.id, a.seen_at);
+        str_list_add(&ctx->arena, told, a.id);
+        problem_add(l, a.name,
+                    arena_printf(&ctx->arena, "agent %s has been silent for %lld minutes", a.name, (long long)silent_s / 60),
+                    arena_printf(&ctx->arena,
+                                 "look at the agent's log on %s; where it is gone for good: certwright agent remove %s --force",
+                                 a.name, a.name));
+    }
+    return RC_OK;
+}
+
 /* What is wrong with an agent, in the order in which it keeps it from work. */
 static void agent_problem(struct ctx *ctx, struct looking *l, const struct q_agent_troubled_row *a)
 {
-    const int64_t silent_s = ctx_now_s(ctx) - a->seen_at;
     if (str_equal(a->state, "pending"))
         problem_add(l, a->name, arena_printf(&ctx->arena, "agent %s at %s awaits approval", a->name, a->address),
                     arena_printf(&ctx->arena, "certwright agent approve %s   (or: certwright agent remove %s)", a->name, a->name));
@@ -113,10 +145,6 @@ static void agent_problem(struct ctx *ctx, struct looking *l, const struct q_age
                     arena_printf(&ctx->arena, "stop one of them and let it join anew, then: certwright agent approve %s", a->name));
     else if (*a->trouble)
         problem_add(l, a->name, a->trouble, arena_printf(&ctx->arena, "certwright agent show %s", a->name));
-    else if (silent_s > AGENT_SILENT_S)
-        problem_add(l, a->name,
-                    arena_printf(&ctx->arena, "agent %s has been silent for %lld minutes", a->name, (long long)silent_s / 60),
-                    arena_printf(&ctx->arena, "look at the agent's log on %s", a->name));
     else
         problem_add(l, a->name,
                     arena_printf(&ctx->arena, "the clock of agent %s is %lld seconds %s", a->name,
@@ -130,9 +158,12 @@ static struct rc look_agents(struct ctx *ctx, struct txn *txn, struct looking *l
     struct q_agent_troubled_row *agents = NULL;
     struct q_agent_count_row count;
     size_t n = 0;
-    TRY(q_agent_troubled(ctx, txn, access_scope(ctx), ctx_now_s(ctx) - AGENT_SILENT_S, EACH_MAX, &agents, &n));
+    struct str_list silent = {0};
+    TRY(look_silent(ctx, txn, l, &silent));
+    TRY(q_agent_troubled(ctx, txn, access_scope(ctx), EACH_MAX, &agents, &n));
     for (size_t i = 0; i < n; i++)
-        agent_problem(ctx, l, &agents[i]);
+        if (!str_list_has(&silent, agents[i].id))
+            agent_problem(ctx, l, &agents[i]);
     struct q_agent_seal_keys_offered_row *offered = NULL;
     TRY(q_agent_seal_keys_offered(ctx, txn, access_scope(ctx), EACH_MAX, &offered, &n));
     for (size_t i = 0; i < n; i++)
@@ -148,16 +179,11 @@ static struct rc look_agents(struct ctx *ctx, struct txn *txn, struct looking *l
 
 static struct rc look_around(struct ctx *ctx, struct txn *txn, struct looking *l)
 {
-    struct q_issuer_failing_row *issuers = NULL;
     struct q_managed_count_row count;
-    size_t n = 0;
-    TRY(q_issuer_failing(ctx, txn, access_scope(ctx), EACH_MAX, &issuers, &n));
-    for (size_t i = 0; i < n; i++)
-        problem_add(l, issuers[i].name,
-                    arena_printf(&ctx->arena, "issuer %s failed %lld time%s: %s", issuers[i].name, (long long)issuers[i].failures,
-                                 issuers[i].failures == 1 ? "" : "s", issuers[i].last_error ? issuers[i].last_error : "?"),
-                    arena_printf(&ctx->arena, "certwright issuer show %s", issuers[i].name));
+    TRY(issuer_troubles(ctx, txn, EACH_MAX, l, problem_add_any));
     TRY(look_agents(ctx, txn, l));
+    TRY(dns_provider_troubles(ctx, txn, EACH_MAX, l, problem_add_any));
+    TRY(persist_troubles(ctx, txn, EACH_MAX, l, problem_add_any));
     TRY(q_managed_count(ctx, txn, access_scope(ctx), 10001, &count));
     l->managed = count.n;
     return RC_OK;

@@ -3,9 +3,11 @@
 #include "base/json.h"
 #include "base/random.h"
 #include "core/access.h"
+#include "core/agent.h"
 #include "core/audit.h"
 #include "core/hold.h"
 #include "core/job.h"
+#include "core/managed.h"
 #include "core/payload.h"
 #include "pki/digest.h"
 #include "pki/name.h"
@@ -21,24 +23,6 @@ static struct rc place_hash(struct ctx *ctx, const char *agent, const char *conn
     const char *text = arena_printf(&ctx->arena, "%s\n%s\n%s", agent, connector, sorted);
     free(sorted);
     return digest_sha256_new(ctx, bytes_z(text), out);
-}
-
-static struct rc agent_of(struct ctx *ctx, struct txn *txn, const char *ref, const char **id, const char **name)
-{
-    bool found = false;
-    if (!ref) {
-        struct q_agent_first_row first;
-        TRY(q_agent_first(ctx, txn, &first, &found));
-        *id = first.id;
-        *name = first.name;
-    } else {
-        struct q_agent_get_row row;
-        TRY(q_agent_get(ctx, txn, ref, access_scope(ctx), &row, &found));
-        *id = row.id;
-        *name = row.name;
-    }
-    return found ? RC_OK
-                 : ctx_fail(ctx, E_NOT_FOUND, "no agent is named %s; certwright agent list shows them", ref ? ref : "at all");
 }
 
 struct target_change {
@@ -110,6 +94,11 @@ static struct rc check_told(struct ctx *ctx, struct txn *txn, const char *agent,
     const char *known = "", *one;
     for (size_t i = 0; i < json_array_size(list); i++) {
         one = json_string_value(json_object_get(json_array_get(list, i), "name"));
+        const char *trouble = json_string_value(json_object_get(json_array_get(list, i), "trouble"));
+        if (str_equal(one, t->connector) && trouble)
+            return ctx_fail_field(ctx, "/connector", "connector %s of agent %s cannot be used: %s", one, agent_name, trouble);
+        if (trouble)
+            continue;
         if (str_equal(one, t->connector)) {
             known = NULL;
             TRY(check_names(ctx, json_array_get(list, i), parameters));
@@ -129,20 +118,36 @@ static struct rc check_told(struct ctx *ctx, struct txn *txn, const char *agent,
     return RC_OK;
 }
 
+/* One target a place. */
+static struct rc check_free(struct ctx *ctx, struct txn *txn, const char *agent, const struct target_input *t)
+{
+    struct q_target_by_place_row there;
+    struct q_target_get_row seen;
+    struct bytes place;
+    bool taken = false, visible = false;
+    TRY(place_hash(ctx, agent, t->connector, t->parameters, &place));
+    TRY(q_target_by_place(ctx, txn, place, &there, &taken));
+    if (!taken)
+        return RC_OK;
+    TRY(q_target_get(ctx, txn, there.id, access_scope(ctx), &seen, &visible));
+    return ctx_fail(ctx, E_EXISTS, "target %s is at that place already (same agent, connector and parameters)",
+                    visible ? there.name : "of another team");
+}
+
 static struct rc create(struct ctx *ctx, struct txn *txn, void *arg)
 {
     struct target_change *c = arg;
     const char *team = c->in->team ? c->in->team : access_scope(ctx), *agent = NULL, *agent_name = NULL;
     TRY(decide(ctx, c->core, txn, "target.create", team));
-    TRY(agent_of(ctx, txn, c->in->agent, &agent, &agent_name));
+    TRY(agent_meant(ctx, txn, c->in->agent, &agent, &agent_name));
     TRY(check_told(ctx, txn, agent, agent_name, c->in));
     const char *name =
         c->in->name ? c->in->name : arena_printf(&ctx->arena, "%s:%s:%.6s", agent_name, c->in->connector, c->id + 20);
+    TRY(check_free(ctx, txn, agent, c->in));
     struct rc rc = target_add(ctx, c->core, txn, c->in, c->id, agent, name, team);
     if (rc.e == E_EXISTS) {
         ctx_forget(ctx);
-        return ctx_fail(ctx, E_EXISTS,
-                        "a target of that name or at that place is there already; certwright target list shows them");
+        return ctx_fail(ctx, E_EXISTS, "a target is named %s already; certwright target list shows them", name);
     }
     return rc;
 }
@@ -198,6 +203,18 @@ RC target_update(struct ctx *ctx, struct core *core, const char *ref, int64_t re
     TRY(hold_windows_check(ctx, in->windows ? in->windows : "[]"));
     struct target_change c = {.core = core, .ref = ref, .in = in, .revision = revision};
     return store_write(ctx, core->store, update, &c);
+}
+
+RC target_settle(struct ctx *ctx, struct core *core, struct txn *txn, const char *managed)
+{
+    struct q_managed_by_id_row m;
+    struct q_attempt_list_row *last = NULL;
+    size_t n = 0;
+    TRY(q_managed_by_id(ctx, txn, managed, &m));
+    if (!m.failures || m.removed_at)
+        return RC_OK;
+    TRY(q_attempt_list(ctx, txn, managed, INT64_MAX, 1, &last, &n));
+    return n && str_equal(last->state, "issued") ? managed_note_success(ctx, core, txn, managed) : RC_OK;
 }
 
 RC target_forget(struct ctx *ctx, struct txn *txn, const char *id)
@@ -307,7 +324,8 @@ static struct rc discover(struct ctx *ctx, struct txn *txn, void *arg)
             TRY(job_add(ctx, c->core, txn, "discover", agents[i].id, arena_printf(&ctx->arena, "discover:%s", agents[i].id),
                         agents[i].id, BYTES_LIT("{}"), 0));
     }
-    return c->n || !c->ref ? RC_OK : ctx_fail(ctx, E_NOT_FOUND, "no agent is named %s", c->ref);
+    return c->n || !c->ref ? RC_OK
+                           : ctx_fail(ctx, E_NOT_FOUND, "no agent is named %s; certwright agent list shows them", c->ref);
 }
 
 RC target_discover(struct ctx *ctx, struct core *core, const char *agent, size_t *asked)

@@ -27,6 +27,9 @@ RC target_update(struct ctx *ctx, struct core *core, const char *ref, int64_t re
 RC target_remove(struct ctx *ctx, struct core *core, const char *ref);
 /* target_forget ends a target without a word to its agent; certificates that it served are served there no more. */
 RC target_forget(struct ctx *ctx, struct txn *txn, const char *id);
+/* target_settle forgets the failures of a managed certificate where they were of targets that it no longer has: those that are
+ * left have the current version, and its newest attempt ended well. */
+RC target_settle(struct ctx *ctx, struct core *core, struct txn *txn, const char *managed);
 RC target_show(struct ctx *ctx, struct core *core, const char *ref, struct target_view *out);
 RC target_list(struct ctx *ctx, struct core *core, const char *after, int64_t limit, struct target_view **out, size_t *n);
 /* target_discover asks agents (one by name, or all) to look for what can be served; returns how many were asked. */

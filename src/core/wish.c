@@ -24,6 +24,10 @@ static void put_essence(struct json_out *j, const struct wish *w)
     if (w->csr.n)
         json_put_base64(j, "csr", w->csr);
     put_list(j, "issuers", &w->issuers);
+    if (w->acme_profile)
+        json_put_str(j, "acme_profile", w->acme_profile);
+    if (w->preferred_chain)
+        json_put_str(j, "preferred_chain", w->preferred_chain);
 }
 
 /* Only what was said: a wish of an earlier release reads the same. */
@@ -51,6 +55,10 @@ void wish_encode(struct buf *b, const struct wish *w)
     json_put_int(&j, "renew_before_s", w->renew_before_s);
     if (w->key_agent)
         json_put_str(&j, "key_agent", w->key_agent);
+    if (w->bad_name)
+        json_put_str(&j, "bad_name", w->bad_name);
+    if (w->preflight)
+        json_put_str(&j, "preflight", w->preflight);
     put_list(&j, "targets", &w->targets);
     put_rollout(&j, w);
     json_close(&j);
@@ -82,7 +90,11 @@ RC wish_decode(struct ctx *ctx, const char *json, struct wish *out)
     TRY(json_get_str(ctx, root, "key_kind", true, &out->key_kind));
     TRY(json_get_bool(ctx, root, "reuse_key", true, &out->reuse_key));
     TRY(json_get_base64(ctx, root, "csr", false, &out->csr));
+    TRY(json_get_str(ctx, root, "acme_profile", false, &out->acme_profile));
+    TRY(json_get_str(ctx, root, "preferred_chain", false, &out->preferred_chain));
     TRY(json_get_str(ctx, root, "key_agent", false, &out->key_agent));
+    TRY(json_get_str(ctx, root, "bad_name", false, &out->bad_name));
+    TRY(json_get_str(ctx, root, "preflight", false, &out->preflight));
     TRY(get_list(ctx, root, "issuers", &out->issuers));
     TRY(json_get_int(ctx, root, "renew_percent", true, &out->renew_percent));
     TRY(json_get_int(ctx, root, "renew_before_s", true, &out->renew_before_s));

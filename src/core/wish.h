@@ -17,8 +17,12 @@ struct wish {
     struct str_list issuers;    /* names, in order */
     int64_t renew_percent;      /* of the lifetime at which it is renewed; 0: two thirds, or half below ten days */
     int64_t renew_before_s;     /* this long before its end instead; 0: by the fraction */
+    const char *acme_profile;    /* instead of the issuer's */
+    const char *preferred_chain; /* likewise */
     const char *key_agent; /* name: the agent that makes the key; NULL: the one where it is served first.  Not part of the hash */
     struct str_list targets;    /* names; not part of the hash: new targets deploy, they do not re-issue */
+    const char *bad_name;       /* drop, split; NULL: fail (core/bad_name.h).  Not part of the hash */
+    const char *preflight;      /* fail, warn, off; NULL: the issuer's (core/preflight.h).  Not part of the hash */
     int64_t canary;             /* targets of the first wave of a roll-out; 0: none; -1: one where there are more than three */
     int64_t wave, wave_percent; /* targets of each further wave, or as part of all; both 0: all the rest */
     int64_t wave_pause_s;       /* between two waves */

@@ -1,6 +1,7 @@
 /* The agent API: joining, jobs out, results in, and signatures for ACME requests (the relay has no account key). */
 #include "base/str.h"
 #include "core/agent.h"
+#include "core/issuer.h"
 #include "core/job.h"
 #include "hub/api.h"
 #include "pki/cert.h"
@@ -14,6 +15,9 @@ RC api_agent_fleet(struct api_call *call, struct api_agent_fleet *out)
 {
     struct bytes root;
     call->resp->close = true; /* who has not joined keeps no connection */
+    out->root_pem = call->hub->fleet_root_pem; /* strangers do not keep the signer busy */
+    if (out->root_pem)
+        return RC_OK;
     TRY(fleet_root(call->ctx, call->core, &root));
     return api_pem(call->ctx, "CERTIFICATE", root, &out->root_pem);
 }
@@ -152,7 +156,7 @@ RC api_agent_exchange(struct api_call *call, const struct api_agent_exchange *in
 /* --- signatures */
 
 struct held {
-    const char *id;
+    const char *id, *identity, *address;
     struct q_job_get_row row;
     bool found;
 };
@@ -160,6 +164,7 @@ struct held {
 static struct rc held_read(struct ctx *ctx, struct txn *txn, void *arg)
 {
     struct held *h = arg;
+    TRY(agent_may_call(ctx, txn, h->identity, h->address));
     return q_job_get(ctx, txn, h->id, &h->row, &h->found);
 }
 
@@ -169,6 +174,7 @@ struct acme_job {
     const char *profile, *replaces;
     struct wire_texts contacts;
     bool terms_agreed;
+    const char *verb;         /* of acme_account */
     struct bytes certificate; /* to be revoked */
     int64_t reason;
 };
@@ -182,6 +188,7 @@ static struct rc acme_job_of(struct ctx *ctx, const struct q_job_get_row *row, s
     TRY(json_get_str(ctx, payload, "directory_url", false, &out->directory_url));
     TRY(json_get_base64(ctx, payload, "certificate", false, &out->certificate));
     TRY(json_get_int(ctx, payload, "reason", false, &out->reason));
+    TRY(json_get_str(ctx, payload, "verb", false, &out->verb));
     TRY(json_get_str(ctx, payload, "profile", false, &out->profile));
     TRY(json_get_str(ctx, payload, "replaces", false, &out->replaces));
     TRY(json_get_bool(ctx, payload, "terms_agreed", false, &out->terms_agreed));
@@ -210,6 +217,11 @@ static struct rc operation_of(struct ctx *ctx, const char *kind, const char *wor
         {"order", "challenge", WIRE_signer_acme_sign_operation_challenge},
         {"order", "finalize", WIRE_signer_acme_sign_operation_finalize},
         {"acme_revoke", "new_account", WIRE_signer_acme_sign_operation_new_account},
+        {"acme_account", "get", WIRE_signer_acme_sign_operation_get},
+        {"acme_account", "new_account", WIRE_signer_acme_sign_operation_new_account},
+        {"acme_account", "update_account", WIRE_signer_acme_sign_operation_update_account},
+        {"acme_account", "deactivate_account", WIRE_signer_acme_sign_operation_deactivate_account},
+        {"acme_account", "key_change", WIRE_signer_acme_sign_operation_key_change},
         {"acme_revoke", "revoke", WIRE_signer_acme_sign_operation_revoke},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
@@ -220,13 +232,64 @@ static struct rc operation_of(struct ctx *ctx, const char *kind, const char *wor
     return ctx_fail(ctx, E_FORBIDDEN, "a job of kind %s has nothing signed for %s", kind, word);
 }
 
+/* What a job about the account may have signed depends on what was asked for: a relay in other hands ends no account, and makes
+ * none for a key that nobody asked for. */
+static struct rc account_may(struct ctx *ctx, const struct acme_job *job, const char *kind, struct wire_signer_acme_sign *ask,
+                             const struct api_agent_acme_sign *in)
+{
+    const bool of_account = str_equal(kind, "acme_account");
+    const bool renews = of_account && str_equal(job->verb, "renew"), rolls = of_account && str_equal(job->verb, "rollover");
+    const bool makes = !of_account || str_equal(job->verb, "ready");
+    bool may = true;
+    ask->only_existing = in->only_existing;
+    ask->next_key = in->next_key;
+    switch (ask->operation) {
+    case WIRE_signer_acme_sign_operation_key_change: may = rolls; break;
+    case WIRE_signer_acme_sign_operation_deactivate_account: may = of_account && str_equal(job->verb, "deactivate"); break;
+    case WIRE_signer_acme_sign_operation_update_account: may = of_account && str_equal(job->verb, "update"); break;
+    case WIRE_signer_acme_sign_operation_new_account:
+        may = in->only_existing ? !in->next_key || renews || rolls : in->next_key ? renews : makes;
+        break;
+    default: break;
+    }
+    return may ? RC_OK : ctx_fail(ctx, E_FORBIDDEN, "this job has nothing signed for %s", in->operation);
+}
+
+struct binding {
+    const char *issuer;
+    struct bytes *sealed;
+    const char **kid;
+};
+
+static struct rc binding_read(struct ctx *ctx, struct txn *txn, void *arg)
+{
+    const struct binding *b = arg;
+    struct q_issuer_eab_row row;
+    struct issuer_settings s;
+    struct payload_issuer ignored;
+    TRY(issuer_for_job(ctx, txn, b->issuer, &s, &ignored));
+    TRY(q_issuer_eab(ctx, txn, b->issuer, &row));
+    if (s.eab_kid && row.eab_sealed.n) {
+        *b->kid = s.eab_kid;
+        *b->sealed = row.eab_sealed;
+    }
+    return RC_OK;
+}
+
+/* A new account is bound to the one that the CA knows us by, where it gave us a key for that (RFC 8555 section 7.3.4). */
+static struct rc bind_account(struct ctx *ctx, struct core *core, struct wire_signer_acme_sign *ask)
+{
+    struct binding b = {ask->account, &ask->eab_key, &ask->eab_kid};
+    if (ask->operation != WIRE_signer_acme_sign_operation_new_account || ask->only_existing)
+        return RC_OK;
+    return store_read(ctx, core->store, binding_read, &b);
+}
+
 RC api_agent_acme_sign(struct api_call *call, const struct api_agent_acme_sign *in, struct api_agent_acme_signed *out)
 {
     struct ctx *ctx = call->ctx;
-    struct held h = {.id = in->job};
-    const char *identity = NULL;
-    TRY(api_agent_identity(ctx, call->req, false, &identity));
-    TRY(agent_may_call(ctx, call->core, identity, call->req->peer.address));
+    struct held h = {.id = in->job, .address = call->req->peer.address};
+    TRY(api_agent_identity(ctx, call->req, false, &h.identity));
     TRY(store_read(ctx, call->core->store, held_read, &h));
     if (!h.found || !str_equal(h.row.agent_id, ctx->principal->id) || !str_equal(h.row.state, "leased") || h.row.fence != in->fence)
         return ctx_fail(ctx, E_FENCED, "the lease of job %s is no longer held", in->job);
@@ -246,10 +309,16 @@ RC api_agent_acme_sign(struct api_call *call, const struct api_agent_acme_sign *
         .csr = in->csr,
         .certificate = job.certificate,
         .reason = job.reason,
-        .replaces = job.replaces ? job.replaces : "",
+        .replaces = job.replaces && str_equal(in->replaces, job.replaces) ? job.replaces : "", /* an order may do without */
         .profile = job.profile ? job.profile : "",
     };
     TRY(operation_of(ctx, h.row.kind, in->operation, &ask.operation));
+    TRY(account_may(ctx, &job, h.row.kind, &ask, in));
+    TRY(bind_account(ctx, call->core, &ask));
+    if (job.verb && str_equal(job.verb, "ready")) { /* nobody has asked this issuer for anything yet */
+        const char *thumbprint = NULL;
+        TRY(issuer_thumbprint(ctx, call->core, job.account, &thumbprint));
+    }
     struct wire_signer_acme_signed signed_;
     TRY(wire_call_signer_acme_sign(ctx, call->core->signer, &ask, &signed_));
     out->body = signed_.body;

@@ -1,6 +1,7 @@
 /* Agents, the tokens they join with, and their jobs, as people see them. */
 #include "core/agent.h"
 #include "core/audit.h"
+#include "core/heard.h"
 #include "hub/api.h"
 #include "store/queries.h"
 
@@ -19,7 +20,7 @@ struct reading {
     size_t n;
 };
 
-static struct rc agent_out(struct ctx *ctx, const struct q_agent_get_row *r, struct api_agent *out)
+static struct rc agent_out(struct ctx *ctx, struct core *core, const struct q_agent_get_row *r, struct api_agent *out)
 {
     *out = (struct api_agent){
         .id = r->id,
@@ -35,7 +36,7 @@ static struct rc agent_out(struct ctx *ctx, const struct q_agent_get_row *r, str
         .has_certificate_ends_at = r->certificate_ends_at != 0,
         .certificate_ends_at = r->certificate_ends_at,
         .created_at = r->created_at,
-        .last_seen = r->seen_at,
+        .last_seen = heard_at(core, r->id, r->seen_at),
     };
     TRY(api_strings_of_json(ctx, r->granted, &out->granted));
     TRY(api_strings_of_json(ctx, r->networks, &out->networks));
@@ -57,7 +58,7 @@ RC api_agent_list(struct api_call *call, struct api_agent_page *out)
     TRY(store_read(ctx, call->core->store, agents_read, &r));
     struct api_agent *items = arena_array(&ctx->arena, r.n, sizeof *items);
     for (size_t i = 0; i < r.n; i++)
-        TRY(agent_out(ctx, &r.agents[i], &items[i]));
+        TRY(agent_out(ctx, call->core, &r.agents[i], &items[i]));
     out->items = (struct api_agent_list){items, r.n};
     if ((int64_t)r.n == q->limit)
         out->next = api_cursor_make(ctx, items[r.n - 1].id);
@@ -80,7 +81,7 @@ RC api_agent_get(struct api_call *call, struct api_agent *out)
     TRY(store_read(ctx, call->core->store, agent_read, &r));
     if (!r.found)
         return ctx_fail(ctx, E_NOT_FOUND, "no agent is named %s; certwright agent list shows them", r.ref);
-    TRY(agent_out(ctx, &r.agent, out));
+    TRY(agent_out(ctx, call->core, &r.agent, out));
     struct api_agent_service *services = arena_array(&ctx->arena, r.n, sizeof *services);
     for (size_t i = 0; i < r.n; i++)
         services[i] = (struct api_agent_service){.target = r.targets[i].name, .connector = r.targets[i].connector};
@@ -92,14 +93,14 @@ RC api_agent_approve(struct api_call *call, struct api_agent *out)
 {
     struct q_agent_get_row row;
     TRY(agent_approve(call->ctx, call->core, call->path[0], &row));
-    return agent_out(call->ctx, &row, out);
+    return agent_out(call->ctx, call->core, &row, out);
 }
 
 RC api_agent_drain(struct api_call *call, struct api_agent *out)
 {
     struct q_agent_get_row row;
     TRY(agent_drain(call->ctx, call->core, call->path[0], &row));
-    return agent_out(call->ctx, &row, out);
+    return agent_out(call->ctx, call->core, &row, out);
 }
 
 RC api_agent_remove(struct api_call *call)

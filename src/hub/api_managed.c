@@ -1,5 +1,7 @@
 /* Managed certificates: show, change, and what is done to them. */
+#include "core/enroll.h"
 #include "core/managed.h"
+#include "core/preflight.h"
 #include "hub/api.h"
 
 #define PATCH_TRIES 5
@@ -71,6 +73,10 @@ static void managed_out(struct ctx *ctx, const struct managed_view *v, struct ap
         .reuse_key = w->reuse_key,
         .key_elsewhere = w->csr.n != 0,
         .key_agent = w->key_agent,
+        .acme_profile = w->acme_profile,
+        .preferred_chain = w->preferred_chain,
+        .bad_name = w->bad_name ? w->bad_name : "fail",
+        .preflight = w->preflight,
         .targets = api_strings_of(&w->targets),
         .paused = v->paused_reason != NULL,
         .pause_reason = v->paused_reason,
@@ -136,6 +142,23 @@ static void rollout_in(const struct api_rollout *r, struct wish *w)
     w->wave_pause_s = r && r->has_pause_s ? r->pause_s : 0;
 }
 
+/* What is not named stays (RFC 7396); null is back to how it is without. */
+static void rollout_merge(const struct api_rollout *r, struct wish *w)
+{
+    if (!r) {
+        rollout_in(NULL, w);
+        return;
+    }
+    if (r->has_canary)
+        w->canary = r->canary;
+    if (r->has_wave || r->has_wave_percent) {
+        w->wave = r->has_wave ? r->wave : 0;
+        w->wave_percent = r->has_wave_percent ? r->wave_percent : 0;
+    }
+    if (r->has_pause_s)
+        w->wave_pause_s = r->pause_s;
+}
+
 static struct managed_input input_of(struct ctx *ctx, const struct api_managed_certificate_new *in)
 {
     struct managed_input m = {
@@ -146,8 +169,12 @@ static struct managed_input input_of(struct ctx *ctx, const struct api_managed_c
                  .profile = in->profile,
                  .key_kind = in->key_kind,
                  .reuse_key = in->reuse_key,
+                 .bad_name = str_equal(in->bad_name, "fail") ? NULL : in->bad_name,
+                 .preflight = in->preflight,
                  .csr = in->csr,
                  .key_agent = in->key_agent,
+                 .acme_profile = in->acme_profile,
+                 .preferred_chain = in->preferred_chain,
                  .issuers = api_list_of(ctx, &in->issuers),
                  .targets = api_list_of(ctx, &in->targets)},
     };
@@ -185,6 +212,35 @@ RC api_managed_plan(struct api_call *call, const struct api_managed_certificate_
     return RC_OK;
 }
 
+static struct rc preflight_reply(struct api_call *call, const char *id, struct api_preflight *out)
+{
+    struct preflight_view v;
+    TRY(preflight_show(call->ctx, call->core, id, &v));
+    *out = (struct api_preflight){.id = v.id, .state = v.working ? "working" : "done", .findings = {v.findings, v.n}};
+    return RC_OK;
+}
+
+RC api_managed_preflight(struct api_call *call, const struct api_managed_certificate_new *in, struct api_preflight *out)
+{
+    const struct managed_input m = input_of(call->ctx, in);
+    const char *id = NULL;
+    TRY(preflight_wished(call->ctx, call->core, &m, &id));
+    return preflight_reply(call, id, out);
+}
+
+RC api_issuer_preflight(struct api_call *call, const struct api_preflight_new *in, struct api_preflight *out)
+{
+    const struct str_list names = api_list_of(call->ctx, &in->names);
+    const char *id = NULL;
+    TRY(preflight_issuer(call->ctx, call->core, call->path[0], &names, &id));
+    return preflight_reply(call, id, out);
+}
+
+RC api_preflight_get(struct api_call *call, struct api_preflight *out)
+{
+    return preflight_reply(call, call->path[0], out);
+}
+
 static struct rc update_once(struct api_call *call, const struct api_managed_certificate_patch *in, const char **id)
 {
     struct ctx *ctx = call->ctx;
@@ -207,6 +263,14 @@ static struct rc update_once(struct api_call *call, const struct api_managed_cer
         w->reuse_key = in->reuse_key;
     if (in->has_key_agent)
         w->key_agent = in->key_agent;
+    if (in->has_acme_profile)
+        w->acme_profile = in->acme_profile;
+    if (in->has_preferred_chain)
+        w->preferred_chain = in->preferred_chain;
+    if (in->has_bad_name)
+        w->bad_name = str_equal(in->bad_name, "fail") ? NULL : in->bad_name;
+    if (in->has_preflight)
+        w->preflight = in->preflight;
     if (in->has_csr) {
         w->csr = in->csr;
         w->key_kind = in->has_key_kind ? in->key_kind : NULL; /* the request's */
@@ -216,7 +280,7 @@ static struct rc update_once(struct api_call *call, const struct api_managed_cer
     if (in->has_renewal)
         renewal_in(in->renewal, w);
     if (in->has_rollout)
-        rollout_in(in->rollout, w);
+        rollout_merge(in->rollout, w);
     return managed_update(ctx, call->core, v.id, &m);
 }
 
@@ -253,6 +317,21 @@ RC api_managed_retry(struct api_call *call, struct api_managed_certificate *out)
 RC api_managed_now(struct api_call *call, struct api_managed_certificate *out)
 {
     TRY(managed_now(call->ctx, call->core, call->path[0]));
+    return reply(call, call->path[0], out);
+}
+
+RC api_managed_request(struct api_call *call, struct api_manual_request *out)
+{
+    struct manual_request r;
+    TRY(manual_request(call->ctx, call->core, call->path[0], &r));
+    *out = (struct api_manual_request){
+        .name = r.name, .issuer = r.issuer, .names = api_strings_of(&r.names), .csr_pem = r.csr_pem, .since = r.since};
+    return RC_OK;
+}
+
+RC api_managed_take(struct api_call *call, const struct api_manual_certificate *in, struct api_managed_certificate *out)
+{
+    TRY(manual_take(call->ctx, call->core, call->path[0], in->chain_pem));
     return reply(call, call->path[0], out);
 }
 

@@ -41,6 +41,7 @@ struct hub {
     const struct hub_tls_settings *tls;
     int64_t tls_not_after, tls_renew_at; /* of what is presented now */
     int64_t fleet_renew_at;
+    const char *fleet_root_pem;     /* told to everybody who asks; heap, constant from before the agents' listener is served */
     int64_t tls_files_mtime;
 };
 

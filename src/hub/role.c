@@ -6,6 +6,9 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "core/heard.h"
+#include "core/preset.h"
+#include "core/registered_domain.h"
 #include "core/schedule.h"
 #include "hub/hub.h"
 #include "hub/sign_in.h"
@@ -18,7 +21,7 @@
 
 struct settings {
     const char *name, *state, *organization, *status_url, *database, *conninfo;
-    const char *agent_name, *agent_identity;
+    const char *agent_name, *agent_identity, *presets_dir, *preflight;
     const char *certificate_file, *key_file;
     bool external_root;
     struct str_list permitted_dns, names;
@@ -51,10 +54,14 @@ static struct rc settings_read(struct ctx *ctx, struct bytes json, struct settin
                  {"conninfo", false, &s->conninfo},
                  {"agent_name", false, &s->agent_name},
                  {"agent_identity", false, &s->agent_identity},
+                 {"issuers_dir", false, &s->presets_dir},
+                 {"preflight", false, &s->preflight},
                  {"certificate_file", false, &s->certificate_file},
                  {"key_file", false, &s->key_file}};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         TRY(json_get_str(ctx, root, texts[i].key, texts[i].need, texts[i].to));
+    if (!s->presets_dir)
+        s->presets_dir = PRESETS_DIR;
     TRY(json_get_bool(ctx, root, "external_root", false, &s->external_root));
     TRY(json_get_int(ctx, root, "admin_uid", false, &s->admin_uid));
     TRY(read_list(ctx, root, "permitted_dns", &s->permitted_dns));
@@ -87,6 +94,8 @@ RC hub_confine(struct ctx *ctx, struct role_env *env, struct sandbox *sb)
                 sandbox_allow(sb, arena_str(&ctx->arena, path), SANDBOX_READ | SANDBOX_WRITE | SANDBOX_OPTIONAL);
         }
     }
+    TRY(registered_domain_load(ctx));
+    sandbox_allow(sb, s.presets_dir, SANDBOX_READ | SANDBOX_OPTIONAL);
     if (s.certificate_file)
         sandbox_allow(sb, folder_of(ctx, s.certificate_file), SANDBOX_READ | SANDBOX_OPTIONAL);
     if (s.key_file)
@@ -244,8 +253,10 @@ static struct rc server_start(struct ctx *ctx, struct role_env *env, struct hub 
     return rc;
 }
 
-/* Agents wait by the thousand, and each holds one connection or two; many may come from one address. */
+/* Agents wait by the thousand, and each holds one connection or two; many may come from one address.  Who has shown no certificate
+ * yet is another matter: enough for a site behind one address that starts all at once. */
 #define FLEET_CONNECTIONS 40000
+#define FLEET_STRANGERS   1000
 #define FLEET_BODY_MAX    ((uint64_t)32 << 20)
 
 static struct rc fleet_start(struct ctx *ctx, struct role_env *env, struct hub *hub)
@@ -267,7 +278,8 @@ static struct rc fleet_start(struct ctx *ctx, struct role_env *env, struct hub *
                                               .clock = hub->core->clock,
                                               .tls = tls,
                                               .connections_max = FLEET_CONNECTIONS,
-                                              .connections_per_address = FLEET_CONNECTIONS};
+                                              .connections_per_address = FLEET_CONNECTIONS,
+                                              .strangers_per_address = FLEET_STRANGERS};
     struct rc rc = http_server_start(ctx, &config, &hub->fleet);
     tls_server_unref(tls);
     return rc;
@@ -281,6 +293,8 @@ static struct rc core_open(struct ctx *ctx, struct role_env *env, const struct s
     core->signer = role_peer(env, "signer");
     core->name = s->name;
     core->status_url = s->status_url;
+    core->presets_dir = s->presets_dir;
+    core->preflight = s->preflight;
     TRY(store_open(ctx, &db, &core->store));
     const struct core_settings start = {.name = s->name,
                                         .status_url = s->status_url,
@@ -356,6 +370,7 @@ RC hub_run(struct ctx *ctx, struct role_env *env)
         rc = serve(ctx, env, &hub, &worker);
     }
     status_free(&hub);
+    heard_free(core.heard);
     store_close(core.store);
     return rc;
 }

@@ -10,6 +10,7 @@
 #include "os/file.h"
 #include "pki/cert.h"
 #include "pki/key.h"
+#include "pki/pem.h"
 #include "wire/messages.h"
 
 #define OWN_VALIDITY_S (4 * 86400)
@@ -45,6 +46,13 @@ RC hub_tls_fleet(struct ctx *ctx, struct hub *hub, struct tls_server_ctx **out)
 {
     struct bytes root;
     TRY(fleet_root(ctx, hub->core, &root));
+    if (!hub->fleet_root_pem) {
+        struct buf b;
+        buf_init_arena(&b, &ctx->arena, 65536);
+        pem_put(&b, PEM_CERTIFICATE, root);
+        TRY(buf_status(&b));
+        hub->fleet_root_pem = strdup(buf_z(&b));
+    }
     TRY(make_own(ctx, hub, root, out));
     hub->fleet_renew_at = ctx_now_s(ctx) + OWN_RENEW_S;
     return RC_OK;

@@ -36,7 +36,7 @@ static _Noreturn void child(const struct spawn *s, const struct pipes *p)
 {
     setpgid(0, 0);
     int in = s->in.n ? p->in[0] : open("/dev/null", O_RDONLY | O_CLOEXEC);
-    int err = s->only_stdout ? open("/dev/null", O_WRONLY | O_CLOEXEC) : p->out[1];
+    int err = s->err_fd > 0 ? s->err_fd : s->only_stdout ? open("/dev/null", O_WRONLY | O_CLOEXEC) : p->out[1];
     int failed = p->failed[1];
     bool ok = in >= 0 && err >= 0 && dup2(in, 0) >= 0 && dup2(p->out[1], 1) >= 0 && dup2(err, 2) >= 0;
     if (ok && failed != 3) {

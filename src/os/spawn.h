@@ -18,6 +18,7 @@ struct spawn {
                          dropped */
     bool keep_end;    /* keep the end rather than the start */
     bool only_stdout; /* standard error goes to /dev/null; else both come in one stream */
+    int err_fd;       /* above 0: standard error goes there instead */
     int64_t timeout_ms; /* 0: 60 s; the deadline of ctx also counts */
 };
 

@@ -1,4 +1,5 @@
 #include "base/yaml.h"
+#include "core/preflight.h"
 #include "os/file.h"
 #include "server/server.h"
 
@@ -67,8 +68,8 @@ static struct rc read_all(struct ctx *ctx, const struct yaml *y, struct hub_conf
         return yaml_fail(ctx, y, root, "settings are expected here");
     TRY(yaml_only(ctx, y, root,
                   (const char *const[]){"name", "organization", "state", "run", "database", "https", "agents", "status", "kek",
-                                        "blocklists", "agent", "officer_uid", "users", "uid_base", "external_root", "permitted_dns",
-                                        NULL}));
+                                        "blocklists", "issuers_dir", "preflight", "agent", "officer_uid", "users", "uid_base",
+                                        "external_root", "permitted_dns", NULL}));
     TRY(json_get_str(ctx, root, "name", true, &c->name));
     TRY(json_get_str(ctx, root, "organization", false, &c->organization));
     TRY(json_get_str(ctx, root, "state", true, &c->state));
@@ -76,6 +77,10 @@ static struct rc read_all(struct ctx *ctx, const struct yaml *y, struct hub_conf
     TRY(json_get_str(ctx, root, "database", false, &c->database));
     TRY(json_get_str(ctx, root, "kek", false, &c->kek));
     TRY(json_get_str(ctx, root, "blocklists", false, &c->blocklists));
+    TRY(json_get_str(ctx, root, "issuers_dir", false, &c->issuers_dir));
+    TRY(json_get_str(ctx, root, "preflight", false, &c->preflight));
+    if (c->preflight && !preflight_policy_is(c->preflight))
+        return yaml_fail(ctx, y, json_object_get(root, "preflight"), "preflight is fail, warn or off");
     TRY(json_get_str(ctx, root, "agent", false, &c->agent));
     TRY(json_get_str(ctx, root, "users", false, &c->users));
     TRY(json_get_int(ctx, root, "uid_base", false, &c->uid_base));

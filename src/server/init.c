@@ -49,7 +49,14 @@ static struct rc write_new(struct ctx *ctx, const char *path, struct bytes text,
     return file_write_atomic_path(ctx, path, text, (uid_t)-1, (gid_t)-1, mode);
 }
 
-static struct rc hub_yaml(struct ctx *ctx, const struct init *in)
+/* Where CAs are described ready-made: beside the connectors, as both are installed. */
+static const char *issuers_beside(struct ctx *ctx, const char *connectors)
+{
+    const char *slash = strrchr(connectors, '/');
+    return arena_printf(&ctx->arena, "%.*s/issuers", slash ? (int)(slash - connectors) : 0, connectors);
+}
+
+static struct rc hub_yaml(struct ctx *ctx, const struct init *in, const char *connectors)
 {
     struct buf b;
     buf_init_arena(&b, &ctx->arena, 1 << 18);
@@ -63,6 +70,8 @@ static struct rc hub_yaml(struct ctx *ctx, const struct init *in)
         yaml_put_text(&b, "database", in->database);
     yaml_put_text(&b, "kek", arena_printf(&ctx->arena, "%s/kek", in->dir));
     yaml_put_text(&b, "agent", arena_printf(&ctx->arena, "%s/agent.yaml", in->dir));
+    if (connectors)
+        yaml_put_text(&b, "issuers_dir", issuers_beside(ctx, connectors));
     if (in->users)
         yaml_put_text(&b, "users", in->users);
     if (in->uid_base)
@@ -216,19 +225,21 @@ RC server_init(struct cli *cli)
     TRY(file_mkdirs(ctx, in.dir, 0755));
     TRY(file_mkdirs(ctx, in.state, 0711));
     SECRET_CLEANUP struct secret recovery = {0};
-    TRY(hub_yaml(ctx, &in));
+    TRY(hub_yaml(ctx, &in, cli_opt(cli, "connectors-dir")));
     TRY(agent_yaml(ctx, &in, or(cli_opt(cli, "connectors-dir"), "/usr/share/certwright/connectors")));
     TRY(keys_make(ctx, &in, &recovery));
     TRY(link_make(ctx, &in));
     const struct bytes text = secret_use(&recovery);
+    const bool usual = str_equal(in.dir, "/etc/certwright");
     printf("Set up in %s.\n\n"
            "Recovery key (shown this once; write it down and keep it away from this host):\n\n    %.*s\n\n"
            "It opens %s/kek.recovery, a copy of the key that every secret here is sealed with.\n\n"
-           "Start:    certwright run hub%s%s%s   (or: systemctl enable --now certwright-hub)\n"
-           "Sign in:  https://%s:%lld/sign-in?code=%s   (once, within a day of the first start)\n",
-           in.dir, (int)text.n, (const char *)text.p, in.dir, str_equal(in.dir, "/etc/certwright") ? "" : " --config ",
-           str_equal(in.dir, "/etc/certwright") ? "" : in.dir, str_equal(in.dir, "/etc/certwright") ? "" : "/hub.yaml",
-           in.names.v[0], (long long)in.https_port, in.link_code);
+           "Start:    certwright run hub%s%s%s\n",
+           in.dir, (int)text.n, (const char *)text.p, in.dir, usual ? "" : " --config ", usual ? "" : in.dir,
+           usual ? "   (or: systemctl enable --now certwright-hub)" : "/hub.yaml");
+    if (in.https_port)
+        printf("Sign in:  https://%s:%lld/sign-in?code=%s   (once, within a day of the first start)\n", in.names.v[0],
+               (long long)in.https_port, in.link_code);
     if (in.external_root)
         printf("Then:     certwright ca export issuing --what csr --out FILE   gives the request for your root CA;\n"
                "          certwright ca import issuing --chain FILE   takes its answer.\n");

@@ -83,10 +83,15 @@ RC server_join(struct cli *cli)
     if (!cfg.hub_url || !str_equal(cfg.hub_url, hub))
         return ctx_fail(ctx, E_CONFLICT, "%s names the hub %s: write \"hub: %s\" there, then join again", path,
                         cfg.hub_url ? cfg.hub_url : cfg.hub_socket, hub);
+    const bool first = access(arena_printf(&ctx->arena, "%s/fleet", cfg.state_dir), F_OK) != 0;
     struct rc rc = fleet_join(ctx, &cfg, hub, token, name, &joined);
     if (rc_failed(rc)) {
         if (fresh)
             unlink(path); /* nothing has come of it */
+        /* Where the answer may have been lost the hub knows the key, and takes it again. */
+        const enum err_category category = err_info(rc.e)->category;
+        if (first && (category == CAT_ACCESS || category == CAT_INPUT || category == CAT_STATE))
+            fleet_undo_join(ctx, &cfg);
         return rc;
     }
     cli_say(cli, "Joined %s as %s.%s", hub, joined.name,

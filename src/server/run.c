@@ -55,6 +55,10 @@ static struct bytes hub_json(struct ctx *ctx, const struct hub_config *c, const 
     if (c->organization)
         json_put_str(&j, "organization", c->organization);
     json_put_str(&j, "status_url", c->status_url);
+    if (c->issuers_dir)
+        json_put_str(&j, "issuers_dir", c->issuers_dir);
+    if (c->preflight)
+        json_put_str(&j, "preflight", c->preflight);
     if (c->database)
         json_put_str(&j, "conninfo", c->database);
     else

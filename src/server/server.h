@@ -22,6 +22,8 @@ void server_roles(struct role roles[SERVER_ROLES]);
  *     status: {address: "0.0.0.0", port: 8080, url: "http://hub.example.org:8080"}
  *     kek: /etc/certwright/kek            # absent: the systemd credential "kek"
  *     blocklists: /usr/share/certwright/blocklists
+ *     issuers_dir: /usr/share/certwright/issuers   # CAs that are described ready-made
+ *     preflight: fail               # or warn, off: what a look before a first order leads to (core/preflight.h)
  *     agent: /etc/certwright/agent.yaml   # the hub's own agent; absent: none
  *     officer_uid: 0
  *     users: certwright                   # prefix: certwright-hub, certwright-signer …; or uid_base: 62000 for demonstrations
@@ -29,7 +31,7 @@ void server_roles(struct role roles[SERVER_ROLES]);
  *     permitted_dns: [example.org] */
 struct hub_config {
     const char *file;
-    const char *name, *organization, *state, *run, *database, *kek, *blocklists, *agent, *users;
+    const char *name, *organization, *state, *run, *database, *kek, *blocklists, *issuers_dir, *preflight, *agent, *users;
     const char *https_address, *https_certificate, *https_key, *agents_address, *status_address, *status_url;
     int64_t https_port, agents_port, status_port, uid_base, officer_uid; /* port 0: none */
     struct str_list https_names, permitted_dns;

@@ -20,6 +20,26 @@ static RC account_answer(struct signer *s, struct work *w)
     return jose_thumbprint(w->ctx, account->key, &out->thumbprint);
 }
 
+/* A key that another client made for an account that is there. */
+static RC take_import(struct ctx *ctx, struct signer *s, const struct wire_signer_acme_account *in, enum key_kind *kind)
+{
+    struct key *key KEY_CLEANUP = NULL;
+    struct bytes text = bytes_trim(secret_use(&in->import));
+    struct rc rc = text.n > 0 && text.p[0] == '{' ? jose_private_from_jwk(ctx, text, &key) : key_from_pem(ctx, &in->import, &key);
+    if (rc_failed(rc))
+        return ctx_wrap(ctx, rc, "the account's key is neither PEM nor a private JWK that can be used");
+    *kind = key_kind_of(key);
+    if (*kind != KEY_EC_P256 && *kind != KEY_EC_P384 && key_public(key)->kind != SPKI_RSA)
+        return ctx_fail(ctx, E_UNSUPPORTED, "the account's key is neither RSA nor EC P-256 or P-384");
+    /* Its numbers may not belong together: it proves itself. */
+    struct bytes proof = BYTES_LIT("certwright"), signature;
+    TRY(key_sign(ctx, key, proof, &signature));
+    rc = key_verify_own(ctx, key, proof, signature);
+    if (rc_failed(rc))
+        return ctx_wrap(ctx, rc, "the account's key is broken");
+    return keyring_keep(ctx, &s->keys, KEY_CLASS_ACME, in->account, key);
+}
+
 RC acme_account_begin(struct signer *s, struct work *w)
 {
     const struct wire_signer_acme_account *in = w->in;
@@ -37,18 +57,80 @@ RC acme_account_begin(struct signer *s, struct work *w)
     if (there != NULL) {
         if (strcmp(there->directory_url, in->directory_url) != 0)
             return ctx_fail(w->ctx, E_EXISTS, "the account %s is pinned to %s", in->account, there->directory_url);
+        if (secret_use(&in->import).n > 0)
+            return ctx_fail(w->ctx, E_EXISTS, "the account %s has a key already", in->account);
         return RC_OK;
     }
-    struct key *key = NULL;
-    TRY(keyring_make(w->ctx, &s->keys, KEY_CLASS_ACME, in->account, kind, &key));
-    key_free(key);
-    s->keys.keys--;
+    if (secret_use(&in->import).n > 0) {
+        TRY(take_import(w->ctx, s, in, &kind));
+    } else {
+        struct key *key = NULL;
+        TRY(keyring_make(w->ctx, &s->keys, KEY_CLASS_ACME, in->account, kind, &key));
+        key_free(key);
+        s->keys.keys--;
+    }
     struct buf b BUF_CLEANUP = {0};
     buf_init(&b, 8192);
     record_put_text(&b, in->account);
     record_put_text(&b, in->directory_url);
     record_put_text(&b, key_kind_name(kind));
     return work_journal(s, w, RECORD_ACCOUNT, &b);
+}
+
+/* --- another key for an account */
+
+static RC next_answer(struct signer *s, struct work *w)
+{
+    const struct wire_signer_acme_change_key *in = w->in;
+    struct wire_signer_acme_key *out = w->out;
+    struct account *account = NULL;
+    const struct key *key = NULL;
+    TRY(state_account(w->ctx, s, in->account, &account));
+    TRY(state_next_key(w->ctx, s, account, &key));
+    TRY(jose_jwk(w->ctx, key, &out->jwk));
+    return jose_thumbprint(w->ctx, key, &out->thumbprint);
+}
+
+/* What the journal no longer names is destroyed; a crash in between leaves it to the next change. */
+static RC change_answer(struct signer *s, struct work *w)
+{
+    const struct wire_signer_acme_change_key *in = w->in;
+    struct wire_signer_acme_key *out = w->out;
+    struct account *account = NULL;
+    TRY(state_account(w->ctx, s, in->account, &account));
+    for (uint64_t slot = account->slot; slot-- > 0 && slot + 3 > account->slot;)
+        TRY(keyring_destroy(w->ctx, &s->keys, KEY_CLASS_ACME, state_key_object(&w->ctx->arena, account->name, slot)));
+    TRY(keyring_destroy(w->ctx, &s->keys, KEY_CLASS_ACME,
+                        state_key_object(&w->ctx->arena, account->name, account->slot + 1)));
+    TRY(jose_jwk(w->ctx, account->key, &out->jwk));
+    return jose_thumbprint(w->ctx, account->key, &out->thumbprint);
+}
+
+RC acme_change_key_begin(struct signer *s, struct work *w)
+{
+    const struct wire_signer_acme_change_key *in = w->in;
+    struct account *account = NULL;
+    struct buf b BUF_CLEANUP = {0};
+    const bool next = in->step == WIRE_signer_acme_change_key_step_next;
+    TRY(state_account(w->ctx, s, in->account, &account));
+    w->answer = next ? next_answer : change_answer;
+    if (next == (account->next_slot != 0))
+        return RC_OK;
+    buf_init(&b, 1024);
+    if (next) {
+        struct key *key = NULL;
+        const enum key_kind kind = account->key_kind == KEY_OTHER ? KEY_EC_P256 : account->key_kind;
+        TRY(keyring_make(w->ctx, &s->keys, KEY_CLASS_ACME, state_key_object(&w->ctx->arena, account->name, account->slot + 1), kind,
+                         &key));
+        key_free(key);
+        s->keys.keys--;
+        account_keys_put(&b, account->name, account->slot, account->slot + 1);
+    } else if (in->step == WIRE_signer_acme_change_key_step_take) {
+        account_keys_put(&b, account->name, account->next_slot, 0);
+    } else {
+        account_keys_put(&b, account->name, account->slot, 0);
+    }
+    return work_journal(s, w, RECORD_ACCOUNT_KEYS, &b);
 }
 
 RC acme_keyauth_begin(struct signer *s, struct work *w)
@@ -221,6 +303,10 @@ static RC put_contacts(struct ctx *ctx, const struct wire_signer_acme_sign *in, 
 static RC put_account(struct ctx *ctx, struct signer *s, const struct wire_signer_acme_sign *in, const struct key *key,
                       struct json_out *j)
 {
+    if (in->only_existing && in->operation == WIRE_signer_acme_sign_operation_new_account) {
+        json_put_bool(j, "onlyReturnExisting", true);
+        return RC_OK;
+    }
     if (in->terms_agreed)
         json_put_bool(j, "termsOfServiceAgreed", true);
     TRY(put_contacts(ctx, in, j));
@@ -234,6 +320,27 @@ static RC put_account(struct ctx *ctx, struct signer *s, const struct wire_signe
     TRY(buf_status(&eab));
     json_put_raw(j, "externalAccountBinding", buf_bytes(&eab));
     return RC_OK;
+}
+
+/* RFC 8555 section 7.3.5: the new key signs for which account and old key it shall be. */
+static RC put_key_change(struct ctx *ctx, struct signer *s, const struct wire_signer_acme_sign *in, struct account *account,
+                         struct buf *out)
+{
+    const struct key *next = NULL;
+    const struct jose_header header = {.url = in->url};
+    const char *old = NULL;
+    struct buf payload;
+    struct json_out j;
+    TRY(state_next_key(ctx, s, account, &next));
+    TRY(jose_jwk(ctx, account->key, &old));
+    buf_init_arena(&payload, &ctx->arena, 8192);
+    json_begin(&j, &payload);
+    json_open_obj(&j, NULL);
+    json_put_str(&j, "account", in->kid);
+    json_put_raw(&j, "oldKey", bytes_z(old));
+    json_close(&j);
+    TRY(buf_status(&payload));
+    return jose_sign(ctx, next, &header, buf_bytes(&payload), out);
 }
 
 static RC put_payload(struct ctx *ctx, struct signer *s, const struct wire_signer_acme_sign *in, const struct key *key,
@@ -268,6 +375,7 @@ static RC put_payload(struct ctx *ctx, struct signer *s, const struct wire_signe
         json_put_int(&j, "reason", in->reason);
         break;
     case WIRE_signer_acme_sign_operation_get:
+    case WIRE_signer_acme_sign_operation_key_change:
         break;
     }
     TRY(rc);
@@ -301,10 +409,16 @@ RC acme_sign_begin(struct signer *s, struct work *w)
         TRY(check_url(ctx, account, "account URL", in->kid));
     struct jose_header header = {.kid = new_account ? NULL : in->kid, .nonce = in->nonce, .url = in->url};
     struct buf payload, body;
+    const struct key *key = account->key;
+    if (in->next_key && new_account)
+        TRY(state_next_key(ctx, s, account, &key));
     buf_init_arena(&payload, &ctx->arena, BODY_MAX);
     buf_init_arena(&body, &ctx->arena, BODY_MAX);
-    TRY(put_payload(ctx, s, in, account->key, &payload));
-    TRY(jose_sign(ctx, account->key, &header, buf_bytes(&payload), &body));
+    if (in->operation == WIRE_signer_acme_sign_operation_key_change)
+        TRY(put_key_change(ctx, s, in, account, &payload));
+    else
+        TRY(put_payload(ctx, s, in, key, &payload));
+    TRY(jose_sign(ctx, key, &header, buf_bytes(&payload), &body));
     TRY(buf_status(&body));
     out->body = buf_z(&body);
     return RC_OK;

@@ -1,5 +1,6 @@
 #include "signer/keyring.h"
 
+#include <errno.h>
 #include <unistd.h>
 
 #include "base/failpoint.h"
@@ -19,23 +20,26 @@ static RC ad_of(struct ctx *ctx, const struct keyring *ks, const char *class_, c
     return RC_OK;
 }
 
-static RC file_make(struct ctx *ctx, struct keyring *ks, const char *class_, const char *object, enum key_kind kind,
-                    struct key **out)
+static RC file_keep(struct ctx *ctx, struct keyring *ks, const char *class_, const char *object, const struct key *key)
 {
     struct seal_ad ad;
     TRY(ad_of(ctx, ks, class_, object, &ad));
-    struct key *key KEY_CLEANUP = NULL;
     struct secret plain SECRET_CLEANUP = {0};
     struct bytes sealed;
-    TRY(key_generate(ctx, kind, &key));
     TRY(key_to_pkcs8(ctx, key, &plain));
     TRY(seal(ctx, &ks->kek, &ad, &plain, &sealed));
     TRY(file_write_atomic_path(ctx, arena_printf(&ctx->arena, "%s/%s.%s.key", ks->dir, class_, object), sealed, FILE_KEEP_UID,
                                FILE_KEEP_GID, 0600));
     FAILPOINT("signer.key_written");
-    *out = key;
-    key = NULL;
     return RC_OK;
+}
+
+static RC file_destroy(struct ctx *ctx, struct keyring *ks, const char *class_, const char *object)
+{
+    struct seal_ad ad;
+    TRY(ad_of(ctx, ks, class_, object, &ad)); /* the name is one */
+    const char *path = arena_printf(&ctx->arena, "%s/%s.%s.key", ks->dir, class_, object);
+    return unlink(path) == 0 || errno == ENOENT ? RC_OK : ctx_fail_errno(ctx, "destroying the key %s", path);
 }
 
 static RC file_load(struct ctx *ctx, struct keyring *ks, const char *class_, const char *object, struct key **out)
@@ -50,7 +54,7 @@ static RC file_load(struct ctx *ctx, struct keyring *ks, const char *class_, con
 }
 
 static const struct key_backend backends[] = {
-    {"file", file_make, file_load},
+    {"file", file_keep, file_destroy, file_load},
 };
 
 /* --- the registry */
@@ -86,9 +90,23 @@ void keyring_close(struct keyring *ks)
 
 RC keyring_make(struct ctx *ctx, struct keyring *ks, const char *class_, const char *object, enum key_kind kind, struct key **out)
 {
-    TRY(ks->backend->make(ctx, ks, class_, object, kind, out));
+    struct key *key KEY_CLEANUP = NULL;
+    TRY(key_generate(ctx, kind, &key));
+    TRY(ks->backend->keep(ctx, ks, class_, object, key));
+    *out = key;
+    key = NULL;
     ks->keys++;
     return RC_OK;
+}
+
+RC keyring_keep(struct ctx *ctx, struct keyring *ks, const char *class_, const char *object, const struct key *key)
+{
+    return ks->backend->keep(ctx, ks, class_, object, key);
+}
+
+RC keyring_destroy(struct ctx *ctx, struct keyring *ks, const char *class_, const char *object)
+{
+    return ks->backend->destroy(ctx, ks, class_, object);
 }
 
 RC keyring_load(struct ctx *ctx, struct keyring *ks, const char *class_, const char *object, struct key **out)

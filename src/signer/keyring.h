@@ -1,7 +1,7 @@
 /* Where the signer's private keys are: one vtable, one file a backend, one row in the registry (keyring.c).
  *
- * A key belongs to an object of a class ("ca-key": the CA's name, "acme-account": the account).  Keys are made here and never
- * leave. */
+ * A key belongs to an object of a class ("ca-key": the CA's name, "acme-account": the account).  Keys are made here, or an
+ * account's is brought along, and never leave. */
 #ifndef SIGNER_KEYRING_H
 #define SIGNER_KEYRING_H
 
@@ -16,9 +16,10 @@ struct keyring;
 
 struct key_backend {
     const char *name;
-    /* make generates and keeps a key, replacing one of the same object that was never acknowledged; load gets one back
-     * (E_NOT_FOUND).  The key is the caller's. */
-    RC (*make)(struct ctx *ctx, struct keyring *ks, const char *class_, const char *object, enum key_kind kind, struct key **out);
+    /* keep keeps a key, replacing one of the same object that was never acknowledged; load gets one back (E_NOT_FOUND), and the
+     * key is the caller's; destroy forgets it, also where there is none. */
+    RC (*keep)(struct ctx *ctx, struct keyring *ks, const char *class_, const char *object, const struct key *key);
+    RC (*destroy)(struct ctx *ctx, struct keyring *ks, const char *class_, const char *object);
     RC (*load)(struct ctx *ctx, struct keyring *ks, const char *class_, const char *object, struct key **out);
 };
 
@@ -33,6 +34,10 @@ struct keyring {
 /* keyring_open takes the key-encryption key over from `kek` (SEAL_KEK_LEN bytes) and makes `dir` where it is missing. */
 RC keyring_open(struct ctx *ctx, const char *backend, const char *dir, struct secret *kek, struct keyring *out);
 void keyring_close(struct keyring *ks); /* wipes; all-zero is fine */
+/* keyring_make generates a key and keeps it; keyring_keep keeps one that is there; keyring_destroy forgets one, also where there is
+ * none. */
+RC keyring_keep(struct ctx *ctx, struct keyring *ks, const char *class_, const char *object, const struct key *key);
+RC keyring_destroy(struct ctx *ctx, struct keyring *ks, const char *class_, const char *object);
 RC keyring_make(struct ctx *ctx, struct keyring *ks, const char *class_, const char *object, enum key_kind kind, struct key **out);
 RC keyring_load(struct ctx *ctx, struct keyring *ks, const char *class_, const char *object, struct key **out);
 

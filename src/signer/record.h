@@ -16,7 +16,8 @@ enum record_type {
     RECORD_CRL = 6,     /* a CRL's number, before it is signed */
     RECORD_ACCOUNT = 7, /* an ACME account key */
     RECORD_PIN = 8,     /* what an attempt may ask of an ACME CA; replaces the one before */
-    RECORD_SERIAL = 9,  /* left of INTENT and ISSUED once they are too old to be replayed */
+    RECORD_SERIAL = 9,      /* left of INTENT and ISSUED once they are too old to be replayed */
+    RECORD_ACCOUNT_KEYS = 10, /* which of its keys an ACME account uses, and which is to follow */
 };
 
 void record_put_text(struct buf *b, const char *s); /* NULL as "" */

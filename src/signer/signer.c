@@ -58,6 +58,7 @@ static const struct row {
     {WIRE_signer_ceilings_get, GROUP_NONE, 0, ceilings_get_begin},
     {WIRE_signer_ceilings_set, GROUP_CA, OBJECT(signer_ceilings_set, ca), ceilings_set_begin},
     {WIRE_signer_acme_account, GROUP_ACCOUNT, OBJECT(signer_acme_account, account), acme_account_begin},
+    {WIRE_signer_acme_change_key, GROUP_ACCOUNT, OBJECT(signer_acme_change_key, account), acme_change_key_begin},
     {WIRE_signer_acme_pin, GROUP_ATTEMPT, OBJECT(signer_acme_pin, attempt), acme_pin_begin},
     {WIRE_signer_acme_sign, GROUP_NONE, 0, acme_sign_begin},
     {WIRE_signer_acme_keyauth, GROUP_NONE, 0, acme_keyauth_begin},

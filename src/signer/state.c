@@ -150,13 +150,36 @@ struct account *state_find_account(const struct signer *s, const char *name)
     return NULL;
 }
 
+const char *state_key_object(struct arena *a, const char *account, uint64_t slot)
+{
+    return slot == 0 ? account : arena_printf(a, "%s-%llu", account, (unsigned long long)slot);
+}
+
+RC state_next_key(struct ctx *ctx, struct signer *s, struct account *account, const struct key **out)
+{
+    if (account->next_slot == 0)
+        return ctx_fail(ctx, E_CONFLICT, "no key is there to follow that of the account %s", account->name);
+    if (account->next_key == NULL)
+        TRY(keyring_load(ctx, &s->keys, KEY_CLASS_ACME, state_key_object(&ctx->arena, account->name, account->next_slot),
+                         &account->next_key));
+    *out = account->next_key;
+    return RC_OK;
+}
+
+void account_keys_put(struct buf *b, const char *account, uint64_t slot, uint64_t next_slot)
+{
+    record_put_text(b, account);
+    buf_put_u64(b, slot);
+    buf_put_u64(b, next_slot);
+}
+
 RC state_account(struct ctx *ctx, struct signer *s, const char *name, struct account **out)
 {
     *out = state_find_account(s, name);
     if (*out == NULL)
         return ctx_fail(ctx, E_NOT_FOUND, "the signer has no ACME account %s", name);
     if ((*out)->key == NULL)
-        TRY(keyring_load(ctx, &s->keys, KEY_CLASS_ACME, name, &(*out)->key));
+        TRY(keyring_load(ctx, &s->keys, KEY_CLASS_ACME, state_key_object(&ctx->arena, name, (*out)->slot), &(*out)->key));
     return RC_OK;
 }
 
@@ -337,6 +360,39 @@ static RC apply_account(struct signer *s, struct bytes in)
     return RC_OK;
 }
 
+static void key_drop(struct signer *s, struct key **key)
+{
+    if (*key == NULL)
+        return;
+    key_free(*key);
+    *key = NULL;
+    s->keys.keys--;
+}
+
+static RC apply_account_keys(struct signer *s, struct bytes in)
+{
+    const char *name = NULL;
+    uint64_t slot = 0, next = 0;
+    struct ctx one CTX_CLEANUP = {0};
+    if (!record_take_text(&one.arena, &in, &name) || !bytes_take_u64(&in, &slot) || !bytes_take_u64(&in, &next))
+        return unreadable(&s->life, "keys of an account");
+    struct account *a = state_find_account(s, name);
+    if (a == NULL)
+        return unreadable(&s->life, "keys of an account that is not there");
+    if (a->slot != slot) {
+        key_drop(s, &a->key);
+        if (slot == a->next_slot) {
+            a->key = a->next_key;
+            a->next_key = NULL;
+        }
+    }
+    if (a->next_slot != next)
+        key_drop(s, &a->next_key);
+    a->slot = slot;
+    a->next_slot = next;
+    return RC_OK;
+}
+
 static RC apply_pin(struct ctx *ctx, struct signer *s, const struct signer_record *record)
 {
     struct pin p = {0};
@@ -375,6 +431,8 @@ RC state_apply(struct ctx *ctx, struct signer *s, const struct signer_record *re
         return apply_crl(ctx, s, record->content);
     case RECORD_ACCOUNT:
         return apply_account(s, record->content);
+    case RECORD_ACCOUNT_KEYS:
+        return apply_account_keys(s, record->content);
     case RECORD_PIN:
         return apply_pin(ctx, s, record);
     case RECORD_SERIAL:
@@ -437,8 +495,10 @@ static void forget(struct signer *s)
         free(ca->revoked);
         free((void *)(uintptr_t)ca->crl.p);
     }
-    for (struct account *a = s->accounts; a != NULL; a = a->next)
+    for (struct account *a = s->accounts; a != NULL; a = a->next) {
         key_free(a->key);
+        key_free(a->next_key);
+    }
     s->cas = NULL;
     s->accounts = NULL;
     index_free(&s->requests);
@@ -553,6 +613,11 @@ static RC emit_all(struct ctx *ctx, struct compaction *c)
         record_put_text(&c->content, a->directory_url);
         record_put_text(&c->content, key_kind_name(a->key_kind));
         TRY(emit(ctx, c, RECORD_ACCOUNT, c->now, buf_bytes(&c->content)));
+        if (a->slot == 0 && a->next_slot == 0)
+            continue;
+        buf_reset(&c->content);
+        account_keys_put(&c->content, a->name, a->slot, a->next_slot);
+        TRY(emit(ctx, c, RECORD_ACCOUNT_KEYS, c->now, buf_bytes(&c->content)));
     }
     for (const struct ca *ca = s->cas; ca != NULL; ca = ca->next)
         TRY(emit_ca(ctx, c, ca));

@@ -72,6 +72,9 @@ struct account {
     const char *name, *directory_url;
     enum key_kind key_kind;
     struct key *key; /* NULL until it was used */
+    /* Numbers of its keys: they are objects of their own.  0: the first one; as next: there is none. */
+    uint64_t slot, next_slot;
+    struct key *next_key; /* NULL until it was used */
     struct account *next;
 };
 
@@ -117,6 +120,10 @@ RC state_ca_ready(struct ctx *ctx, const struct signer *s, const char *name, str
 /* state_ca_key lends the CA's private key. */
 RC state_ca_key(struct ctx *ctx, struct signer *s, struct ca *ca, const struct key **out);
 RC state_account(struct ctx *ctx, struct signer *s, const char *name, struct account **out);
+/* state_next_key lends the key that is to follow (E_CONFLICT: there is none); state_key_object names a key of the account. */
+RC state_next_key(struct ctx *ctx, struct signer *s, struct account *account, const struct key **out);
+const char *state_key_object(struct arena *a, const char *account, uint64_t slot);
+void account_keys_put(struct buf *b, const char *account, uint64_t slot, uint64_t next_slot);
 struct account *state_find_account(const struct signer *s, const char *name);
 
 /* Keys of the index. */

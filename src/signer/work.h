@@ -50,6 +50,7 @@ RC crl_begin(struct signer *s, struct work *w);
 RC ceilings_get_begin(struct signer *s, struct work *w);
 RC ceilings_set_begin(struct signer *s, struct work *w);
 RC acme_account_begin(struct signer *s, struct work *w);
+RC acme_change_key_begin(struct signer *s, struct work *w);
 RC acme_pin_begin(struct signer *s, struct work *w);
 RC acme_sign_begin(struct signer *s, struct work *w);
 RC acme_keyauth_begin(struct signer *s, struct work *w);

@@ -449,7 +449,7 @@ static struct rc pg_write(struct ctx *ctx, struct store *store, store_fn *fn, vo
 static struct rc applied_check(struct ctx *ctx, struct conn *c, int64_t *newest)
 {
     *newest = 0;
-    PGresult *r = PQexec(c->pg, "SELECT number::text, checksum FROM schema_migration ORDER BY number");
+    PGresult *r = PQexec(c->pg, "SELECT number::text, checksum FROM schema_migration m ORDER BY m.number");
     struct rc rc = PQresultStatus(r) == PGRES_TUPLES_OK ? RC_OK : fail(ctx, c, r, "schema_migration");
     for (int i = 0; rc_ok(rc) && i < PQntuples(r); i++) {
         int64_t number = 0; /* stays 0, and is refused, where it is none */

@@ -38,11 +38,13 @@ static struct rc agent_add(struct ctx *ctx, struct txn *txn, void *arg)
                                       .team_id = w->id,
                                       .name = w->id,
                                       .identity = w->id,
+                                      .state = "active",
                                       .version = "1",
                                       .platform = "linux",
-                                      .capabilities = "[]",
-                                      .sandbox = "",
-                                      .boot_id = "",
+                                      .granted = "[]",
+                                      .networks = "[]",
+                                      .address = "",
+                                      .join_token_id = "",
                                       .now = 1};
     return q_agent_add(ctx, txn, &in);
 }

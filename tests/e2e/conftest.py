@@ -1,7 +1,8 @@
 """What the end-to-end tests stand on: a hub with its own agent, a private nginx, PostgreSQL and Pebble; see lib/.
 
     CERTWRIGHT          the program (build/dev/certwright)
-    CERTWRIGHT_TEST_DB  sqlite or postgres"""
+    CERTWRIGHT_TEST_DB  sqlite or postgres
+    CERTWRIGHT_TEST_LANE, CERTWRIGHT_TEST_PART  see lib/wait.py, and below"""
 import os
 import shutil
 import sys
@@ -32,6 +33,28 @@ def _folder():
     path = Path(tempfile.mkdtemp(prefix="cw-e2e-", dir="/tmp"))
     path.chmod(0o755)
     return path
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "soak: takes long; only where CERTWRIGHT_SOAK is set")
+    config.addinivalue_line("markers", "one_engine: knows nothing of a database; on PostgreSQL only where CERTWRIGHT_SOAK is set")
+
+
+def pytest_collection_modifyitems(config, items):
+    """What is not for this run is left out, not skipped: a skip is a failure.  CERTWRIGHT_TEST_PART=0/2: one part of the files, chosen so
+    that each has about as many tests."""
+    if not os.environ.get("CERTWRIGHT_SOAK"):
+        items[:] = [i for i in items if not i.get_closest_marker("soak") and not (ENGINE == "postgres" and i.get_closest_marker("one_engine"))]
+    part, parts = (int(n) for n in os.environ.get("CERTWRIGHT_TEST_PART", "0/1").split("/"))
+    files, load, mine = {}, [0] * parts, set()
+    for item in items:
+        files.setdefault(item.path.name, []).append(item)
+    for name, tests in sorted(files.items(), key=lambda f: (-len(f[1]), f[0])):
+        least = load.index(min(load))
+        load[least] += len(tests)
+        if least == part:
+            mine.add(name)
+    items[:] = [item for item in items if item.path.name in mine]
 
 
 @pytest.hookimpl(hookwrapper=True)

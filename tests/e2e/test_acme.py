@@ -267,11 +267,12 @@ def test_what_clients_would_not_trust_is_said_to_be_untrusted(site, nginx, pebbl
 
 def test_the_second_issuer_is_asked_when_the_first_refuses(site, nginx, pebble):
     """The tokens of a webroot that nobody serves: Pebble is redirected to where nobody answers."""
-    issuer(site, pebble, "--via", "webroot", "--webroot", nginx.webroot)
+    issuer(site, pebble, "--via", "webroot", "--webroot", nginx.webroot, "--failover-after", "2")
     add(site, WWW, code=6, issuers="pebble,ca")
     site.move_clock(120)
     wait.until(lambda: (site.show("cert", WWW).get("current_version") or {}).get("issuer") == "ca", "the other issuer issued", 30)
     site.settled(WWW)
+    assert site.show("issuer", "pebble")["state"] == "ready"  # what it refused is no failure of its own
     nginx.shows(current(site)["fingerprint"])
 
 

@@ -1,8 +1,11 @@
 """Agents on other hosts: joining with a token, working over mutual TLS, and what goes wrong with either."""
+import json
 import socket
 import time
+from datetime import datetime
 
 import pytest
+import requests
 
 from lib import pki, wait
 from lib.remote import Remote, token
@@ -60,7 +63,9 @@ def test_a_token_is_good_for_what_it_says(home, tmp_path_factory):
     first = Remote(hub, host(), "once1")
     assert first.join(once).code == 0
     assert first.join(once).code == 0, "the same host again, as after a lost answer"
-    assert "was good for 1 agent, and used" in refused(hub, host(), "once2", once)
+    assert "was good for 1 agent, and used; make another at the hub with: certwright join-token add NAME" in refused(hub, host(), "once2", once)
+    again = hub.cw("join-token", "add", "once")
+    assert again.code == 1 and "certwright join-token revoke once" in again.err
     assert "is named once1 already" in refused(hub, host(), "once1", token(hub, "name-taken"), code=1)
     assert "expired" in refused_later(hub, host(), token(hub, "short", "--lifetime", "60"))
     hub.ok("join-token", "add", "ended", "--out", hub.folder / "ended")
@@ -76,7 +81,43 @@ def test_a_token_is_good_for_what_it_says(home, tmp_path_factory):
     assert done.code == 2 and "no join token came" in done.err
     by_hand = Remote(hub, host(), "by-hand")
     assert hub.cw("join", by_hand.url, "--config", by_hand.etc / "agent.yaml", "--name", "by-hand", input=token(hub, "by-hand") + "\n").code == 0
+    # Commands take an id for a name: an agent that is called like another one's id would be taken for it.
+    assert "not the form of an id" in refused(hub, host(), first.shown()["id"], token(hub, "as-an-id"), code=2)
     assert "is no kind of job" in hub.cw("join-token", "add", "bad", "--grant", "everything").err
+
+
+def test_a_join_that_comes_to_nothing_leaves_nothing_and_says_why(home, tmp_path_factory):
+    hub, good = home, token(home, "good")
+    for url, words in ((hub.base, "it answers 404"), (f"https://127.0.0.1:{hub.status_port}", "wrong version number"),
+                       (f"https://127.0.0.1:{wait.free_port()}", "connect")):
+        host = tmp_path_factory.mktemp("host")
+        done = Remote(hub, host, "web").join(good, url=url)  # agent.yaml is there, and names another hub
+        assert done.code != 0 and "write \"hub: " in done.err
+        done = hub.cw("join", url, "--config", host / "new/agent.yaml", "--state", host / "new/state", "--name", "web", input=good)
+        assert done.code != 0 and words in done.err and "the agents' port of hub.yaml (setting \"agents\", 8444)" in done.err, done
+        assert not (host / "new/state").exists() and not (host / "new/agent.yaml").exists()
+    host = tmp_path_factory.mktemp("host")
+    revoked = token(hub, "revoked")
+    hub.ok("join-token", "revoke", "revoked")
+    for text in (revoked, revoked[:-2] + "AA"):
+        assert hub.cw("join", hub.agents_url, "--config", host / "new/agent.yaml", "--state", host / "new/state", "--name", "web", input=text).code == 3
+        assert not (host / "new/state").exists(), list((host / "new").rglob("*"))
+    # A token on the command line is known to all by now.
+    for argv in (["join", hub.agents_url, good], ["join", hub.agents_url, "--token", good], ["join", hub.agents_url, f"--token={good}"]):
+        done = hub.cw(*argv)
+        assert done.code == 2 and good not in done.err + done.out and "certwright join-token revoke NAME" in done.err, done
+    assert hub.token not in (done := hub.cw("status", "--token", hub.token)).err and "certwright token revoke" in done.err
+
+
+def test_strangers_with_bad_tokens_fill_no_log(home):
+    before = home.text()
+    body = json.dumps({"token": "cwj_" + "A" * 75, "name": "x", "csr": "AAAA", "version": "0", "platform": "x"}).encode()
+    with requests.Session() as s:
+        s.trust_env, s.verify = False, str(home.fleet_roots)
+        for _ in range(60):
+            answer = s.post(home.agents_url + "/agent/v1/join", data=body, headers={"Content-Type": "application/json"}, timeout=10)
+            assert answer.status_code == 401 and answer.headers["Connection"] == "close" and "no such join token" in answer.text
+    assert home.text()[len(before):].count(" join_refused ") < 10
 
 
 def refused_later(hub, folder, text):
@@ -148,6 +189,63 @@ def test_a_copied_identity_is_noticed(make_hub, make_remote):
     hub.ok("agent", "approve", "web1")
     web.restart()
     wait.until(lambda: (web.files / "site.pem").exists(), "the one that is left goes on", 20)
+
+
+def test_an_agent_that_stops_is_told_of_within_two_minutes(make_hub, make_remote):
+    hub = make_hub()
+    web = make_remote(hub, "web1")
+    wait.until(lambda: "hub_reached" in web.life(), "the agent has reached the hub")
+    hub.move_clock(90)
+    hub.ok("target", "discover", "--agent", "web1")
+    seen = datetime.fromisoformat(web.shown()["last_seen"]).timestamp()
+    assert time.time() + 90 - seen < 30, "when it was heard is known to the second, though its row is written seldom"
+    assert trouble(hub) == {}
+    web.stop()
+    assert serve(hub, web, WWW, "--no-wait").code == 0
+    hub.move_clock(90 + 125)  # the hub's own agent calls within 25 s
+    assert trouble(hub)["web1"].startswith("agent web1 has been silent for 2 minutes")
+    assert "waiting for agent web1, last heard 2 minutes ago" in hub.ok("cert", "why", WWW).out
+    web.move_clock(90 + 125)
+    web.start()
+    wait.until(lambda: "web1" not in trouble(hub), "it is heard again")
+
+
+def test_a_connector_that_cannot_be_used_is_told_at_once(make_hub, make_remote):
+    hub = make_hub()
+    web = make_remote(hub, "web1", connectors=["files", "nginks"])
+    words = "connector nginks of agent web1 cannot be used: "
+    wait.until(lambda: trouble(hub).get("web1", "").startswith(words), "status says so")
+    assert web.shown()["trouble"].startswith(words) and " connector_unusable connector=nginks " in web.life()
+    done = hub.cw("target", "add", "x", "--agent", "web1", "--connector", "nginks")
+    assert done.code == 2 and words in done.err, done
+    hub.ok("agent", "drain", "web1")
+    hub.ok("agent", "approve", "web1")
+    assert trouble(hub)["web1"].startswith(words), "what a host says of itself outlasts what people do with it"
+    web.stop()
+    web.agent_settings["connectors"] = ["files"]
+    web.write_agent()
+    web.start()
+    wait.until(lambda: trouble(hub) == {}, "it is mended")
+
+
+def test_what_failed_on_a_host_is_forgotten_with_it(make_hub, make_remote):
+    hub = make_hub()
+    web1, web2 = make_remote(hub, "web1"), make_remote(hub, "web2")
+    assert serve(hub, web1).code == 0
+    hub.ok("target", "add", "elsewhere", "--agent", "web2", "--connector", "files", "--set", "fullchain=/nowhere/site.pem")
+    done = hub.cw("target", "add", "twice", "--agent", "web2", "--connector", "files", "--set", "fullchain=/nowhere/site.pem")
+    assert done.code == 1 and "target elsewhere is at that place already" in done.err
+    done = hub.cw("target", "add", "elsewhere", "--agent", "web2", "--connector", "files", "--set", "fullchain=/elsewhere/site.pem")
+    assert done.code == 1 and "a target is named elsewhere already" in done.err
+    assert hub.cw("cert", "edit", WWW, "--to", "files-of-web1,elsewhere").code != 0
+    assert "not below a path granted on web2" in trouble(hub)[WWW], trouble(hub)
+    assert "this host" not in hub.ok("cert", "steps", WWW).out
+    web2.stop()
+    hub.ok("cert", "renew", WWW, "--no-wait")
+    wait.until(lambda: hub.show("cert", WWW)["current_version"]["number"] == 2, "there is another version")
+    hub.ok("agent", "remove", "web2", "--force")
+    wait.until(lambda: trouble(hub) == {}, "nothing is left of it")
+    assert hub.settled(WWW)["state"] == "done"
 
 
 def test_what_was_not_granted_is_not_given(make_hub, make_remote):

@@ -57,6 +57,18 @@ def test_exit_code_2_is_for_what_cannot_be_understood(hub):
         assert done.out == "" and done.err.startswith("certwright: ") and len(done.err.splitlines()) <= 2, (argv, done)
 
 
+def test_what_the_hub_refuses_is_said_in_the_words_of_the_command_line(hub):
+    for argv, words in ((["join-token", "add", "x", "--lifetime", "1s"], "--lifetime is 1s; it must be from 1m to 366d"),
+                        (["join-token", "add", "x", "--uses", "0"], "--uses is 0; it must be from 1 to"),
+                        (["cert", "add", WWW, "--wave", "0"], "--wave is 0; it must be from 1 to"),
+                        (["target", "add", "x", "--connector", "files", "--endpoint", "gopher://a"], "gopher:// is not known; these are: smtp")):
+        done = hub.cw(*argv)
+        assert done.code == 2 and words in done.err, (argv, done)
+    hub.ok("target", "add", "mx", "--connector", "files", "--set", f"fullchain={hub.files}/mx.pem", "--endpoint", "smtp://192.0.2.1,imap://[2001:db8::1],192.0.2.2")
+    assert [e["port"] for e in hub.show("target", "mx")["endpoints"]] == [25, 143, 443]
+    hub.ok("target", "remove", "mx")
+
+
 def test_exit_code_3_is_for_what_policy_refuses(hub):
     hub.ok("ca", "ceilings", "issuing", "--permit-dns", "example.org")
     done = hub.cw("cert", "add", "www.example.net")
@@ -180,4 +192,4 @@ def test_what_is_in_use_is_not_removed(hub):
 
 def test_a_control_character_gets_in_nowhere(hub):
     done = hub.cw("target", "add", "odd", "--connector", "files", "--set", f"leaf={hub.files}/o.pem", "--description", "two\nlines")
-    assert done.code == 2 and "/description" in done.err
+    assert done.code == 2 and "--description" in done.err

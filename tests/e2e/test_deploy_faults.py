@@ -153,6 +153,7 @@ def test_a_path_that_the_host_does_not_grant_is_refused_there(make_hub):
 
 def test_a_command_that_the_host_does_not_grant_is_refused_there(make_hub):
     hub = make_hub()
+    hub.ok("target", "discover")  # the agent has told what it may
     out = ("target", "add", "out", "--connector", "files", "--set", f"fullchain={hub.files}/x.pem", "--set", "reload=rm-rf")
     refused = hub.cw(*out)
     assert refused.code == 2 and "rm-rf" in refused.err, "the hub knows what the agent has told"

@@ -163,3 +163,40 @@ def test_a_host_that_claims_everybodys_names_gets_none_of_them(make_hub, make_re
         done = hub.cw("cert", "add", WWW, "--to", to)
         assert done.code == 4 and "no target is named" in done.err, done
     assert not hub.ok("cert", "list", "-o", "json").json()
+
+
+def test_invented_starts_hide_no_copy(make_hub, make_remote):
+    """A copy that is another start each time it calls does not drive out the one that was there first."""
+    hub = make_hub()
+    web = make_remote(hub, "web1", start=False)
+
+    def call(boot):
+        me = {"name": "web1", "version": "0", "platform": "test", "boot_id": boot, "sandbox": "", "capabilities": ["deploy"]}
+        return ask(hub, web, {"agent": me, "results": [], "progress": [], "holding": [], "capacity": 0, "wait_s": 0})
+    assert "agent_id" in call("first")
+    answers = [call(f"invented-{i}") for i in range(20)]
+    assert "agent_id" in answers[0] and "was started more than" in answers[-1]["detail"]
+    hub.move_clock(15)  # later than an older process may still be on its way out
+    assert "two hosts use the key of agent web1" in call("first")["detail"]
+
+
+def test_what_an_order_tells_is_kept_to_a_ceiling(make_hub, make_remote, pebble):
+    hub = make_hub()
+    web = make_remote(hub, "orders", start=False)
+    hub.ok("issuer", "add", "pebble", "--acme", pebble.directory, "--agree", "--roots", pebble.all_roots, "--grant", "127.0.0.0/8", "--agent", "orders", "--via",
+           "listener")
+    hub.ok("cert", "add", WWW, "--issuer", "pebble", "--no-wait")
+    me = {"name": "orders", "version": "0", "platform": "test", "boot_id": "talker", "sandbox": "", "capabilities": ["order"]}
+
+    def exchange(**more):
+        return ask(hub, web, {"agent": me, "results": [], "progress": [], "holding": [], "capacity": 8, "wait_s": 0, **more})
+    job = wait.until(lambda: next((j for j in exchange()["jobs"] if j["kind"] == "order"), None), "there is an order", 10)
+    held = {"id": job["id"], "fence": job["fence"]}
+    for i in range(12):
+        steps = [{"at_ms": 1000 * i + k, "step": "talk", "text": "x" * 900} for k in range(200)]
+        exchange(progress=[{**held, "steps": steps}], holding=[held], capacity=0)
+    told, after = 0, 0
+    while items := hub.unix("GET", f"/api/v1/managed-certificates/{WWW}/events?after={after}").json()["items"]:
+        told += sum(e["step"] == "talk" for e in items)
+        after = items[-1]["seq"]
+    assert 1900 < told <= 2000, told

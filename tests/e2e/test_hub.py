@@ -4,6 +4,7 @@ import re
 import shutil
 import signal
 import subprocess
+import time
 
 import pytest
 import requests
@@ -67,6 +68,16 @@ def test_an_end_in_the_middle_of_a_deployment_loses_nothing(site, nginx):
     assert site.settled(WWW)["state"] == "done"
     nginx.shows(site.show("cert", WWW)["current_version"]["fingerprint"])
     assert len(site.ok("cert", "versions", WWW, "-o", "json").json()) == 1
+
+
+def test_a_failed_deployment_waits_for_its_time_over_a_restart_too(make_hub):
+    hub = make_hub()
+    hub.ok("target", "add", "nowhere", "--connector", "files", "--set", "fullchain=/nowhere/site.pem")
+    assert hub.cw("cert", "add", WWW, "--to", "nowhere").code != 0
+    due = re.search(r"next try \S+", hub.why()).group()
+    hub.restart()
+    time.sleep(1.5)  # the agent has called, and every timer that is due has fired
+    assert due in hub.why() and len([j for j in hub.jobs() if j["kind"] == "deploy"]) == 1
 
 
 def test_roles_run_as_users_of_their_own(hub):

@@ -27,6 +27,7 @@ MAY_HOLD = {
     "recovery key": set(),
     "CA key": {"signer"},
     "ACME account key": {"signer"},
+    "Key of an external account binding": set(),
     "host key": {"apply"},
     "sealing key": {"apply"},
     "hub TLS key, from files": {"hub"},
@@ -121,12 +122,18 @@ class World:
         hub.ok("cert", "renew", WWW)
         hub.ok("issuer", "add", "pebble", "--acme", pebble.directory, "--agree", "--roots", pebble.all_roots, "--grant", "127.0.0.0/8", "--via", "webroot",
                "--webroot", nginx.webroot)
+        binding = hub.folder / "binding"
+        bound = base64.urlsafe_b64encode(b"binding-" + bytes(range(200, 224))).decode().rstrip("=")
+        binding.write_text(bound + "\n")
         store = hub.files / "password"
         store.write_text("Zd7-key-store-password-Q4w\n")
         store.chmod(0o600)
         hub.ok("target", "add", "out", "--connector", "files", "--set", f"combined={hub.files}/both.pem", "--set", f"pkcs12={hub.files}/both.p12",
                "--set", f"jks={hub.files}/both.jks", "--set", f"password_file={store}")
         hub.ok("cert", "add", "acme.example.org", "--issuer", "pebble", "--to", "out", "--key-kind", "rsa-2048")
+        hub.ok("issuer", "edit", "pebble", "--eab-kid", "kid-1", "--eab-key-file", binding)
+        assert hub.cw("issuer", "account", "pebble", "renew").code != 0  # it is used, and Pebble does not know it
+        binding.unlink()
         hub.ok("cert", "revoke", WWW)
         hub.ok("target", "add", "vault", "--connector", "vault", "--set", f"server={vault.url}", "--set", "token=vault", "--set", "secret=web")
         hub.ok("cert", "add", "vault.example.org", "--to", "vault", "--key-kind", "rsa-2048")
@@ -140,6 +147,7 @@ class World:
             "recovery key": of_text(recovery) | of_text(recovery.replace("-", "")),
             "CA key": set().union(*(of_key(k) for c, k in self.keys if c == "ca-key")),
             "ACME account key": set().union(*(of_key(k) for c, k in self.keys if c == "acme-account")),
+            "Key of an external account binding": of_text(bound) | of_bytes(b"binding-" + bytes(range(200, 224))),
             "host key": set().union(*(of_key(k) for k in self.host_keys)),
             "sealing key": of_bytes((hub.state / "agent" / "keys" / "seal.x25519").read_bytes()),
             "hub TLS key, from files": of_key(tls),

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from lib import fake_iis, nginx, pki, sshd, wait
+from lib.hub import ROOT
 
 WWW = "www.example.org"
 FORMER = "SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU"
@@ -150,6 +151,26 @@ def test_a_host_that_is_not_the_one_gets_nothing(site):
     refused(3, "authorized_keys", logins=1)
     site.host.new_host_key()
     refused(4, pinned, sshd.fingerprint(f"{site.host.host_key}.pub"), "nothing was sent", logins=1, host_key=f"{pinned} {FORMER}", key_file=f"{site.web.block.key}.2")
+    assert "'peer_identity'" in str(site.hub.jobs())
+
+
+def test_a_password_is_sent_only_where_this_host_itself_knows_who_that_is(make_hub, folder):
+    """A host that is not the one would have it; the hub's word for a key is not enough.  It is looked at before anything is connected to."""
+    hub, port = make_hub(start=False), wait.free_port()
+    text = (ROOT / "connectors/ssh-files.yaml").read_text().replace("connector: ssh-files", "connector: ssh-pw")
+    (folder / "ssh-pw.yaml").write_text(text.replace('{family: ssh-key, key: "{login}"}', '{family: ssh-password, password: "{login}"}'))
+    (folder / "password").write_text("correct horse battery staple")
+    (folder / "password").chmod(0o600)
+    row = {"file": str(folder / "password"), "hosts": [f"127.0.0.1:{port}"], "paths": [str(folder)]}
+    pin = "SHA256:" + "A" * 43
+    hub.agent_settings.update(connectors_dir=str(folder), connectors=["ssh-pw"], credentials={"free": row, "known": {**row, "host_keys": [pin]}})
+    hub.write_agent()
+    hub.start()
+    for login, words in (("free", "a password is sent over SSH only to hosts whose keys this host knows itself"), ("known", "Connection refused")):
+        hub.ok("target", "add", login, "--connector", "ssh-pw", "--set", "host=127.0.0.1", "--set", f"port={port}", "--set", f"host_key={pin}", "--set",
+               f"login={login}", "--set", f"fullchain_file={folder}/site.pem")
+        done = hub.cw("cert", "add", f"{login}.example.org", "--to", login)
+        assert done.code != 0 and words in done.err, done
 
 
 def test_files_of_a_service_and_a_full_disk(site):

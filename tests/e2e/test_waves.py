@@ -60,7 +60,9 @@ def test_up_to_three_targets_are_served_at_once_unless_waves_are_wished(hub):
     hub.ok("cert", "renew", WWW)
     assert waves(hub) == [("proved", ["a"]), ("proved", ["b", "c"])]
     assert hub.show("cert", WWW)["rollout"] == {"canary": 1, "wave_percent": 34}
-    hub.ok("cert", "edit", WWW, "--canary", "0", "--wave", "1")
+    hub.ok("cert", "edit", WWW, "--wave", "1")
+    assert hub.show("cert", WWW)["rollout"] == {"canary": 1, "wave": 1}, "what is not named stays"
+    hub.ok("cert", "edit", WWW, "--canary", "0")
     hub.ok("cert", "renew", WWW)
     assert waves(hub) == [("proved", ["a"]), ("proved", ["b"]), ("proved", ["c"])]
     done = hub.cw("cert", "edit", WWW, "--wave", "many")

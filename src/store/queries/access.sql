@@ -115,6 +115,11 @@ WHERE id = $id;
 -- in id text, state text, trouble text
 UPDATE agent SET state = $state, trouble = $trouble, boots = '[]' WHERE id = $id;
 
+-- query agent_trouble : none
+-- doc What an agent that works has to say of its host; empty where all is well.
+-- in id text, trouble text
+UPDATE agent SET trouble = $trouble WHERE id = $id AND state IN ('active', 'draining') AND trouble <> $trouble;
+
 -- query agent_gone : exactly
 -- doc Ends an agent; its name may be given anew, and its key never comes back.
 -- in id text
@@ -146,6 +151,12 @@ WHERE a.id > $after AND a.state <> 'removed' AND a.identity <> 'hub'
   AND EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = a.team_id AND w.ancestor_id = $scope)
 ORDER BY id LIMIT $limit;
 
+-- query agent_list_all : many
+-- doc Every agent, for the hub's own memory of when they called.
+-- in after text, limit i64
+-- out id text, seen_at i64
+SELECT id, seen_at FROM agent WHERE id > $after AND state <> 'removed' AND identity <> 'hub' ORDER BY id LIMIT $limit;
+
 -- query agent_get : maybe
 -- doc One agent within a team, by id or name.
 -- in ref text, scope text
@@ -176,12 +187,12 @@ SELECT COUNT(*) AS n FROM (SELECT 1 FROM agent a WHERE a.state <> 'removed' AND 
   AND EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = a.team_id AND w.ancestor_id = $scope) LIMIT $limit) x;
 
 -- query agent_troubled : many
--- doc Agents within a team that are silent, wait for somebody, or have something to say.
--- in scope text, silent_before i64, limit i64
--- out name text, state text, trouble text, address text, seen_at i64, clock_skew_s i64
-SELECT name, state, trouble, address, seen_at, clock_skew_s FROM agent a
+-- doc Agents within a team that wait for somebody, or have something to say.
+-- in scope text, limit i64
+-- out id text, name text, state text, trouble text, address text, seen_at i64, clock_skew_s i64
+SELECT id, name, state, trouble, address, seen_at, clock_skew_s FROM agent a
 WHERE a.state <> 'removed' AND a.identity <> 'hub'
-  AND (a.state IN ('pending', 'suspended') OR a.trouble <> '' OR a.seen_at < $silent_before OR a.clock_skew_s > 120 OR a.clock_skew_s < -120)
+  AND (a.state IN ('pending', 'suspended') OR a.trouble <> '' OR a.clock_skew_s > 120 OR a.clock_skew_s < -120)
   AND EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = a.team_id AND w.ancestor_id = $scope)
 ORDER BY a.name LIMIT $limit;
 

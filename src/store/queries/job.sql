@@ -61,6 +61,12 @@ WHERE id = $id AND fence = $fence AND state = 'leased';
 -- out id text, kind text, agent_id text, ref text, fence i64, tries i64
 SELECT id, kind, agent_id, ref, fence, tries FROM job WHERE state = 'leased' AND lease_until < $now ORDER BY lease_until LIMIT $limit;
 
+-- query job_held : many
+-- doc The leases that an agent holds.
+-- in agent_id text
+-- out id text, fence i64, lease_until i64
+SELECT id, fence, lease_until FROM job WHERE agent_id = $agent_id AND state = 'leased' LIMIT 10000;
+
 -- query job_release_agent : many
 -- doc Leases an agent held before it was started anew and no longer knows of.
 -- in agent_id text
@@ -102,8 +108,8 @@ ORDER BY j.created_at LIMIT $limit;
 -- query job_of : maybe
 -- doc The open job of an object that is first to be done, with the words of its last try.
 -- in ref text
--- out kind text, state text, agent text, agent_seen_at i64, run_at i64, tries i64, error text?, created_at i64
-SELECT j.kind, j.state, a.name AS agent, a.seen_at AS agent_seen_at, j.run_at, j.tries, j.error, j.created_at
+-- out kind text, state text, agent text, agent_id text, agent_seen_at i64, run_at i64, tries i64, error text?, created_at i64
+SELECT j.kind, j.state, a.name AS agent, j.agent_id, a.seen_at AS agent_seen_at, j.run_at, j.tries, j.error, j.created_at
 FROM job j JOIN agent a ON a.id = j.agent_id WHERE j.ref = $ref AND j.finished_at IS NULL ORDER BY j.id LIMIT 1;
 
 -- query job_list : many

@@ -203,12 +203,12 @@ FROM attempt WHERE id = $id;
 SELECT id, number, state, reason, wish_hash, created_at FROM attempt WHERE managed_id = $managed_id AND finished_at IS NULL;
 
 -- query attempt_old : many
--- doc Attempts within a team that have been under way since before a time.
+-- doc Attempts within a team that have been under way since before a time, and those that wait for people.
 -- in before i64, scope text, limit i64
 -- out managed_id text, managed text, number i64, state text, created_at i64, version i64, failures i64
 SELECT m.id AS managed_id, m.name AS managed, a.number, a.state, a.created_at, m.version, m.failures
 FROM attempt a JOIN managed_certificate m ON m.id = a.managed_id
-WHERE a.finished_at IS NULL AND a.created_at < $before
+WHERE a.finished_at IS NULL AND (a.created_at < $before OR a.state = 'manual')
   AND EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = m.team_id AND w.ancestor_id = $scope)
 ORDER BY a.created_at LIMIT $limit;
 
@@ -256,16 +256,16 @@ WHERE a.id = $id AND EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = m.tea
 
 -- query challenge_add : none
 -- doc A challenge that is to be answered.
--- in attempt_id text, url text, authorization_url text, identifier text, token text, key_authorization text, agent_id text, via json
-INSERT INTO challenge (attempt_id, url, authorization_url, identifier, token, key_authorization, agent_id, via, state)
-VALUES ($attempt_id, $url, $authorization_url, $identifier, $token, $key_authorization, $agent_id, $via, 'presenting')
+-- in attempt_id text, url text, authorization_url text, identifier text, token text, key_authorization text, agent_id text, via json, method text, provider_id text?
+INSERT INTO challenge (attempt_id, url, authorization_url, identifier, token, key_authorization, agent_id, via, state, method, provider_id)
+VALUES ($attempt_id, $url, $authorization_url, $identifier, $token, $key_authorization, $agent_id, $via, 'presenting', $method, $provider_id)
 ON CONFLICT DO NOTHING;
 
 -- query challenge_list : many
 -- doc The challenges of an attempt.
 -- in attempt_id text
--- out url text, authorization_url text, identifier text, token text, key_authorization text, agent_id text, via json, state text
-SELECT url, authorization_url, identifier, token, key_authorization, agent_id, via, state FROM challenge
+-- out url text, authorization_url text, identifier text, token text, key_authorization text, agent_id text, via json, state text, method text, provider_id text?
+SELECT url, authorization_url, identifier, token, key_authorization, agent_id, via, state, method, provider_id FROM challenge
 WHERE attempt_id = $attempt_id ORDER BY url LIMIT 200;
 
 -- query challenge_state : none
@@ -310,8 +310,8 @@ SELECT id, managed_id, version, state FROM deployment WHERE target_id = $target_
 -- query deployment_open_of_managed : many
 -- doc What is on its way for a managed certificate.
 -- in managed_id text
--- out id text, target_id text, target text, agent text, agent_state text, agent_seen_at i64, version i64, state text, tries i64, hold_until i64?
-SELECT d.id, d.target_id, t.name AS target, a.name AS agent, a.state AS agent_state, a.seen_at AS agent_seen_at, d.version, d.state, d.tries, d.hold_until
+-- out id text, target_id text, target text, agent_id text, agent text, agent_state text, agent_seen_at i64, version i64, state text, tries i64, hold_until i64?
+SELECT d.id, d.target_id, t.name AS target, a.id AS agent_id, a.name AS agent, a.state AS agent_state, a.seen_at AS agent_seen_at, d.version, d.state, d.tries, d.hold_until
 FROM deployment d JOIN target t ON t.id = d.target_id JOIN agent a ON a.id = t.agent_id
 WHERE d.managed_id = $managed_id AND d.finished_at IS NULL ORDER BY d.id LIMIT 10000;
 
@@ -434,6 +434,12 @@ SELECT COALESCE(MAX(seq), 0) AS seq FROM step WHERE managed_id = $managed_id;
 -- doc Retention: the story older than a time.
 -- in before_ms i64
 DELETE FROM step WHERE seq IN (SELECT seq FROM step ORDER BY seq LIMIT 1000) AND at_ms < $before_ms;
+
+-- query step_count : one
+-- doc How many steps of an attempt are kept, no further than a number.
+-- in managed_id text, attempt_id text, most i64
+-- out n i64
+SELECT COUNT(*) AS n FROM (SELECT 1 FROM step WHERE managed_id = $managed_id AND attempt_id = $attempt_id LIMIT $most) x;
 
 -- query step_there : maybe
 -- doc Whether a step was told already: progress and the result may both bring it.

@@ -41,16 +41,6 @@ WHERE id = $id AND revision = $revision AND removed_at IS NULL;
 -- in id text, account_url text
 UPDATE issuer SET account_url = $account_url WHERE id = $id AND (account_url IS NULL OR account_url <> $account_url);
 
--- query issuer_worked : none
--- doc An issuer that just issued is healthy.
--- in id text
-UPDATE issuer SET failures = 0, last_error = NULL, retry_at = NULL WHERE id = $id AND (failures > 0 OR retry_at IS NOT NULL);
-
--- query issuer_failed : none
--- doc An issuer that just failed, in its own words.
--- in id text, error text, retry_at i64?
-UPDATE issuer SET failures = failures + 1, last_error = $error, retry_at = $retry_at WHERE id = $id;
-
 -- query issuer_used : maybe
 -- doc Whether a managed certificate still names the issuer.
 -- in id text
@@ -177,8 +167,9 @@ WHERE mt.target_id = $id AND m.removed_at IS NULL LIMIT 1;
 -- query target_managed_by : many
 -- doc The managed certificates of a target.
 -- in target_id text, limit i64
--- out id text, name text
-SELECT m.id, m.name FROM managed_target mt JOIN managed_certificate m ON m.id = mt.managed_id
+-- out id text, name text, target text
+SELECT m.id, m.name, t.name AS target FROM managed_target mt JOIN managed_certificate m ON m.id = mt.managed_id
+JOIN target t ON t.id = mt.target_id
 WHERE mt.target_id = $target_id AND m.removed_at IS NULL ORDER BY m.name LIMIT $limit;
 
 -- query target_remove : exactly

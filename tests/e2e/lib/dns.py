@@ -1,4 +1,5 @@
-"""A DNS server for every name: 127.0.0.1 for A, nothing else.  So that Pebble finds the names of the tests on this host."""
+"""A DNS server for every name: 127.0.0.1 for A, nothing else.  So that Pebble finds the names of the tests on this host.  Where
+`unknown` says so of a name there is none such."""
 import socket
 import struct
 import threading
@@ -7,7 +8,8 @@ A, IN = 1, 1
 
 
 class Dns:
-    def __init__(self):
+    def __init__(self, address="127.0.0.1", unknown=lambda name: False):
+        self.address, self.unknown = address, unknown
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.bind(("127.0.0.1", 0))
         self.port = self.socket.getsockname()[1]
@@ -19,7 +21,7 @@ class Dns:
                 query, peer = self.socket.recvfrom(4096)
             except OSError:
                 return
-            reply = answer(query)
+            reply = answer(query, self.address, self.unknown)
             if reply:
                 self.socket.sendto(reply, peer)
 
@@ -27,19 +29,21 @@ class Dns:
         self.socket.close()
 
 
-def answer(query):
+def answer(query, address="127.0.0.1", unknown=lambda name: False):
     """RFC 1035 section 4: the question again and, for an A record, its answer."""
     if len(query) < 12:
         return None
     ident, flags, questions = struct.unpack(">HHH", query[:6])
-    end = 12
+    end, labels = 12, []
     while end < len(query) and query[end]:
+        labels.append(query[end + 1:end + 1 + query[end]].decode("ascii", "replace").lower())
         end += query[end] + 1
     end += 5
     if questions != 1 or end > len(query):
         return None
     kind, class_ = struct.unpack(">HH", query[end - 4:end])
-    found = kind == A and class_ == IN
-    head = struct.pack(">HHHHHH", ident, 0x8400 | (flags & 0x0100) | 0x0080, 1, int(found), 0, 0)
-    record = b"\xc0\x0c" + struct.pack(">HHIH", A, IN, 1, 4) + socket.inet_aton("127.0.0.1") if found else b""
+    missing = unknown(".".join(labels))
+    found = kind == A and class_ == IN and not missing
+    head = struct.pack(">HHHHHH", ident, 0x8400 | (flags & 0x0100) | 0x0080 | (3 if missing else 0), 1, int(found), 0, 0)
+    record = b"\xc0\x0c" + struct.pack(">HHIH", A, IN, 1, 4) + socket.inet_aton(address) if found else b""
     return head + query[12:end] + record

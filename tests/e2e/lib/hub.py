@@ -107,6 +107,8 @@ class Hub:
                 *(["--uid-base", UID_BASE] if os.geteuid() == 0 else []), *more]
         self.initial = self.cw(*argv)
         assert self.initial.code == 0, self.initial
+        with open(self.etc / "hub.yaml", "a") as f:  # the names of most tests are known to their CA's resolver alone
+            f.write("preflight: off\n")
         self.write_agent()
         return self
 

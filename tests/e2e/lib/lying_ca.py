@@ -73,7 +73,7 @@ class Trap:
 
 
 class LyingCa:
-    """`lie` names what it does wrong from now on, None for nothing: "endless", "redirect", "page" or "down" and a resource ("dir",
+    """`lie` names what it does wrong from now on, None for nothing: "endless", "redirect", "page", "broken", "limited" or "down" and a resource ("dir",
     "new", "finalize", "cert"), "slow" for all of them, or one of the words that stand below where each is told.  While `hold` is
     cleared it answers no finalizing.  Of what it was asked, `asked` has the resources, `issued` the number of certificates."""
 
@@ -114,6 +114,11 @@ class LyingCa:
         elif self.lie == f"down {what}":
             self._send(h, 503, {"type": "urn:ietf:params:acme:error:serverInternal", "detail": "maintenance until noon"},
                        {"Retry-After": "7200"}, "application/problem+json")
+        elif self.lie == f"limited {what}":
+            self._send(h, 429, {"type": "urn:ietf:params:acme:error:rateLimited", "detail": "too many certificates for example.org"},
+                       {"Retry-After": "10800"}, "application/problem+json")
+        elif self.lie == f"broken {what}":
+            self._send(h, 500, b"<html>Internal server error</html>", {}, "text/html")
         else:
             getattr(self, f"_{what}")(h, number, payload)
 
@@ -139,7 +144,7 @@ class LyingCa:
 
     def _dir(self, h, number, payload):
         self._send(h, 200, {"newNonce": f"{self.base}/nonce", "newAccount": f"{self.base}/account", "newOrder": f"{self.base}/new",
-                            "revokeCert": f"{self.base}/revoke", "meta": {"termsOfService": f"{self.base}/terms"},
+                            "revokeCert": f"{self.base}/revoke", "meta": {"termsOfService": f"{self.base}/terms{'-2' if self.lie == 'other terms' else ''}"},
                             **({"newNonce": METADATA} if self.lie == "metadata nonce" else {})})
 
     def _nonce(self, h, number, payload):

@@ -15,7 +15,7 @@ def program():
 
 
 class Pebble:
-    def __init__(self, folder, http_port, nonce_reject=15, sleep=None):
+    def __init__(self, folder, http_port, nonce_reject=15, sleep=None, dns=None, bindings=None):
         self.folder, self.port, self.management = folder, wait.free_port(), wait.free_port()
         self.root = pki.Root("Minica of the tests")
         self.cert, self.key, self.roots = self.root.write(folder, ["127.0.0.1", "localhost"], "pebble")
@@ -23,10 +23,11 @@ class Pebble:
         self.config.write_text(json.dumps({"pebble": {
             "listenAddress": f"127.0.0.1:{self.port}", "managementListenAddress": f"127.0.0.1:{self.management}",
             "certificate": str(self.cert), "privateKey": str(self.key), "httpPort": http_port, "tlsPort": http_port,
-            "ocspResponderURL": "", "externalAccountBindingRequired": False}}))
+            "ocspResponderURL": "", "externalAccountBindingRequired": bool(bindings),
+            **({"externalAccountMACKeys": bindings} if bindings else {})}}))
         self.env = {"PEBBLE_WFE_NONCEREJECT": str(nonce_reject), "PEBBLE_AUTHZREUSE": "0",
                     **({"PEBBLE_VA_SLEEPTIME": str(sleep)} if sleep else {"PEBBLE_VA_NOSLEEP": "1"})}
-        self.dns = Dns()
+        self.dns = dns or Dns()
         self.directory = f"https://127.0.0.1:{self.port}/dir"
 
     def start(self):

@@ -1,6 +1,8 @@
 """Keys and certificates made and read by another implementation than the one under test."""
+import base64
 import datetime
 import ipaddress
+import json
 import os
 import socket
 import ssl
@@ -8,7 +10,7 @@ import subprocess
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
 DAY = datetime.timedelta(days=1)
@@ -33,6 +35,19 @@ def san(names):
 
 def key_pem(key):
     return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+
+
+def account_pem():
+    """The private key of an ACME account."""
+    return key_pem(ec.generate_private_key(ec.SECP256R1())).decode()
+
+
+def account_jwk():
+    """The same as certbot keeps it: RSA, as a JWK."""
+    key = rsa.generate_private_key(65537, 2048).private_numbers()
+    numbers = {"n": key.public_numbers.n, "e": key.public_numbers.e, "d": key.d, "p": key.p, "q": key.q, "dp": key.dmp1, "dq": key.dmq1, "qi": key.iqmp}
+    return json.dumps({"kty": "RSA", **{k: base64.urlsafe_b64encode(v.to_bytes((v.bit_length() + 7) // 8, "big")).decode().rstrip("=")
+                                        for k, v in numbers.items()}})
 
 
 def pem(*certificates):

@@ -18,8 +18,9 @@ def until(condition, what, seconds=10.0, every=0.02):
 
 
 _given = set()
-# Tests of two engines may run side by side: each takes its ports from a range of its own.
-_FIRST, _LAST = [(10000, 20999), (21000, 31999)][int(os.environ["CERTWRIGHT_TEST_LANE"])] if "CERTWRIGHT_TEST_LANE" in os.environ else (10000, 31999)
+# Tests may run side by side, lane 0/4 to 3/4: each takes its ports from a range of its own.
+_LANE, _LANES = (int(n) for n in os.environ.get("CERTWRIGHT_TEST_LANE", "0/1").split("/"))
+_FIRST, _LAST = 10000 + _LANE * (22000 // _LANES), 10000 + (_LANE + 1) * (22000 // _LANES) - 1
 
 
 def free_port(kind=socket.SOCK_STREAM):

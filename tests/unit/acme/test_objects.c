@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "acme/ari.h"
+#include "acme/dns_proof.h"
 #include "acme/objects.h"
 #include "base/encode.h"
 
@@ -35,7 +36,8 @@ static void a_directory_is_read_and_strange_terms_are_left_out(void **state)
     assert_true(rc_ok(acme_directory_parse(
         ctx,
         BYTES_LIT("{" DIRECTORY ",\"renewalInfo\":\"https://ca.example/ari\",\"x\":1,\"meta\":{\"termsOfService\":\"javascript:1\","
-                  "\"externalAccountRequired\":true,\"profiles\":{\"short\":\"six days\"}}}"),
+                  "\"externalAccountRequired\":true,\"profiles\":{\"short\":\"six days\"},"
+                  "\"caaIdentities\":[\"ca.example\",7,\"\",\"a b\",\"two.example\"]}}"),
         &d)));
     assert_string_equal(d.new_order, "https://ca.example/o");
     assert_string_equal(d.renewal_info, "https://ca.example/ari");
@@ -43,6 +45,8 @@ static void a_directory_is_read_and_strange_terms_are_left_out(void **state)
     assert_true(d.external_account_required);
     assert_int_equal(d.n_profiles, 1);
     assert_string_equal(d.profiles[0].name, "short");
+    assert_int_equal(d.caa_identities.n, 2);
+    assert_string_equal(d.caa_identities.v[1], "two.example");
 }
 
 static void a_directory_without_what_is_needed_is_a_bad_answer(void **state)
@@ -161,6 +165,44 @@ static void renewal_information_is_asked_for_by_the_rfcs_identifier(void **state
     assert_int_equal(acme_ari_retry(1000000), 86400);
 }
 
+static void an_account_is_read_with_its_contacts(void **state)
+{
+    struct ctx *ctx = *state;
+    struct acme_account a;
+    assert_true(rc_ok(acme_account_parse(
+        ctx, BYTES_LIT("{\"status\":\"deactivated\",\"contact\":[\"mailto:a@example.org\"],\"orders\":\"https://ca.example/o\"}"), &a)));
+    assert_int_equal(a.status, ACME_DEACTIVATED);
+    assert_string_equal(a.contacts.v[0], "mailto:a@example.org");
+    assert_int_equal(acme_account_parse(ctx, BYTES_LIT("{\"status\":\"ready\"}"), &a).e, E_BAD_ANSWER);
+    assert_int_equal(acme_account_parse(ctx, BYTES_LIT("{\"status\":\"valid\",\"contact\":[1]}"), &a).e, E_BAD_ANSWER);
+}
+
+/* The label is the example of draft-ietf-acme-dns-account-label, the record that of draft-ietf-acme-dns-persist. */
+static void challenges_in_dns_stand_where_the_drafts_say(void **state)
+{
+    struct ctx *ctx = *state;
+    struct acme_dns_proof p;
+    struct acme_persist said;
+    const char *value;
+    assert_true(rc_ok(acme_dns_proof(ctx, "dns-account-01", "www.example.org", "https://example.com/acme/acct/ExampleAccount", "t.k", &p)));
+    assert_string_equal(p.owner, "_ujmmovf2vn55tgye._acme-challenge.www.example.org");
+    assert_false(p.stays);
+    assert_true(rc_ok(acme_dns_proof(ctx, "dns-01", "www.example.org", NULL, "t.k", &p)));
+    assert_string_equal(p.owner, "_acme-challenge.www.example.org");
+    assert_int_equal(strlen(p.value), 43);
+    assert_true(rc_ok(acme_persist_value(ctx, "authority.example", "https://ca.example/acct/123", true, 1721952000, &value)));
+    assert_string_equal(value, "authority.example; accounturi=https://ca.example/acct/123; policy=wildcard; persistUntil=1721952000");
+    assert_true(rc_ok(acme_dns_proof(ctx, ACME_DNS_PERSIST, "example.com", NULL, value, &p)));
+    assert_string_equal(p.owner, "_validation-persist.example.com");
+    assert_true(p.stays && strcmp(p.value, value) == 0);
+    assert_true(rc_ok(acme_persist_parse(ctx, value, &said)));
+    assert_string_equal(said.issuer_domain, "authority.example");
+    assert_string_equal(said.account_url, "https://ca.example/acct/123");
+    assert_true(said.wildcard && said.until == 1721952000);
+    assert_int_equal(acme_persist_value(ctx, "a;b", "https://ca.example/acct/123", false, 0, &value).e, E_BAD_ANSWER);
+    assert_int_equal(acme_dns_proof(ctx, "http-01", "example.com", NULL, "t.k", &p).e, E_UNSUPPORTED);
+}
+
 #define ACME_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -173,6 +215,8 @@ int main(void)
         ACME_TEST(a_token_that_is_a_path_is_a_bad_answer),
         ACME_TEST(a_problem_is_told_in_the_cas_own_words),
         ACME_TEST(renewal_information_is_asked_for_by_the_rfcs_identifier),
+        ACME_TEST(an_account_is_read_with_its_contacts),
+        ACME_TEST(challenges_in_dns_stand_where_the_drafts_say),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -307,6 +307,73 @@ static void an_external_account_is_bound_with_the_sealed_key(void **state)
     assert_true(bytes_find(m.payload, BYTES_LIT("externalAccountBinding")) != SIZE_MAX);
 }
 
+static const char *thumbprint(struct fixture *f, unsigned step)
+{
+    struct wire_signer_acme_change_key in = {.account = "acc", .step = (enum wire_signer_acme_change_key_step)step};
+    return ((struct wire_signer_acme_key *)must_ask(f, "hub", WIRE_signer_acme_change_key, &in))->thumbprint;
+}
+
+/* RFC 8555 section 7.3.5; both keys are there until one is said to be good, whatever dies in between. */
+static void an_account_changes_its_key_and_neither_is_lost_before_that(void **state)
+{
+    enum { NEXT = WIRE_signer_acme_change_key_step_next, TAKE = WIRE_signer_acme_change_key_step_take,
+           DROP = WIRE_signer_acme_change_key_step_drop };
+    struct fixture *f = *state;
+    make_account(f);
+    const char *first = thumbprint(f, TAKE), *next = thumbprint(f, NEXT);
+    assert_string_not_equal(first, next);
+    fixture_reopen(f);
+    assert_string_equal(thumbprint(f, NEXT), next);
+    struct wire_signer_acme_sign in = sign_wish(WIRE_signer_acme_sign_operation_key_change);
+    struct wire_signer_acme_signed *out = must_ask(f, "hub", WIRE_signer_acme_sign, &in);
+    struct jose_message outer, inner;
+    struct wire_signer_acme_account account = {.account = "acc", .directory_url = DIRECTORY, .key_kind = "ec-p256"};
+    struct wire_signer_acme_key *old = must_ask(f, "hub", WIRE_signer_acme_account, &account);
+    struct key *old_key KEY_CLEANUP = NULL;
+    assert_string_equal(old->thumbprint, first);
+    assert_true(rc_ok(jose_key_from_jwk(&f->ctx, bytes_z(old->jwk), &old_key)));
+    assert_true(rc_ok(jose_verify(&f->ctx, bytes_z(out->body), old_key, &outer)));
+    assert_true(rc_ok(jose_verify(&f->ctx, outer.payload, NULL, &inner)));
+    assert_null(inner.nonce);
+    assert_true(bytes_find(inner.payload, BYTES_LIT("\"account\":\"https://acme.example.net/acct/1\"")) != SIZE_MAX);
+    assert_true(bytes_find(inner.payload, bytes_z(old->jwk)) != SIZE_MAX);
+    assert_string_equal(thumbprint(f, TAKE), next);
+    fixture_reopen(f);
+    assert_true(rc_ok(state_compact(&f->ctx, f->s)));
+    assert_string_equal(thumbprint(f, DROP), next);
+    const char *third = thumbprint(f, NEXT);
+    assert_string_not_equal(third, next);
+    assert_string_equal(thumbprint(f, DROP), next);
+    refuse_sign(f, &in, E_CONFLICT);
+}
+
+static void import_key(struct fixture *f, const char *account, const char *text, enum err e)
+{
+    struct wire_signer_acme_account in = {.account = account, .directory_url = DIRECTORY, .key_kind = ""};
+    assert_true(rc_ok(secret_from(&f->ctx, &in.import, bytes_z(text))));
+    ask(f, "hub", WIRE_signer_acme_account, &in);
+    secret_free(&in.import);
+    assert_int_equal(f->rc.e, e);
+}
+
+/* The key of RFC 7515 appendix A.3. */
+#define JWK(d)                                                                                                                     \
+    "{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU\","                                              \
+    "\"y\":\"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0\",\"d\":\"" d "\"}"
+
+static void an_account_of_another_client_comes_with_its_key(void **state)
+{
+    struct fixture *f = *state;
+    import_key(f, "imported", JWK("jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI"), E_OK);
+    struct wire_signer_acme_account in = {.account = "imported", .directory_url = DIRECTORY, .key_kind = "ec-p256"};
+    struct wire_signer_acme_key *key = must_ask(f, "hub", WIRE_signer_acme_account, &in);
+    assert_non_null(strstr(key->jwk, "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU"));
+    import_key(f, "imported", JWK("jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI"), E_EXISTS);
+    import_key(f, "short", JWK("jpsQ"), E_PARSE);
+    import_key(f, "public", "{\"kty\":\"RSA\",\"n\":\"AQAB\",\"e\":\"AQAB\"}", E_INVALID);
+    import_key(f, "nothing", "hello", E_PARSE);
+}
+
 static void a_pinned_attempt_gets_its_own_names_and_key_and_nothing_else(void **state)
 {
     struct fixture *f = *state;
@@ -407,6 +474,8 @@ int main(void)
         SIGNER_TEST(only_its_own_certificates_are_revoked),
         SIGNER_TEST(an_account_key_stays_the_same_and_signs_what_the_fields_say),
         SIGNER_TEST(an_external_account_is_bound_with_the_sealed_key),
+        SIGNER_TEST(an_account_changes_its_key_and_neither_is_lost_before_that),
+        SIGNER_TEST(an_account_of_another_client_comes_with_its_key),
         SIGNER_TEST(a_pinned_attempt_gets_its_own_names_and_key_and_nothing_else),
         SIGNER_TEST(a_csr_with_another_name_is_not_finalized),
         SIGNER_TEST(an_account_key_signs_for_its_own_directory_alone),

@@ -1,0 +1,229 @@
+#include "core/dns_challenge.h"
+
+#include "base/encode.h"
+#include "base/json.h"
+#include "base/random.h"
+#include "core/access.h"
+#include "core/audit.h"
+#include "core/dns_provider.h"
+#include "core/job.h"
+#include "core/payload.h"
+#include "core/solver.h"
+#include "pki/digest.h"
+
+/* One that failed was perhaps half done: it is taken away soon. */
+#define FAILED_S 600
+
+struct challenging {
+    struct core *core;
+    const char *id, *name, *value, *team;
+    int64_t limit;
+    struct q_managed_challenge_get_row *rows;
+    size_t n;
+};
+
+static struct rc work(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_managed_challenge_get_row *c,
+                      const char *kind)
+{
+    struct bytes payload;
+    struct q_challenge_list_row row = {.url = "",
+                                       .identifier = arena_printf(&ctx->arena, "dns:%s", c->name),
+                                       .token = c->id,
+                                       .key_authorization = "",
+                                       .method = "dns-01"};
+    TRY(solver_via_now(ctx, txn, c->provider_id, c->agent_id, c->via, &row.via));
+    TRY(payload_challenge(ctx, c->id, &row, NULL, c->value, &payload));
+    return job_add(ctx, core, txn, kind, c->agent_id, solver_lane(ctx, c->provider_id, row.identifier, c->id), c->id, payload, 0);
+}
+
+static struct rc audited(struct ctx *ctx, struct txn *txn, const char *action, const struct q_managed_challenge_get_row *c)
+{
+    struct buf b;
+    struct json_out j;
+    buf_init_arena(&b, &ctx->arena, 4096);
+    json_begin(&j, &b);
+    json_open_obj(&j, NULL);
+    json_put_str(&j, "name", c->name);
+    json_put_str(&j, "value", c->value);
+    json_put_str(&j, "provider", c->provider_id);
+    json_close(&j);
+    TRY(buf_status(&b));
+    return audit_write(ctx, txn, action, "challenge", c->id, c->team_id, buf_bytes(&b));
+}
+
+static struct rc create(struct ctx *ctx, struct txn *txn, void *arg)
+{
+    struct challenging *c = arg;
+    struct q_managed_challenge_get_row same;
+    struct q_managed_challenge_count_row count;
+    struct q_dns_answering_row by;
+    const struct solver_owner owner = {.team = c->team, .token = true};
+    bool found = false;
+    TRY(decide(ctx, c->core, txn, "challenge.create", c->team));
+    TRY(solver_provider(ctx, txn, &owner, c->name, &by, &found));
+    if (!found)
+        return ctx_fail(
+            ctx, E_FORBIDDEN,
+            "no DNS provider may answer for %s here; who has one can grant it: certwright dns grant PROVIDER --team TEAM "
+            "--under %s",
+            c->name, c->name);
+    TRY(q_managed_challenge_same(ctx, txn, c->team, c->name, c->value, &same, &found));
+    if (found) {
+        c->id = same.id;
+        return RC_OK;
+    }
+    TRY(q_managed_challenge_count(ctx, txn, c->team, &count));
+    if (count.n >= DNS_CHALLENGES_MAX)
+        return ctx_fail(ctx, E_CONFLICT, "%lld challenges are not taken away yet; take some away: certwright challenge clean ID",
+                        (long long)count.n);
+    const char *via = NULL;
+    const int64_t now = ctx_now_s(ctx);
+    TRY(solver_via_dns(ctx, txn, &owner, &by, &via));
+    const struct q_managed_challenge_add_in in = {.id = c->id,
+                                                  .team_id = c->team,
+                                                  .provider_id = by.id,
+                                                  .agent_id = by.agent_id,
+                                                  .via = via,
+                                                  .name = c->name,
+                                                  .value = c->value,
+                                                  .now = now,
+                                                  .ends_at = now + DNS_CHALLENGE_S};
+    const struct q_managed_challenge_get_row row = {.id = in.id,
+                                                    .team_id = in.team_id,
+                                                    .provider_id = in.provider_id,
+                                                    .agent_id = in.agent_id,
+                                                    .via = in.via,
+                                                    .name = in.name,
+                                                    .value = in.value};
+    TRY(q_managed_challenge_add(ctx, txn, &in));
+    TRY(timer_arm(ctx, txn, "challenge", in.id, in.ends_at));
+    TRY(audited(ctx, txn, "challenge.create", &row));
+    return work(ctx, c->core, txn, &row, "dns_present");
+}
+
+RC dns_challenge_create(struct ctx *ctx, struct core *core, const char *name, const char *value, const char **id)
+{
+    struct challenging c = {
+        .core = core, .value = value, .team = access_scope(ctx), .id = id_new(&ctx->arena, clock_unix_ms(ctx->clock))};
+    struct bytes digest;
+    TRY(dns_name_of(ctx, "/name", name, &c.name));
+    /* Nothing else is written there for anybody. */
+    if (!get_base64url(&ctx->arena, bytes_z(value), &digest) || digest.n != SHA256_LEN)
+        return ctx_fail_field(ctx, "/value", "the text of a dns-01 record is 43 characters of base64url (RFC 8555 section 8.4)");
+    TRY(store_write(ctx, core->store, create, &c));
+    *id = c.id;
+    return RC_OK;
+}
+
+static struct rc find(struct ctx *ctx, struct txn *txn, const char *id, struct q_managed_challenge_get_row *out)
+{
+    bool found = false;
+    TRY(q_managed_challenge_get(ctx, txn, id, access_scope(ctx), out, &found));
+    return found ? RC_OK : ctx_fail(ctx, E_NOT_FOUND, "no challenge %s is there; certwright challenge list shows them", id);
+}
+
+static struct rc read_one(struct ctx *ctx, struct txn *txn, void *arg)
+{
+    struct challenging *c = arg;
+    TRY(decide(ctx, c->core, txn, "challenge.read", NULL));
+    return find(ctx, txn, c->id, c->rows);
+}
+
+RC dns_challenge_show(struct ctx *ctx, struct core *core, const char *id, struct q_managed_challenge_get_row *out)
+{
+    struct challenging c = {.core = core, .id = id, .rows = out};
+    return store_read(ctx, core->store, read_one, &c);
+}
+
+static struct rc read_page(struct ctx *ctx, struct txn *txn, void *arg)
+{
+    struct challenging *c = arg;
+    TRY(decide(ctx, c->core, txn, "challenge.read", NULL));
+    return q_managed_challenge_list(ctx, txn, access_scope(ctx), c->id, c->limit, &c->rows, &c->n);
+}
+
+RC dns_challenge_list(struct ctx *ctx, struct core *core, const char *after, int64_t limit,
+                      struct q_managed_challenge_get_row **out, size_t *n)
+{
+    struct challenging c = {.core = core, .id = after, .limit = limit};
+    TRY(store_read(ctx, core->store, read_page, &c));
+    *out = c.rows;
+    *n = c.n;
+    return RC_OK;
+}
+
+/* --- taking away */
+
+static struct rc clean(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_managed_challenge_get_row *c)
+{
+    if (str_equal(c->state, "cleaning") || str_equal(c->state, "cleaned"))
+        return RC_OK;
+    TRY(q_job_cancel_ref(ctx, txn, c->id, "dns_present", ctx_now_s(ctx)));
+    TRY(q_managed_challenge_state(ctx, txn, c->id, "cleaning", NULL, NULL));
+    TRY(timer_clear(ctx, txn, "challenge", c->id));
+    return work(ctx, core, txn, c, "dns_clean");
+}
+
+static struct rc drop(struct ctx *ctx, struct txn *txn, void *arg)
+{
+    struct challenging *c = arg;
+    struct q_managed_challenge_get_row row;
+    TRY(find(ctx, txn, c->id, &row));
+    TRY(decide(ctx, c->core, txn, "challenge.delete", row.team_id));
+    TRY(clean(ctx, c->core, txn, &row));
+    return audited(ctx, txn, "challenge.delete", &row);
+}
+
+RC dns_challenge_remove(struct ctx *ctx, struct core *core, const char *id)
+{
+    struct challenging c = {.core = core, .id = id};
+    return store_write(ctx, core->store, drop, &c);
+}
+
+RC dns_challenge_due(struct ctx *ctx, struct core *core, struct txn *txn, const char *id)
+{
+    struct q_managed_challenge_get_row row;
+    bool found = false;
+    TRY(q_managed_challenge_by_id(ctx, txn, id, &row, &found));
+    return found ? clean(ctx, core, txn, &row) : RC_OK;
+}
+
+RC dns_challenge_sweep(struct ctx *ctx, struct core *core, struct txn *txn, const char *provider, size_t *n)
+{
+    struct q_managed_challenge_get_row *rows = NULL;
+    TRY(q_managed_challenge_open_of(ctx, txn, provider, &rows, n));
+    for (size_t i = 0; i < *n; i++) {
+        TRY(q_job_put_off(ctx, txn, rows[i].id, "dns_clean", ctx_now_s(ctx)));
+        TRY(clean(ctx, core, txn, &rows[i]));
+    }
+    return RC_OK;
+}
+
+/* --- results */
+
+RC dns_challenge_presented(struct ctx *ctx, struct core *core, struct txn *txn, const char *id, const char *error_code,
+                           const char *error)
+{
+    struct q_managed_challenge_get_row row;
+    bool found = false;
+    TRY(q_managed_challenge_by_id(ctx, txn, id, &row, &found));
+    if (!found || !str_equal(row.state, "presenting")) /* taken back meanwhile; dns_clean follows in the lane */
+        return RC_OK;
+    if (error_code) {
+        TRY(timer_arm(ctx, txn, "challenge", id, ctx_now_s(ctx) + FAILED_S));
+        TRY(dns_test_due(ctx, core, txn, row.provider_id));
+    }
+    return q_managed_challenge_state(ctx, txn, id, error_code ? "failed" : "presented", error_code, error);
+}
+
+RC dns_challenge_cleaned(struct ctx *ctx, struct txn *txn, const char *id, const char *error_code, const char *error)
+{
+    struct q_managed_challenge_get_row row;
+    bool found = false;
+    TRY(q_managed_challenge_by_id(ctx, txn, id, &row, &found));
+    if (!found)
+        return RC_OK;
+    if (error_code)
+        TRY(timer_arm(ctx, txn, "challenge", id, ctx_now_s(ctx) + DNS_CHALLENGE_S));
+    return q_managed_challenge_state(ctx, txn, id, error_code ? "leftover" : "cleaned", error_code, error);
+}
