@@ -2,8 +2,6 @@
 
 #include "agent/dns_records.h"
 
-#define DESCRIPTION_MAX ((size_t)64 << 10)
-
 static const char *const of_zone[] = {"zone", "zone_label", "zone_rest", NULL};
 static const char *const of_name[] = {"zone", "zone_label", "zone_rest", "name", "relative", "relative_or_at", NULL};
 static const char *const of_value[] = {"zone", "zone_label", "zone_rest", "name", "relative", "relative_or_at", "value", NULL};
@@ -166,66 +164,35 @@ static RC read_lists(struct ctx *ctx, struct push_reader *r, const json_t *secti
     return push_reader_steps(ctx, r, section, STEPS_REMOVE, &d->remove, &d->n_remove);
 }
 
-static RC read_section(struct ctx *ctx, const struct yaml *y, const json_t *v, struct dns_desc *d)
-{
-    static const char *const keys[] = {"base", "auth",      "publish", "test",   "zone", "see",
-                                       "each", "each_text", "records", "add",    "remove", NULL};
-    struct push_desc *relay = ARENA_NEW(&ctx->arena, struct push_desc);
-    struct push_reader r = {.y = y, .c = &d->provider, .d = relay, .arg = d, .list = STEPS_LOGOUT, .name_wrong = dns_name_wrong};
-    const json_t *base = json_object_get(v, "base");
-    *relay = (struct push_desc){.transport = "https", .family = ""};
-    d->provider.relay = relay;
-    if (!json_is_object(v))
-        return yaml_fail(ctx, y, v != NULL ? v : y->root, "dns must hold base, auth, test, add and remove");
-    TRY(yaml_only(ctx, y, v, keys));
-    TRY(push_reader_parameters(ctx, &r, v, taken));
-    if (!json_is_string(base))
-        return yaml_fail(ctx, y, base != NULL ? base : v, "base must be a text");
-    relay->base = arena_strdup(&ctx->arena, json_string_value(base));
-    TRY(push_reader_template(ctx, &r, base, "base", relay->base));
-    TRY(push_reader_auth(ctx, &r, v));
-    if (strncmp(relay->family, "ssh-", 4) == 0)
-        return yaml_fail(ctx, y, json_object_get(v, "auth"), "family %s is for SSH", relay->family);
-    TRY(read_publish(ctx, y, v, d));
-    TRY(read_lists(ctx, &r, v, d));
-    TRY(dns_records_read(ctx, &r, v, d));
-    return read_each(ctx, &r, v, d);
-}
-
-static RC read_all(struct ctx *ctx, const struct yaml *y, struct dns_desc *d)
-{
-    static const char *const keys[] = {"provider", "description", "parameters", "dns", NULL};
-    const json_t *name = json_object_get(y->root, "provider"), *text = json_object_get(y->root, "description");
-    TRY(yaml_only(ctx, y, y->root, keys));
-    if (!json_is_string(name) || !str_is_name(bytes_z(json_string_value(name))))
-        return yaml_fail(ctx, y, name != NULL ? name : y->root, "provider must be a name");
-    if (text != NULL && !json_is_string(text))
-        return yaml_fail(ctx, y, text, "description must be a text");
-    d->provider.name = arena_strdup(&ctx->arena, json_string_value(name));
-    d->provider.description = text != NULL ? arena_strdup(&ctx->arena, json_string_value(text)) : NULL;
-    TRY(connector_read_params(ctx, y, &d->provider));
-    return read_section(ctx, y, json_object_get(y->root, "dns"), d);
-}
+static const char *const section_keys[] = {"base", "auth",      "publish", "test", "zone",   "see",
+                                           "each", "each_text", "records", "add",  "remove", NULL};
+static const struct push_document document = {.what = "DNS provider",
+                                              .name = "provider",
+                                              .section = "dns",
+                                              .must = "base, auth, test, add and remove",
+                                              .keys = section_keys,
+                                              .taken = taken};
 
 RC dns_desc_parse(struct ctx *ctx, const char *file, struct bytes text, struct dns_desc *out)
 {
     __attribute__((cleanup(yaml_free))) struct yaml y = {0};
+    struct push_reader r = {.y = &y, .arg = out, .name_wrong = dns_name_wrong};
+    const json_t *section = NULL;
     *out = (struct dns_desc){0};
     TRY(yaml_read(ctx, file, text, &y));
-    if (!json_is_object(y.root))
-        return ctx_fail(ctx, E_INVALID, "%s: the description of a DNS provider must hold provider, parameters and dns", file);
-    return read_all(ctx, &y, out);
+    TRY(push_document_head(ctx, &y, &document, &out->provider));
+    TRY(push_document_section(ctx, &document, &out->provider, &r, &section));
+    TRY(read_publish(ctx, &y, section, out));
+    TRY(read_lists(ctx, &r, section, out));
+    TRY(dns_records_read(ctx, &r, section, out));
+    return read_each(ctx, &r, section, out);
 }
 
 RC dns_desc_load(struct ctx *ctx, const struct agent_config *cfg, const char *name, struct dns_desc *out)
 {
     struct bytes text;
-    if (!str_is_name(bytes_z(name)))
-        return ctx_fail(ctx, E_INVALID, "%s is not the name of a DNS provider", name);
-    const char *path = arena_printf(&ctx->arena, "%s/%s.yaml", cfg->dns_dir, name);
-    struct rc rc = agent_file_trusted(ctx, path, DESCRIPTION_MAX, &text);
-    if (rc_failed(rc))
-        return ctx_wrap(ctx, rc, "the description of DNS provider %s", name);
+    const char *path = NULL;
+    TRY(push_document_text(ctx, &document, cfg->dns_dir, name, &path, &text));
     TRY(dns_desc_parse(ctx, path, text, out));
     if (!str_equal(out->provider.name, name))
         return ctx_fail(ctx, E_INVALID, "%s describes provider %s, not %s", path, out->provider.name, name);

@@ -1,5 +1,5 @@
-/* Inside the readers of descriptions only: what the sections `relay` (agent/push_desc.h) and `dns` (agent/dns_desc.h) have in
- * common. */
+/* Inside the readers of descriptions only: what the sections `relay` (agent/push_desc.h), `dns` (agent/dns_desc.h)
+ * and `enroll` (agent/enroll_desc.h) have in common. */
 #ifndef AGENT_PUSH_READER_H
 #define AGENT_PUSH_READER_H
 
@@ -33,6 +33,25 @@ RC push_reader_steps(struct ctx *ctx, struct push_reader *r, const json_t *obj, 
                      size_t *n);
 /* push_reader_has says whether a step (of this name; NULL: any) reads a value of this name. */
 bool push_reader_has(const struct push_step *steps, size_t n, const char *step, struct bytes name);
+/* A description that is a file of its own, of something else than a target: its name, what it is for people, its parameters, and
+ * one section with requests over HTTPS (agent/dns_desc.h, agent/enroll_desc.h). */
+struct push_document {
+    const char *what;               /* for messages: "DNS provider", "issuer" */
+    const char *name, *section;     /* keys: "provider" and "dns", "issuer" and "enroll" */
+    const char *must;               /* what the section must hold, for messages */
+    const char *const *keys;        /* what it may hold */
+    const char *const *taken;       /* what a parameter cannot be called */
+};
+/* push_document_text reads the trusted file DIR/NAME.yaml; `path` is for messages. */
+RC push_document_text(struct ctx *ctx, const struct push_document *d, const char *dir, const char *name, const char **path,
+                      struct bytes *text);
+/* push_document_head reads name, description and parameters. */
+RC push_document_head(struct ctx *ctx, const struct yaml *y, const struct push_document *d, struct connector *out);
+/* push_document_section begins with the section: its keys, base and auth; `r` has y, arg and name_wrong set, and is good for its
+ * lists of steps afterwards. */
+RC push_document_section(struct ctx *ctx, const struct push_document *d, struct connector *c, struct push_reader *r,
+                         const json_t **section);
+
 /* push_reader_parameter fails where a parameter is none for a request to another host, or has a name that means something else. */
 RC push_reader_parameters(struct ctx *ctx, const struct push_reader *r, const json_t *section, const char *const *taken);
 
