@@ -126,6 +126,8 @@ RC persist_due(struct ctx *ctx, struct core *core, struct txn *txn, const char *
     json_put_str(&j, "method", ACME_DNS_PERSIST);
     json_put_str(&j, "account_url", r.account_url);
     json_put_raw(&j, "via", bytes_z(r.via));
+    if (!str_equal(value, r.value))
+        json_put_str(&j, "replaces", r.value);
     json_close(&j);
     TRY(buf_status(&b));
     TRY(timer_arm(ctx, txn, "persist", id, ctx_now_s(ctx) + 86400)); /* where it fails */
