@@ -473,9 +473,7 @@ static RC drive(struct ctx *ctx, struct deployment *d)
 
 static RC read_body(struct ctx *ctx, struct deployment *d)
 {
-    struct buf params;
-    struct json_out j;
-    const json_t *ends = NULL, *obj = NULL;
+    const json_t *ends = NULL;
     d->target_name = d->chain_pem = d->roots_pem = d->attempt = "";
     TRY(json_get_str(ctx, d->body, "deployment", true, &d->id));
     TRY(json_get_str(ctx, d->body, "target", true, &d->target));
@@ -486,17 +484,11 @@ static RC read_body(struct ctx *ctx, struct deployment *d)
     TRY(json_get_str(ctx, d->body, "roots_pem", false, &d->roots_pem));
     TRY(json_get_bool(ctx, d->body, "dry_run", false, &d->dry_run));
     TRY(json_get_list(ctx, d->body, "endpoints", false, &ends));
-    TRY(json_get_obj(ctx, d->body, "parameters", false, &obj));
+    TRY(json_get_obj(ctx, d->body, "parameters", false, &d->params));
+    TRY(json_get_obj_text(ctx, d->body, "parameters", false, &d->parameters));
     TRY(hands_read_endpoints(ctx, ends, DEPLOY_ENDPOINTS_MAX, d->ends, &d->n_ends));
     if (*d->target_name == '\0')
         d->target_name = d->target;
-    buf_init_arena(&params, &ctx->arena, 65536);
-    json_begin(&j, &params);
-    if (obj != NULL)
-        json_put_value(&j, NULL, obj);
-    TRY(buf_status(&params));
-    d->params = obj;
-    d->parameters = obj != NULL ? buf_z(&params) : "{}";
     TRY(connector_load(ctx, d->h->cfg, d->connector, &d->desc));
     d->check = connector_command(d->params, d->desc.check);
     d->reload = connector_command(d->params, d->desc.reload);

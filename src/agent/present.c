@@ -25,14 +25,13 @@ struct present {
 static RC read_body(struct ctx *ctx, const json_t *body, struct present *p)
 {
     const json_t *via;
-    struct buf b;
-    struct json_out j;
     TRY(json_get_str(ctx, body, "token", true, &p->token));
     TRY(json_get_str(ctx, body, "key_authorization", true, &p->key_authorization));
     TRY(json_get_str(ctx, body, "identifier", true, &p->identifier));
     TRY(json_get_obj(ctx, body, "via", true, &via));
     TRY(json_get_str(ctx, via, "connector", true, &p->connector));
     TRY(json_get_obj(ctx, via, "parameters", false, &p->params));
+    TRY(json_get_obj_text(ctx, via, "parameters", false, &p->parameters));
     p->method = "http-01";
     TRY(json_get_str(ctx, body, "method", false, &p->method));
     p->proves = p->identifier;
@@ -40,14 +39,6 @@ static RC read_body(struct ctx *ctx, const json_t *body, struct present *p)
         p->identifier += 4;
     else if (strncmp(p->identifier, "ip:", 3) == 0)
         p->identifier += 3;
-    p->parameters = "{}";
-    if (p->params != NULL) {
-        buf_init_arena(&b, &ctx->arena, 65536);
-        json_begin(&j, &b);
-        json_put_value(&j, NULL, p->params);
-        TRY(buf_status(&b));
-        p->parameters = buf_z(&b);
-    }
     return connector_load(ctx, p->h->cfg, p->connector, &p->desc);
 }
 

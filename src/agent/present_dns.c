@@ -43,23 +43,6 @@ bool present_dns_method(const char *method) { return strncmp(method, "dns-", 4) 
 
 /* --- reading a job */
 
-static RC parameters_of(struct ctx *ctx, const json_t *from, const char **out)
-{
-    const json_t *params = NULL;
-    struct buf b;
-    struct json_out j;
-    *out = "{}";
-    TRY(json_get_obj(ctx, from, "parameters", false, &params));
-    if (params == NULL)
-        return RC_OK;
-    buf_init_arena(&b, &ctx->arena, 65536);
-    json_begin(&j, &b);
-    json_put_value(&j, NULL, params);
-    TRY(buf_status(&b));
-    *out = buf_z(&b);
-    return RC_OK;
-}
-
 /* The same value at the same name by the same provider is the same thing, whoever asks for it. */
 static RC key_of(struct ctx *ctx, struct proof *p)
 {
@@ -83,7 +66,7 @@ static RC read_body(struct ctx *ctx, struct hands *h, struct story *story, const
     TRY(json_get_str(ctx, body, "replaces", false, &p->replaces));
     TRY(json_get_obj(ctx, body, "via", true, &via));
     TRY(json_get_str(ctx, via, "connector", true, &p->provider));
-    TRY(parameters_of(ctx, via, &p->parameters));
+    TRY(json_get_obj_text(ctx, via, "parameters", false, &p->parameters));
     TRY(json_get_list(ctx, via, "within", false, &p->within));
     p->domain = strncmp(identifier, "dns:", 4) == 0 ? identifier + 4 : identifier;
     p->domain += strncmp(p->domain, "*.", 2) == 0 ? 2 : 0;
@@ -504,7 +487,7 @@ RC present_dns_test(struct ctx *ctx, struct hands *h, struct story *story, const
     struct json_out j;
     TRY(json_get_str(ctx, body, "provider", true, &in.provider));
     TRY(json_get_str(ctx, body, "zone", true, &in.zone));
-    TRY(parameters_of(ctx, body, &in.parameters));
+    TRY(json_get_obj_text(ctx, body, "parameters", false, &in.parameters));
     TRY(agent_config_dns(ctx, h->cfg, in.provider, in.zone, &row));
     in.name = in.zone;
     if (row->program != NULL) {

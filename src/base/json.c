@@ -126,6 +126,23 @@ RC json_get_obj(struct ctx *ctx, const json_t *obj, const char *key, bool need, 
     return RC_OK;
 }
 
+RC json_get_obj_text(struct ctx *ctx, const json_t *obj, const char *key, bool need, const char **out)
+{
+    const json_t *v = NULL;
+    struct buf b;
+    struct json_out j;
+    *out = "{}";
+    TRY(json_get_obj(ctx, obj, key, need, &v));
+    if (!v)
+        return RC_OK;
+    buf_init_arena(&b, &ctx->arena, 65536);
+    json_begin(&j, &b);
+    json_put_value(&j, NULL, v);
+    TRY(buf_status(&b));
+    *out = buf_z(&b);
+    return RC_OK;
+}
+
 void json_begin(struct json_out *j, struct buf *b)
 {
     *j = (struct json_out){.b = b};

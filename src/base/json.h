@@ -20,6 +20,8 @@ RC json_get_base64(struct ctx *ctx, const json_t *obj, const char *key, bool nee
 /* json_get_list / json_get_obj return borrowed references. */
 RC json_get_list(struct ctx *ctx, const json_t *obj, const char *key, bool need, const json_t **out);
 RC json_get_obj(struct ctx *ctx, const json_t *obj, const char *key, bool need, const json_t **out);
+/* json_get_obj_text is json_get_obj as JSON text of at most 64 KiB; "{}" where it is not there. */
+RC json_get_obj_text(struct ctx *ctx, const json_t *obj, const char *key, bool need, const char **out);
 
 /* The builder.  Commas and escaping are its business; keys and values alternate in objects:
  *     struct json_out j; json_begin(&j, &buf); json_open_obj(&j, NULL); json_put_str(&j, "name", name); json_close(&j);

@@ -1,5 +1,6 @@
 """Several CAs in order, what each lets us ask for, and one bad name of many.  CA 1 is Pebble or one that lies, CA 2 Caddy's
 acme_server, an implementation of its own."""
+import multiprocessing
 import os
 import random
 import shutil
@@ -232,8 +233,8 @@ GOOD, BAD = [f"good{i}.example.org" for i in range(10)], [f"bad{i}.example.org" 
 def picky(hub_maker, http_port):
     """A hub and a Pebble for which names that begin with bad do not exist."""
     where = folder()
-    broken = {"on": True}
-    ca = Pebble(where, http_port, nonce_reject=0, dns=Dns(unknown=lambda name: broken["on"] and name.startswith("bad"))).start()
+    broken = multiprocessing.Value("b", True)  # the name server is a process of its own
+    ca = Pebble(where, http_port, nonce_reject=0, dns=Dns(unknown=lambda name: broken.value and name.startswith("bad"))).start()
     hub = hub_maker()
     acme(hub, "picky", ca)
     yield hub, broken
@@ -242,7 +243,7 @@ def picky(hub_maker, http_port):
 
 
 def add_all(hub, broken, name, policy):
-    broken["on"] = True
+    broken.value = True
     hub.cw("cert", "add", *GOOD, *BAD, "--name", name, "--issuer", "picky", "--bad-name", policy, timeout=60)
 
 
@@ -260,7 +261,7 @@ def test_of_20_names_half_are_bad_and_are_left_out_until_the_next_renewal(picky)
     names = hub.unix("GET", f"/api/v1/certificates/{version(hub, 'some')['fingerprint']}").json()["names"]
     assert sorted(names) == GOOD
     assert "without bad0.example.org and 9 more names" in hub.why("some") and "some" in hub.cw("status").out
-    broken["on"] = False
+    broken.value = False
     hub.ok("cert", "renew", "some", timeout=60)
     names = hub.unix("GET", f"/api/v1/certificates/{version(hub, 'some')['fingerprint']}").json()["names"]
     assert sorted(names) == sorted(GOOD + BAD) and "without" not in hub.why("some")
@@ -281,7 +282,7 @@ def test_of_20_names_half_are_bad_and_become_a_certificate_of_their_own(picky):
 @pytest.mark.soak
 def test_a_name_that_leads_here_no_more_pauses_with_a_reason(picky):
     hub, broken = picky
-    broken["on"] = True
+    broken.value = True
     hub.cw("cert", "add", GOOD[0], BAD[0], "--name", "gone", "--issuer", "picky")
     for failures in range(2, 30):
         hub.move_clock(failures * 15 * 3600)
@@ -290,7 +291,7 @@ def test_a_name_that_leads_here_no_more_pauses_with_a_reason(picky):
             break
     assert "bad0.example.org could not be validated" in hub.why("gone") and "for more than a week" in hub.why("gone")
     assert "certwright cert resume gone" in hub.cw("status").out
-    broken["on"] = False
+    broken.value = False
     hub.ok("cert", "resume", "gone")
     wait.until(lambda: version(hub, "gone")["number"] == 1, "it is issued", 30)
 

@@ -1,32 +1,35 @@
 """A DNS server for every name: 127.0.0.1 for A, nothing else.  So that Pebble finds the names of the tests on this host.  Where
-`unknown` says so of a name there is none such."""
+`unknown` says so of a name there is none such.  It is a process of its own: Pebble waits two seconds for an answer, and the tests'
+own process is sometimes busy for longer."""
+import multiprocessing
 import socket
 import struct
-import threading
+
+from lib.process import end_with_parent
 
 A, IN = 1, 1
 
 
 class Dns:
     def __init__(self, address="127.0.0.1", unknown=lambda name: False):
-        self.address, self.unknown = address, unknown
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.bind(("127.0.0.1", 0))
-        self.port = self.socket.getsockname()[1]
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def _serve(self):
-        while True:
-            try:
-                query, peer = self.socket.recvfrom(4096)
-            except OSError:
-                return
-            reply = answer(query, self.address, self.unknown)
-            if reply:
-                self.socket.sendto(reply, peer)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as bound:
+            bound.bind(("127.0.0.1", 0))
+            self.port = bound.getsockname()[1]
+            self.child = multiprocessing.get_context("fork").Process(target=_serve, args=(bound, address, unknown), daemon=True)
+            self.child.start()
 
     def stop(self):
-        self.socket.close()
+        self.child.terminate()
+        self.child.join()
+
+
+def _serve(bound, address, unknown):
+    end_with_parent()
+    while True:
+        query, peer = bound.recvfrom(4096)
+        reply = answer(query, address, unknown)
+        if reply:
+            bound.sendto(reply, peer)
 
 
 def answer(query, address="127.0.0.1", unknown=lambda name: False):

@@ -8,7 +8,8 @@ PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
 
 
-def _end_with_parent():
+def end_with_parent():
+    """In a child: it ends when its parent does."""
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
@@ -16,7 +17,7 @@ def start(argv, log, env=None, cwd=None):
     """Starts a program whose output goes to the file `log` (appended)."""
     with open(log, "ab") as out:
         return subprocess.Popen([str(a) for a in argv], stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, cwd=cwd,
-                                env={**os.environ, **(env or {})}, preexec_fn=_end_with_parent)
+                                env={**os.environ, **(env or {})}, preexec_fn=end_with_parent)
 
 
 def stop(child, seconds=15, by=signal.SIGTERM):
