@@ -253,9 +253,10 @@ static struct rc modulus_hash(struct ctx *ctx, const struct spki *s, uint8_t out
     return RC_OK;
 }
 
-static struct rc check_lists(struct ctx *ctx, const struct spki *s, const struct weak_list *const *lists, size_t n)
+static struct rc look_in_lists(struct ctx *ctx, const struct spki *s, const struct weak_list *const *lists, size_t n, bool *listed)
 {
     uint8_t hash[SHA256_LEN], number[SHA256_LEN], modulus[10] = {0};
+    *listed = false;
     if (!n)
         return RC_OK;
     TRY(digest_sha256(ctx, s->der, hash));
@@ -264,9 +265,8 @@ static struct rc check_lists(struct ctx *ctx, const struct spki *s, const struct
         TRY(modulus_hash(ctx, s, modulus));
     for (size_t i = 0; i < n; i++) {
         const struct weak_set *sets = lists[i]->sets;
-        if (set_has(&sets[SET_SPKI_32], hash) || set_has(&sets[SET_SPKI_20], hash) || set_has(&sets[SET_NUMBER_15], number) ||
-            (s->kind == SPKI_RSA && set_has(&sets[SET_MODULUS_10], modulus)))
-            return ctx_fail(ctx, E_WEAK_KEY, "the key is on a list of keys that others know too; make a new one");
+        *listed = *listed || set_has(&sets[SET_SPKI_32], hash) || set_has(&sets[SET_SPKI_20], hash) ||
+                  set_has(&sets[SET_NUMBER_15], number) || (s->kind == SPKI_RSA && set_has(&sets[SET_MODULUS_10], modulus));
     }
     return RC_OK;
 }
@@ -376,8 +376,9 @@ out:
 }
 
 /* Fermat: n = a^2 - b^2 with a near sqrt(n) where the primes are close. */
-static struct rc check_fermat(struct ctx *ctx, struct bytes modulus)
+static struct rc look_by_fermat(struct ctx *ctx, struct bytes modulus, bool *close)
 {
+    *close = false;
     BN_CTX *c ALG_CLEANUP(BN_CTX) = BN_CTX_new();
     BIGNUM *n ALG_CLEANUP(BIGNUM) = BN_bin2bn(modulus.p, (int)modulus.n, NULL);
     BIGNUM *a ALG_CLEANUP(BIGNUM) = BN_new();
@@ -396,10 +397,10 @@ static struct rc check_fermat(struct ctx *ctx, struct bytes modulus)
         if (low == 0 || low == 1 || low == 4 || low == 9) {
             if (!square_root(b, rest, c) || !BN_sqr(square, b, c))
                 return alg_fail(ctx, E_CRYPTO, "a key could not be checked");
-            if (BN_cmp(square, rest) == 0)
-                return ctx_fail(ctx, E_WEAK_KEY,
-                                "the two primes of the RSA key are so close that it can be factored (Fermat); make a "
-                                "new key with another program");
+            if (BN_cmp(square, rest) == 0) {
+                *close = true;
+                return RC_OK;
+            }
         }
         /* (a + 1)^2 - n = (a^2 - n) + 2a + 1 */
         if (!BN_add(rest, rest, a) || !BN_add(rest, rest, a) || !BN_add_word(rest, 1) || !BN_add_word(a, 1))
@@ -408,7 +409,38 @@ static struct rc check_fermat(struct ctx *ctx, struct bytes modulus)
     return RC_OK;
 }
 
-static struct rc check_rsa(struct ctx *ctx, const struct spki *s)
+/* Of RSA keys of any size that the reader takes. */
+static struct rc look_at_rsa(struct ctx *ctx, const struct spki *s, uint32_t *weak)
+{
+    bool close;
+    if (s->bits > RSA_BITS_MAX)
+        return RC_OK;
+    if (small_factor(s->modulus))
+        *weak |= WEAK_FACTOR;
+    if (has_roca_fingerprint(s->modulus))
+        *weak |= WEAK_ROCA;
+    TRY(look_by_fermat(ctx, s->modulus, &close));
+    if (close)
+        *weak |= WEAK_FERMAT;
+    return RC_OK;
+}
+
+struct rc weak_look(struct ctx *ctx, struct bytes der, const struct weak_list *const *lists, size_t n, uint32_t *weak)
+{
+    struct spki s;
+    bool listed = false;
+    *weak = 0;
+    TRY(spki_parse(ctx, der, &s));
+    if (s.kind == SPKI_RSA)
+        TRY(look_at_rsa(ctx, &s, weak));
+    if (s.kind == SPKI_RSA || s.kind == SPKI_EC)
+        TRY(look_in_lists(ctx, &s, lists, n, &listed));
+    if (listed)
+        *weak |= WEAK_LISTED;
+    return RC_OK;
+}
+
+static struct rc check_size(struct ctx *ctx, const struct spki *s)
 {
     if (s->bits < RSA_BITS_MIN)
         return ctx_fail(ctx, E_WEAK_KEY, "an RSA key of %d bits is too short; at least %d are needed", s->bits, RSA_BITS_MIN);
@@ -420,21 +452,32 @@ static struct rc check_rsa(struct ctx *ctx, const struct spki *s)
         return ctx_fail(ctx, E_WEAK_KEY, "the RSA key's public exponent is less than 65537");
     if (s->exponent.n > 32)
         return ctx_fail(ctx, E_WEAK_KEY, "the RSA key's public exponent is 2^256 or more");
-    uint32_t factor = small_factor(s->modulus);
-    if (factor)
-        return ctx_fail(ctx, E_WEAK_KEY, "the RSA modulus can be divided by %u", factor);
-    if (has_roca_fingerprint(s->modulus))
+    return RC_OK;
+}
+
+static struct rc refuse(struct ctx *ctx, const struct spki *s, uint32_t weak)
+{
+    if (weak & WEAK_FACTOR)
+        return ctx_fail(ctx, E_WEAK_KEY, "the RSA modulus can be divided by %u", small_factor(s->modulus));
+    if (weak & WEAK_ROCA)
         return ctx_fail(ctx, E_WEAK_KEY,
                         "the RSA key has the fingerprint of ROCA (CVE-2017-15361): made by a faulty smart card or TPM");
-    return check_fermat(ctx, s->modulus);
+    if (weak & WEAK_FERMAT)
+        return ctx_fail(ctx, E_WEAK_KEY,
+                        "the two primes of the RSA key are so close that it can be factored (Fermat); make a "
+                        "new key with another program");
+    if (weak & WEAK_LISTED)
+        return ctx_fail(ctx, E_WEAK_KEY, "the key is on a list of keys that others know too; make a new one");
+    return RC_OK;
 }
 
 struct rc weak_check(struct ctx *ctx, struct bytes der, const struct weak_list *const *lists, size_t n)
 {
     struct spki s;
+    uint32_t weak;
     TRY(spki_parse(ctx, der, &s));
     if (s.kind == SPKI_RSA) {
-        TRY(check_rsa(ctx, &s));
+        TRY(check_size(ctx, &s));
     } else if (s.kind == SPKI_EC) {
         KEY_CLEANUP struct key *key = NULL;
         if (s.key_kind == KEY_OTHER)
@@ -444,5 +487,6 @@ struct rc weak_check(struct ctx *ctx, struct bytes der, const struct weak_list *
     } else {
         return ctx_fail(ctx, E_UNSUPPORTED, "the key is neither RSA nor EC");
     }
-    return check_lists(ctx, &s, lists, n);
+    TRY(weak_look(ctx, der, lists, n, &weak));
+    return refuse(ctx, &s, weak);
 }

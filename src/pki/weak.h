@@ -25,4 +25,9 @@ void weak_list_free(struct weak_list *list);
  * refused with E_UNSUPPORTED. */
 RC weak_check(struct ctx *ctx, struct bytes spki, const struct weak_list *const *lists, size_t n);
 
+/* weak_look says what is wrong with a key that exists already, whatever its size: bits.  Costs up to a millisecond.  Keys of other
+ * kinds, and RSA keys over 8,192 bits, have none; E_PARSE where it is no key. */
+enum { WEAK_FACTOR = 1 << 0, WEAK_ROCA = 1 << 1, WEAK_FERMAT = 1 << 2, WEAK_LISTED = 1 << 3 };
+RC weak_look(struct ctx *ctx, struct bytes spki, const struct weak_list *const *lists, size_t n, uint32_t *weak);
+
 #endif

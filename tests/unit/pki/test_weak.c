@@ -29,6 +29,13 @@ static void refused(struct bytes spki, const char *why)
     assert_why(why);
 }
 
+static uint32_t look(struct bytes spki)
+{
+    uint32_t weak;
+    assert_ok(weak_look(&test_ctx, spki, NULL, 0, &weak));
+    return weak;
+}
+
 /* A product of two random primes of `bits` together. */
 static BIGNUM *modulus_of(int bits)
 {
@@ -58,6 +65,7 @@ static void rsa_of_wrong_sizes_and_exponents_is_refused(void **state)
     BIGNUM *small = modulus_of(1024), *good = modulus_of(2048), *huge = BN_new();
     (void)state;
     refused(rsa_spki(small, "010001"), "1024 bits is too short");
+    assert_int_equal(look(rsa_spki(small, "03")), 0); /* its size is another matter */
     assert_true(BN_one(huge) && BN_lshift(huge, huge, 8192) && BN_add_word(huge, 1));
     refused(rsa_spki(huge, "010001"), "over the limit");
     refused(rsa_spki(good, "03"), "less than 65537");
@@ -82,6 +90,7 @@ static void small_factors_are_found_up_to_the_limit(void **state)
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         assert_true(BN_copy(n, p) && BN_mul_word(n, rows[i].factor));
         refused(rsa_spki(n, "010001"), rows[i].text);
+        assert_int_equal(look(rsa_spki(n, "010001")) & WEAK_FACTOR, WEAK_FACTOR);
     }
     BN_free(p);
     BN_free(n);
@@ -98,6 +107,7 @@ static void close_primes_are_found_by_fermat(void **state)
     while (BN_check_prime(q, c, NULL) != 1);
     assert_true(BN_mul(n, p, q, c));
     refused(rsa_spki(n, "010001"), "Fermat");
+    assert_int_equal(look(rsa_spki(n, "010001")), WEAK_FERMAT);
     BN_free(p);
     BN_free(q);
     BN_free(n);
@@ -137,6 +147,7 @@ static void keys_of_the_faulty_smart_cards_are_found(void **state)
     (void)state;
     assert_true(BN_mul(n, p, q, c));
     refused(rsa_spki(n, "010001"), "ROCA");
+    assert_int_equal(look(rsa_spki(n, "010001")), WEAK_ROCA);
     BN_free(p);
     BN_free(q);
     BN_free(n);
