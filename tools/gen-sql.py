@@ -6,7 +6,7 @@
 
 A query:
 
-    -- query NAME : one | maybe | many | none | exactly
+    -- query NAME : one | maybe | many | none | exactly | each
     -- doc What it is for.
     -- in  name type, name type?          ? may be null
     -- out name type, name type?
@@ -15,6 +15,7 @@ A query:
     -- postgres:
     (another text for that engine)
 
+each: an INSERT … VALUES of many rows, of an array of struct q_NAME_in; on PostgreSQL many a statement, which ON CONFLICT must allow.
 one: E_NOT_FOUND without a row.  maybe: says whether there is one.  many: an array in the arena.  none: runs.  exactly: E_CHANGED unless
 one row was written.  Types: i64, text, json (text), blob, and bool, which is {INT} 0 or 1 on both engines.  SQL is not read, but for
 $name; a comment has a line of its own.  Up to four parameters are arguments, more are a struct q_NAME_in.  Nullable: text is NULL, i64 a
@@ -32,7 +33,7 @@ import sys
 
 C_OUT = {"i64": "int64_t", "bool": "bool", "text": "const char *", "json": "const char *", "blob": "struct bytes"}
 SQL_TYPE = {"i64": "SQL_I64", "bool": "SQL_I64", "text": "SQL_TEXT", "json": "SQL_TEXT", "blob": "SQL_BLOB"}
-CARDINALITIES = ("one", "maybe", "many", "none", "exactly")
+CARDINALITIES = ("one", "maybe", "many", "none", "exactly", "each")
 # As many as the engines have room for (store/sql.h).
 COLUMNS_MAX, PARAMS_MAX = 64, 128
 # Names that would not compile, or would hide one of the generated function's own.
@@ -98,7 +99,9 @@ class Query:
             if twice:
                 raise Mistake(f"{self.where}: {self.name}: twice: {', '.join(twice)}")
         names = {c.name for c in self.ins}
-        if len(self.ins) <= 4 and names & RESERVED:
+        if self.takes_struct() and not self.ins:
+            raise Mistake(f"{self.where}: {self.name}: 'each' of no parameters")
+        if not self.takes_struct() and names & RESERVED:
             raise Mistake(f"{self.where}: {self.name}: cannot be the name of an argument: {', '.join(sorted(names & RESERVED))}")
         for what, text in (("", self.sql), (" for PostgreSQL", self.postgres)):
             used = set(re.findall(PARAMETER, text))
@@ -111,10 +114,17 @@ class Query:
         mark = "$" if engine == "postgres" else "?"
         return re.sub(PARAMETER, lambda m: f"{mark}{order[m.group(1)]}", sql)
 
+    def takes_struct(self):
+        return len(self.ins) > 4 or self.cardinality == "each"
+
     def signature(self):
         args = ["struct ctx *ctx", "struct txn *txn"]
-        if len(self.ins) > 4:
+        if self.takes_struct():
             args.append(f"const struct q_{self.name}_in *in")
+        if self.cardinality == "each":
+            args.append("size_t count")
+        elif self.takes_struct():
+            pass
         else:
             args += [c.declare() for c in self.ins]
         row = f"struct q_{self.row}_row"
@@ -216,7 +226,7 @@ def header(queries):
            "#define STORE_QUERIES_H", "", '#include "store/store.h"', ""]
     out += [f"struct q_{q.name}_row;" for q in queries if q.outs and q.row == q.name] + [""]
     for q in queries:
-        if len(q.ins) > 4:
+        if q.takes_struct():
             out += [f"struct q_{q.name}_in {{"] + [f"    {c.declare()};" for c in q.ins] + ["};"]
         if q.outs and q.row == q.name:
             out += [f"struct q_{q.name}_row {{"] + [f"    {c.declare()};" for c in q.outs] + ["};"]
@@ -237,7 +247,14 @@ def function(q, index):
         out += [f"        .{c.name} = {c.copy(i)}," for i, c in enumerate(q.outs)]
         out += ["    };", "    return RC_OK;", "}"]
     out += [q.signature(), "{"]
-    prefix = "in->" if len(q.ins) > 4 else ""
+    if q.cardinality == "each":
+        per = min(64, 1024 // len(q.ins))
+        out += [f"    for (size_t at = 0; at < count; at += {per}) {{", f"        const size_t k = count - at < {per} ? count - at : {per};",
+                f"        struct sql_value p[{per} * {len(q.ins)}];", "        for (size_t i = 0; i < k; i++) {",
+                f"            struct sql_value *v = p + i * {len(q.ins)};"]
+        out += [f"            v[{i}] = {c.value('in[at + i].' + c.name)};" for i, c in enumerate(q.ins)]
+        return out + ["        }", f"        TRY(sql_each(ctx, txn, {index}, p, k));", "    }", "    return RC_OK;", "}", ""]
+    prefix = "in->" if q.takes_struct() else ""
     if q.ins:
         out += ["    const struct sql_value p[] = {"] + [f"        {c.value(prefix + c.name)}," for c in q.ins] + ["    };"]
     p = "p" if q.ins else "NULL"

@@ -59,7 +59,7 @@ bool acme_dns_value_is(const char *value)
         return false;
     if (strspn(value, LETTERS "_") == n)
         return true;
-    return issuer > 0 && strncmp(value + issuer, account, sizeof account - 1) == 0 && strspn(value, LETTERS "_.;=:/ ") == n;
+    return issuer > 0 && strncmp(value + issuer, account, sizeof account - 1) == 0 && strspn(value, LETTERS "_.;=:/ ?%~+@,") == n;
 }
 
 /* The text is of parts that semicolons end (RFC 8659 section 4.2): none may stand in a value, nor white space. */

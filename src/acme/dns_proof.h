@@ -20,8 +20,9 @@ RC acme_dns_proof(struct ctx *ctx, const char *method, const char *name, const c
                   struct acme_dns_proof *out);
 
 /* acme_dns_value_is says whether a text can be such a value: letters, digits, '-' and '_'; or a record that persists, which names
- * its issuer and an account first.  So that whoever may have a TXT record written publishes no SPF, DKIM, DMARC or proof for others
- * with it; and with nothing that quotes, escapes or ends a value in any format. */
+ * its issuer and an account (a URL of letters, digits and "-_.~:/?%+@,=") first.  So that whoever may have a TXT record written
+ * publishes no SPF, DKIM, DMARC or proof for others with it; and with nothing that quotes, escapes or ends a value in any format.
+ */
 #define ACME_DNS_VALUE_MAX 255 /* one character-string (RFC 1035 section 3.3.14) */
 bool acme_dns_value_is(const char *value);
 

@@ -15,9 +15,11 @@
 #define BACKOFF_LEAST_MS 100
 #define BACKOFF_MOST_MS 15000
 #define RESTORE_MS 2000
+#define RESTORE_SELDOM_MS 50000 /* less than rest_s usually is: apply does not rest for a moment */
 #define DRAIN_MS 5000
 #define RELAY_DRAIN_MS 200 /* an order goes on where its CA has it */
 #define RELAYED_MAX 16 /* as many threads as the relay has */
+#define UNPARK_LEAST_MS 20 /* what is due nearly at once is taken up at once */
 
 static void wait_ms(struct agent *a, pthread_cond_t *on, int64_t ms)
 {
@@ -111,6 +113,16 @@ static void tell_end(struct ctx *ctx, const struct running *r, struct rc rc)
         log_event(LOG_WARN_, "job_failed", "job", r->id, "kind", r->kind, "error", err_info(rc.e)->name, "why", ctx_why(ctx), NULL);
 }
 
+/* What a CA is at waits without a thread; with the end of the agent it is taken up again by the next one. */
+static void park(struct running *r)
+{
+    struct agent *a = r->agent;
+    pthread_mutex_lock(&a->lock);
+    r->parked = true;
+    pthread_cond_signal(&a->parked);
+    pthread_mutex_unlock(&a->lock);
+}
+
 static void work(void *arg)
 {
     struct running *r = arg;
@@ -122,6 +134,10 @@ static void work(void *arg)
     struct job job = {.id = r->id, .kind = r->kind, .fence = current_fence(r), .body = json_object_get(r->job, r->kind)};
     struct rc rc = job.body != NULL ? jobs_run(&ctx, &r->agent->hands, &r->story, &job, &member)
                                     : ctx_fail(&ctx, E_INVALID, "job %s of kind %s says nothing to do", r->id, r->kind);
+    if (rc_ok(rc) && r->story.again_ms != 0) {
+        park(r);
+        return;
+    }
     tell_end(&ctx, r, rc);
     jobs_put_result(&ctx, &result, r->id, current_fence(r), r->kind, rc, &r->story, &member);
     finish(&ctx, r, buf_z(&result));
@@ -169,7 +185,9 @@ static void queue(struct agent *a, struct running *r, void (*fn)(void *))
     a->running = r;
     r->relayed = jobs_relayed(r->kind, json_object_get(r->job, r->kind));
     a->n_running += !r->relayed;
-    if (pool_submit(r->relayed ? a->relay_pool : a->pool, fn, r))
+    /* Orders that the CA has go before those that it is yet to get: what is begun is ended. */
+    const bool begun = r->relayed && json_object_get(json_object_get(r->job, r->kind), "order_url") != NULL;
+    if (begun ? pool_submit_first(a->relay_pool, fn, r) : pool_submit(r->relayed ? a->relay_pool : a->pool, fn, r))
         return;
     a->running = r->next; /* the pool is full or stops: the hub leases it again */
     a->n_running -= !r->relayed;
@@ -329,7 +347,24 @@ static void renew(struct ctx *ctx, struct agent *a)
     log_event(LOG_INFO_, "fleet_certificate_renewed", "not_after", log_num(f.not_after), NULL);
 }
 
-/* Brings the listener's challenges back into a probe that died. */
+/* Brings the listener's challenges back into a probe that died, and takes away what nobody asks for any more.  Where there was
+ * nothing and no job has made anything since, apply is left alone: it may rest.  Returns when to look again. */
+static int64_t restore(struct ctx *ctx, struct agent *a)
+{
+    size_t listening = 0, kept = 0, in_dns = 0;
+    if (!atomic_exchange(&a->hands.noted, false))
+        return RESTORE_SELDOM_MS;
+    struct rc rc = present_restore(ctx, &a->hands, &listening, &kept);
+    if (rc_failed(rc))
+        log_event(LOG_WARN_, "challenges_not_restored", "why", ctx_why(ctx), NULL);
+    struct rc swept = present_dns_sweep(ctx, &a->hands, &in_dns);
+    if (rc_failed(swept))
+        log_event(LOG_WARN_, "dns_leftovers_not_swept", "why", ctx_why(ctx), NULL);
+    if (rc_failed(rc) || rc_failed(swept) || kept + in_dns > 0)
+        atomic_store(&a->hands.noted, true);
+    return listening > 0 ? RESTORE_MS : RESTORE_SELDOM_MS;
+}
+
 static void *restore_loop(void *arg)
 {
     struct agent *a = arg;
@@ -337,20 +372,43 @@ static void *restore_loop(void *arg)
     ctx_init(&ctx, a->clock);
     ctx_init(&kept, a->clock);
     while (!stopping(a)) {
-        size_t listening = 0;
         ctx_reset(&ctx);
         if (a->cfg->hub_url != NULL && fleet_renew_due(&a->fleet, ctx_now_s(&ctx)))
             renew(&kept, a);
-        if (rc_failed(present_restore(&ctx, &a->hands, &listening)))
-            log_event(LOG_WARN_, "challenges_not_restored", "why", ctx_why(&ctx), NULL);
-        if (rc_failed(present_dns_sweep(&ctx, &a->hands)))
-            log_event(LOG_WARN_, "dns_leftovers_not_swept", "why", ctx_why(&ctx), NULL);
-        int64_t until = clock_mono_ms() + (listening > 0 ? RESTORE_MS : 60000);
+        int64_t until = clock_mono_ms() + restore(&ctx, a);
         pthread_mutex_lock(&a->lock);
         while (!a->stop && clock_mono_ms() < until)
             wait_ms(a, &a->room, 1000);
         pthread_mutex_unlock(&a->lock);
     }
+    return NULL;
+}
+
+/* Takes up what is parked and due; returns when it has to look again. */
+static int64_t unpark(struct agent *a)
+{
+    const int64_t now_ms = clock_mono_ms();
+    int64_t next_ms = now_ms + 60000;
+    for (struct running *r = a->running; r != NULL; r = r->next) {
+        if (!r->parked)
+            continue;
+        if (r->story.again_ms <= now_ms && pool_submit_first(a->relay_pool, work, r))
+            r->parked = false;
+        else if (r->story.again_ms < next_ms)
+            next_ms = r->story.again_ms;
+    }
+    return next_ms > now_ms + UNPARK_LEAST_MS ? next_ms : now_ms + UNPARK_LEAST_MS;
+}
+
+static void *unpark_loop(void *arg)
+{
+    struct agent *a = arg;
+    pthread_mutex_lock(&a->lock);
+    while (!a->stop) {
+        const int64_t next_ms = unpark(a);
+        wait_ms(a, &a->parked, next_ms - clock_mono_ms());
+    }
+    pthread_mutex_unlock(&a->lock);
     return NULL;
 }
 
@@ -425,6 +483,7 @@ static void on_stop(void *arg)
     a->stop = true;
     pthread_cond_signal(&a->wake);
     pthread_cond_broadcast(&a->room);
+    pthread_cond_signal(&a->parked);
     pthread_mutex_unlock(&a->lock);
 }
 
@@ -447,6 +506,7 @@ static RC prepare(struct ctx *ctx, struct agent *a, struct role_env *env)
     pthread_mutex_init(&a->lock, NULL);
     pthread_cond_init(&a->wake, NULL);
     pthread_cond_init(&a->room, NULL);
+    pthread_cond_init(&a->parked, NULL);
     hands_init(&a->hands, a->cfg);
     a->hands.apply = role_peer(env, "apply");
     a->hands.run = role_peer(env, "run");
@@ -464,9 +524,9 @@ static RC prepare(struct ctx *ctx, struct agent *a, struct role_env *env)
 
 static RC run_loops(struct ctx *ctx, struct agent *a, struct role_env *env)
 {
-    void *(*const loops[])(void *) = {poll_loop, send_loop, restore_loop};
-    pthread_t threads[3];
-    for (size_t i = 0; i < 3; i++)
+    void *(*const loops[])(void *) = {poll_loop, send_loop, restore_loop, unpark_loop};
+    pthread_t threads[4];
+    for (size_t i = 0; i < 4; i++)
         if (pthread_create(&threads[i], NULL, loops[i], a) != 0)
             return ctx_fail(ctx, E_NO_MEMORY, "a thread of the agent"); /* the process ends, and its threads with it */
     role_on_stop(env, on_stop, a);

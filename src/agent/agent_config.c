@@ -5,16 +5,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/address.h"
 #include "base/yaml.h"
 
 #define CONFIG_MAX ((size_t)1 << 20)
 #define LIST_MAX 1000
 
 static const char *const top_keys[] = {"name",     "hub",    "state",  "connectors_dir", "connectors", "paths", "users",
-                                       "groups",   "networks", "commands", "http01",       "workers",    "prove_s",
+                                       "groups",   "networks", "commands", "http01",       "workers",    "prove_s", "rest_s",
                                        "credentials", "uid_base", "share_keys",
                                        "dns", "resolvers", "dns_dir", "enroll", "enroll_dir",
-                                       "tls_alpn", "trust_anchors", NULL};
+                                       "tls_alpn", "trust_anchors", "scan", "inventory", NULL};
 
 /* What is true where the file is silent. */
 static struct agent_config defaults(const char *file)
@@ -29,6 +30,8 @@ static struct agent_config defaults(const char *file)
         .tls_alpn_address = "0.0.0.0",
         .workers = 8,
         .prove_s = 15,
+        .scan_rate = 500,
+        .rest_s = 60,
     };
 }
 
@@ -379,6 +382,136 @@ static RC read_sections(struct ctx *ctx, const struct yaml *y, struct agent_conf
     return read_listener(ctx, y, "tls_alpn", &c->tls_alpn_address, &c->tls_alpn_port);
 }
 
+/* "443" or "8000-8999"; a number of YAML is as good as a text. */
+static bool read_ports(struct bytes text, int64_t *first, int64_t *last)
+{
+    struct bytes rest = text, low;
+    if (!bytes_take_until(&rest, '-', &low) || !str_to_i64(low, first) || *first < 1)
+        return false;
+    *last = *first;
+    return (low.n == text.n || str_to_i64(rest, last)) && *last >= *first && *last <= 65535;
+}
+
+bool agent_config_scan_port(const struct agent_config *c, uint16_t port)
+{
+    int64_t first, last;
+    for (size_t i = 0; i < c->scan_ports.n; i++)
+        if (read_ports(bytes_z(c->scan_ports.v[i]), &first, &last) && port >= first && port <= last)
+            return true;
+    return c->scan_ports.n == 0;
+}
+
+static RC read_scan_ports(struct ctx *ctx, const struct yaml *y, const json_t *list, struct agent_config *c)
+{
+    const json_t *v;
+    size_t i;
+    int64_t first, last;
+    if (list != NULL && (!json_is_array(list) || json_array_size(list) > LIST_MAX))
+        return yaml_fail(ctx, y, list, "ports must be a list of at most %d ports", LIST_MAX);
+    json_array_foreach(list, i, v) {
+        const char *text = json_is_integer(v) ? arena_printf(&ctx->arena, "%lld", (long long)json_integer_value(v))
+                                              : arena_strdup(&ctx->arena, json_string_value(v));
+        if (text == NULL || !read_ports(bytes_z(text), &first, &last))
+            return yaml_fail(ctx, y, list, "ports must be numbers such as 443, or ranges such as 8000-8999");
+        str_list_add(&ctx->arena, &c->scan_ports, text);
+    }
+    return RC_OK;
+}
+
+static RC read_scan(struct ctx *ctx, const struct yaml *y, struct agent_config *c)
+{
+    static const char *const keys[] = {"networks", "ports", "rate", NULL};
+    const json_t *scan = json_object_get(y->root, "scan");
+    struct cidr net;
+    if (scan == NULL)
+        return RC_OK;
+    if (!json_is_object(scan))
+        return yaml_fail(ctx, y, scan, "scan must hold networks, ports and rate");
+    TRY(yaml_only(ctx, y, scan, keys));
+    TRY(read_list(ctx, y, scan, "networks", &c->scan_networks));
+    for (size_t i = 0; i < c->scan_networks.n; i++)
+        if (!cidr_parse(bytes_z(c->scan_networks.v[i]), &net))
+            return yaml_fail(ctx, y, json_object_get(scan, "networks"), "scan: networks: %s is not a network such as 192.0.2.0/24",
+                             c->scan_networks.v[i]);
+    TRY(read_scan_ports(ctx, y, json_object_get(scan, "ports"), c));
+    return read_int(ctx, y, scan, "rate", 1, 1000000, &c->scan_rate);
+}
+
+/* Where certificates usually lie: the system's, services', other ACME clients'. */
+#define FOLDERS_MAX 64
+static const char *const usual_folders[] = {
+    "/etc/ssl", "/etc/pki", "/etc/letsencrypt", "/etc/certificates", "/etc/nginx", "/etc/apache2", "/etc/httpd", "/etc/haproxy",
+    "/etc/postfix", "/etc/dovecot", "/etc/exim4", "/etc/openldap", "/etc/ldap", "/etc/lego", "/var/lib/lego", "/etc/dehydrated",
+    "/var/lib/dehydrated", "/etc/acme.sh", "/root/.acme.sh", "/root/.lego", "/var/lib/acme", "/var/lib/caddy",
+    "/usr/local/share/ca-certificates", "/etc/ca-certificates/trust-source",
+};
+
+static bool lies_below(const char *path, const char *folder)
+{
+    const size_t n = strlen(folder);
+    return strncmp(path, folder, n) == 0 && (path[n] == '\0' || path[n] == '/');
+}
+
+/* One that lies below another is walked with that. */
+static void add_folder(struct ctx *ctx, struct agent_config *c, const char *folder)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < c->inventory_folders.n; i++)
+        if (lies_below(folder, c->inventory_folders.v[i]))
+            return;
+    for (size_t i = 0; i < c->inventory_folders.n; i++)
+        if (!lies_below(c->inventory_folders.v[i], folder))
+            c->inventory_folders.v[kept++] = c->inventory_folders.v[i];
+    c->inventory_folders.n = kept;
+    str_list_add(&ctx->arena, &c->inventory_folders, folder);
+}
+
+static RC read_store(struct ctx *ctx, const struct yaml *y, const json_t *v, struct agent_store *out)
+{
+    static const char *const keys[] = {"file", "passphrase", NULL};
+    if (!json_is_object(v))
+        return yaml_fail(ctx, y, v, "inventory: stores: each must hold file and passphrase");
+    TRY(yaml_only(ctx, y, v, keys));
+    const char *file = json_string_value(json_object_get(v, "file")), *pass = json_string_value(json_object_get(v, "passphrase"));
+    if (file == NULL || pass == NULL || !path_is_plain(file) || !path_is_plain(pass))
+        return yaml_fail(ctx, y, v, "inventory: stores: file and passphrase must be absolute paths of files");
+    *out = (struct agent_store){arena_strdup(&ctx->arena, file), arena_strdup(&ctx->arena, pass)};
+    return RC_OK;
+}
+
+static RC read_inventory(struct ctx *ctx, const struct yaml *y, struct agent_config *c)
+{
+    static const char *const keys[] = {"folders", "usual", "stores", NULL};
+    const json_t *inventory = json_object_get(y->root, "inventory"), *usual, *list, *v;
+    struct str_list given = {0};
+    size_t i;
+    if (inventory != NULL && !json_is_object(inventory))
+        return yaml_fail(ctx, y, inventory, "inventory must hold folders, usual and stores");
+    if (inventory != NULL)
+        TRY(yaml_only(ctx, y, inventory, keys));
+    usual = json_object_get(inventory, "usual");
+    list = json_object_get(inventory, "stores");
+    if (usual != NULL && !json_is_boolean(usual))
+        return yaml_fail(ctx, y, usual, "inventory: usual must be true or false");
+    TRY(read_list(ctx, y, inventory, "folders", &given));
+    if (given.n > FOLDERS_MAX)
+        return yaml_fail(ctx, y, json_object_get(inventory, "folders"), "inventory: folders names more than %d", FOLDERS_MAX);
+    for (i = 0; i < given.n; i++) {
+        if (!path_is_plain(given.v[i]))
+            return yaml_fail(ctx, y, json_object_get(inventory, "folders"), "inventory: folders: %s is not an absolute path below /",
+                             given.v[i]);
+        add_folder(ctx, c, given.v[i]);
+    }
+    for (i = 0; !json_is_false(usual) && i < sizeof usual_folders / sizeof *usual_folders; i++)
+        add_folder(ctx, c, usual_folders[i]);
+    if (list != NULL && (!json_is_array(list) || json_array_size(list) > AGENT_STORES_MAX))
+        return yaml_fail(ctx, y, list, "inventory: stores must be a list of at most %d", AGENT_STORES_MAX);
+    c->inventory_stores = arena_array(&ctx->arena, json_array_size(list) + 1, sizeof *c->inventory_stores);
+    json_array_foreach(list, i, v)
+        TRY(read_store(ctx, y, v, &c->inventory_stores[c->n_inventory_stores++]));
+    return RC_OK;
+}
+
 static RC read_hub(struct ctx *ctx, const struct yaml *y, struct agent_config *c)
 {
     const char *hub = c->hub_socket;
@@ -407,10 +540,13 @@ static RC read_all(struct ctx *ctx, const struct yaml *y, struct agent_config *c
     TRY(read_list(ctx, y, y->root, "groups", &c->groups));
     TRY(read_int(ctx, y, y->root, "workers", 1, 64, &c->workers));
     TRY(read_int(ctx, y, y->root, "prove_s", 1, 300, &c->prove_s));
+    TRY(read_int(ctx, y, y->root, "rest_s", 0, 86400, &c->rest_s));
     TRY(read_int(ctx, y, y->root, "uid_base", 1, 1 << 30, &c->uid_base));
     TRY(read_bool(ctx, y, "share_keys", &c->share_keys));
     TRY(read_paths(ctx, y, c));
     TRY(read_sections(ctx, y, c));
+    TRY(read_scan(ctx, y, c));
+    TRY(read_inventory(ctx, y, c));
     TRY(read_credentials(ctx, y, c));
     TRY(read_dns(ctx, y, c));
     TRY(read_enroll(ctx, y, c));

@@ -28,7 +28,17 @@
  *     tls_alpn: {port: 443, address: "0.0.0.0"}   # only where it stands: tls-alpn-01, on a port that nothing else has
  *     workers: 8
  *     uid_base: 62000                       # roles run as this user id and those after it, where they have no users of their own
+ *     scan:                                 # what may be scanned from here; without networks: nothing
+ *       networks: [10.0.0.0/8]
+ *       ports: [443, 8000-8999]             # without: any
+ *       rate: 500                           # connections a second, at most
+ *     inventory:                            # where certificates are looked for on this host (agent/inventory_job.h)
+ *       folders: [/srv/tls]                 # besides the usual ones
+ *       usual: true                         # false: not in those
+ *       stores:                             # PKCS #12 and JKS, each with a file that holds its passphrase in its first line
+ *         - {file: /srv/app/store.p12, passphrase: /etc/certwright/store.pass}
  *     prove_s: 15
+ *     rest_s: 60                            # a hand without work ends after so long, and is started by the next (0: never)
  *     share_keys: true                      # keys go to, and come from, other hosts that serve the same certificate */
 #ifndef AGENT_AGENT_CONFIG_H
 #define AGENT_AGENT_CONFIG_H
@@ -85,6 +95,12 @@ struct agent_enroll {
     struct str_list keys, values;   /* parameters that the hub cannot choose, one place each */
 };
 
+/* One row of `inventory: stores`. */
+#define AGENT_STORES_MAX 32
+struct agent_store {
+    const char *file, *passphrase;
+};
+
 struct agent_config {
     const char *file;
     const char *name;
@@ -108,6 +124,12 @@ struct agent_config {
     size_t n_dns;
     struct str_list resolvers; /* "address" or "address:port"; empty: the system's */
     struct str_list trust_anchors; /* DS or DNSKEY records; empty: the root's */
+    struct str_list scan_networks; /* CIDR */
+    struct str_list scan_ports;    /* "443", "8000-8999"; empty: any */
+    int scan_rate;                 /* connections a second */
+    struct str_list inventory_folders; /* absolute, none below another; the usual ones among them unless they are not wished */
+    struct agent_store *inventory_stores;
+    size_t n_inventory_stores;
     const char *http01_address;
     int http01_port;
     const char *tls_alpn_address;
@@ -116,6 +138,7 @@ struct agent_config {
     int uid_base; /* 0: the users certwright-agent, certwright-relay and certwright-probe */
     bool share_keys; /* whether apply may seal keys made here to other hosts, and put keys made there */
     int prove_s; /* 1..300: how long a service may take until it shows its new certificate */
+    int rest_s;  /* 0..86400: after how long without work a hand ends (os/parent.h: rest_ms) */
 };
 
 /* agent_config_parse reads `text`; `file` is what messages call it.  Strings live in ctx->arena. */
@@ -141,6 +164,8 @@ RC agent_enroll_check(struct ctx *ctx, const struct agent_config *c, const struc
 bool agent_credential_reaches(const struct agent_credential *c, const char *host, uint16_t port, uint16_t usual);
 /* agent_credential_opens says whether `path` (plain, as above) is on or below one of its `paths`. */
 bool agent_credential_opens(const struct agent_credential *c, const char *path);
+/* agent_config_scan_port says whether a port may be scanned. */
+bool agent_config_scan_port(const struct agent_config *c, uint16_t port);
 /* agent_config_path_allowed says whether `path` (absolute, no "." or ".." or empty element) is on or below one of `paths`. */
 bool agent_config_path_allowed(const struct agent_config *c, const char *path);
 /* agent_config_check_path fails with E_NOT_GRANTED and the remedy where it is not. */

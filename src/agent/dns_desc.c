@@ -143,6 +143,17 @@ static RC read_publish(struct ctx *ctx, const struct yaml *y, const json_t *sect
     return d->most_s == 0 || d->first_s <= d->most_s ? RC_OK : yaml_fail(ctx, y, v, "first_s must not be more than most_s");
 }
 
+static RC read_below(struct ctx *ctx, struct push_reader *r, const json_t *section, struct dns_desc *d)
+{
+    const json_t *v = json_object_get(section, "below");
+    if (v == NULL)
+        return RC_OK;
+    if (!json_is_string(v))
+        return yaml_fail(ctx, r->y, v, "below must be a name");
+    d->below = arena_strdup(&ctx->arena, json_string_value(v));
+    return push_reader_template(ctx, r, v, "below", d->below);
+}
+
 static RC read_lists(struct ctx *ctx, struct push_reader *r, const json_t *section, struct dns_desc *d)
 {
     const json_t *remove = json_object_get(section, "remove");
@@ -164,8 +175,8 @@ static RC read_lists(struct ctx *ctx, struct push_reader *r, const json_t *secti
     return push_reader_steps(ctx, r, section, STEPS_REMOVE, &d->remove, &d->n_remove);
 }
 
-static const char *const section_keys[] = {"base", "auth",      "publish", "test", "zone",   "see",
-                                           "each", "each_text", "records", "add",  "remove", NULL};
+static const char *const section_keys[] = {"base", "auth",      "below",   "publish", "test",   "zone", "see",
+                                           "each", "each_text", "records", "add",     "remove", NULL};
 static const struct push_document document = {.what = "DNS provider",
                                               .name = "provider",
                                               .section = "dns",
@@ -183,6 +194,7 @@ RC dns_desc_parse(struct ctx *ctx, const char *file, struct bytes text, struct d
     TRY(push_document_head(ctx, &y, &document, &out->provider));
     TRY(push_document_section(ctx, &document, &out->provider, &r, &section));
     TRY(read_publish(ctx, &y, section, out));
+    TRY(read_below(ctx, &r, section, out));
     TRY(read_lists(ctx, &r, section, out));
     TRY(dns_records_read(ctx, &r, section, out));
     return read_each(ctx, &r, section, out);

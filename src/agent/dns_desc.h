@@ -7,6 +7,7 @@
  *     dns:
  *       base: "{server}/v1"
  *       auth: {family: bearer, token: "{token}"}
+ *       below: "{domain}"                  # where the requests do not name the record: the name that they change
  *       publish: {first_s: 5, most_s: 120} # how long until the provider's servers show a change
  *       test:   [steps]                    # a harmless call; may read `expires` and `scope`
  *       zone:   [steps]                    # what the others need to know of the zone
@@ -46,6 +47,7 @@ struct dns_desc {
     const char *each;         /* JSON text of the tree, whose texts are templates with {item} */
     const char *each_text;    /* instead: the set is written as text, this for each value; NULL: as a JSON list */
     const char *item_pointer; /* where {item} is in `each` (RFC 6901); "": it is `each` itself */
+    const char *below; /* template: the record must be at or below this name; NULL: the requests name it */
     int first_s, most_s;
 };
 

@@ -7,7 +7,8 @@
  *     enroll:
  *       base: "{server}/v1"
  *       auth: {family: header, name: X-Vault-Token, value: "{token}"}
- *       wait_s: 60                 # how long until a request that somebody has to approve is asked about again
+ *       wait_s: 60                 # how long until a request that somebody has to approve is asked about again, where the
+ *                                  # answer does not say (Retry-After)
  *       test:    [steps]           # a harmless call
  *       enroll:  [steps]           # must read `certificate`; may read `chain`, `reference`, and `refused`: why, in its words
  *       collect: [steps]           # where enroll read a reference and no certificate: asks again; reads as enroll

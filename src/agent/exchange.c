@@ -80,6 +80,22 @@ static void put_connectors(struct ctx *ctx, const struct agent *a, struct json_o
     json_close(j);
 }
 
+/* What may be scanned from here: the hub gives out no scan that would be refused. */
+static void put_scan(const struct agent *a, struct json_out *j)
+{
+    json_open_obj(j, "scan");
+    json_open_list(j, "networks");
+    for (size_t i = 0; i < a->cfg->scan_networks.n && i < 1000; i++)
+        json_put_str(j, NULL, a->cfg->scan_networks.v[i]);
+    json_close(j);
+    json_open_list(j, "ports");
+    for (size_t i = 0; i < a->cfg->scan_ports.n && i < 1000; i++)
+        json_put_str(j, NULL, a->cfg->scan_ports.v[i]);
+    json_close(j);
+    json_put_int(j, "rate", a->cfg->scan_rate);
+    json_close(j);
+}
+
 static void put_self(struct ctx *ctx, struct agent *a, struct json_out *j, bool introduce)
 {
     json_open_obj(j, "agent");
@@ -97,6 +113,7 @@ static void put_self(struct ctx *ctx, struct agent *a, struct json_out *j, bool 
     json_put_int(j, "now_s", ctx_now_s(ctx));
     if (introduce) {
         put_connectors(ctx, a, j);
+        put_scan(a, j);
         share_put_key(ctx, &a->hands, j);
     }
     json_close(j);
@@ -253,9 +270,11 @@ static void drop(struct agent *a, const char *id)
     for (struct running *r = a->running; r != NULL; r = r->next)
         if (strcmp(r->id, id) == 0) {
             pthread_mutex_lock(&r->story.lock);
+            const bool known = r->story.dropped; /* each exchange says so until it has ended */
             r->story.dropped = true;
             pthread_mutex_unlock(&r->story.lock);
-            log_event(LOG_INFO_, "job_dropped", "job", id, NULL);
+            if (!known)
+                log_event(LOG_INFO_, "job_dropped", "job", id, NULL);
         }
 }
 
@@ -314,6 +333,8 @@ RC exchange_once(struct ctx *ctx, struct agent *a, int wait_s)
     unsigned missed = 0;
     struct rc rc = exchange_try(ctx, a, wait_s, &missed);
     pthread_mutex_lock(&a->lock);
+    for (struct running *r = a->running; r != NULL && wait_s == 0; r = r->next)
+        story_handed_over(&r->story, rc_ok(rc));
     if (rc_failed(rc)) {
         a->missed++; /* an answer that was lost may have carried leases */
     } else {

@@ -22,6 +22,7 @@ struct running {
     char *target;        /* heap; of what was taken up from the journal, else NULL */
     struct story story;
     bool relayed;        /* done by the relay */
+    bool parked;         /* waits for story.again_ms, and holds no thread */
     bool done;           /* its result is kept; freed at the next look */
     struct running *next;
 };
@@ -40,6 +41,7 @@ struct agent {
     pthread_mutex_t lock; /* over everything below */
     pthread_cond_t wake;  /* the sender: a result, progress, or the end */
     pthread_cond_t room;  /* the others: a worker is free, or the end */
+    pthread_cond_t parked; /* who takes up what is parked: one more, or the end */
     struct running *running;
     size_t n_running;        /* on this host; those that wait for a CA are not counted */
     struct results results;

@@ -7,7 +7,7 @@
 
 void hands_init(struct hands *h, const struct agent_config *cfg)
 {
-    *h = (struct hands){.cfg = cfg};
+    *h = (struct hands){.cfg = cfg, .noted = true};
     pthread_mutex_init(&h->lock, NULL);
     pthread_cond_init(&h->freed, NULL);
 }
@@ -29,8 +29,9 @@ RC hands_call(struct ctx *ctx, struct wire_peer *peer, uint16_t type, const void
     int64_t until = clock_mono_ms() + ctx_left_ms(ctx, HANDS_PATIENCE_MS);
     for (;;) {
         struct trail_entry *trail = ctx->trail;
-        struct rc rc = wire_call(ctx, peer, type, in, reply_type, out);
-        if (rc.e != E_UNREACHABLE || clock_mono_ms() >= until)
+        bool answered; /* what a hand could not reach is its answer, and not asked again */
+        struct rc rc = wire_call_answered(ctx, peer, type, in, reply_type, out, &answered);
+        if (rc.e != E_UNREACHABLE || answered || clock_mono_ms() >= until)
             return rc;
         ctx->trail = trail; /* it is asked again: the other's death is no news */
         sleep_ms(20);

@@ -3,6 +3,7 @@
 #define AGENT_HANDS_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "agent/agent_config.h"
 #include "agent/story.h"
@@ -17,6 +18,7 @@ struct hands {
     pthread_cond_t freed;
     const char *busy[HANDS_BUSY_MAX]; /* targets somebody works on; see hands_enter */
     size_t n_busy;
+    atomic_bool noted; /* apply may hold notes of challenges to be looked after: at first, and after each job that makes some */
 };
 
 void hands_init(struct hands *h, const struct agent_config *cfg);

@@ -1,10 +1,12 @@
 #include "agent/jobs.h"
 
 #include "agent/discover.h"
+#include "agent/inventory_job.h"
 #include "agent/preflight.h"
 #include "agent/present.h"
 #include "agent/present_dns.h"
 #include "agent/relay_link.h"
+#include "agent/scan.h"
 #include "agent/share.h"
 #include "base/failpoint.h"
 
@@ -106,6 +108,13 @@ static RC seal_job(struct ctx *ctx, const struct work *w) { return share_seal(ct
 
 static RC preflight_job(struct ctx *ctx, const struct work *w) { return preflight_run(ctx, w->h, w->job, w->member); }
 
+static RC scan_run(struct ctx *ctx, const struct work *w) { return scan_job(ctx, w->h, w->story, w->job->body, w->member); }
+
+static RC inventory_run(struct ctx *ctx, const struct work *w)
+{
+    return inventory_job(ctx, w->h, w->story, w->job->body, w->member);
+}
+
 static RC relay_run(struct ctx *ctx, const struct work *w) { return relay_job(ctx, w->h, w->story, w->job, w->member); }
 
 static const struct {
@@ -119,6 +128,8 @@ static const struct {
     {"order", relay_run},       {"acme_revoke", relay_run},   {"acme_info", relay_run},   {"renewal_info", relay_run},
     {"enroll", relay_run},      {"enroll_revoke", relay_run},
     {"acme_account", relay_run}, {"preflight", preflight_job},
+    {"scan", scan_run},         {"inventory", inventory_run},
+    {"fetch_issuer", relay_run}, {"revocation", relay_run},
 };
 
 bool jobs_relayed(const char *kind, const json_t *body)
@@ -126,7 +137,8 @@ bool jobs_relayed(const char *kind, const json_t *body)
     const char *method = json_string_value(json_object_get(body, "method"));
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         if (strcmp(kinds[i].kind, kind) == 0)
-            return kinds[i].run == relay_run || kinds[i].run == preflight_job ||
+            return kinds[i].run == relay_run || kinds[i].run == preflight_job || kinds[i].run == scan_run ||
+                   kinds[i].run == inventory_run ||
                    (kinds[i].run == present_job && method != NULL && present_dns_method(method));
     return false;
 }
@@ -136,7 +148,7 @@ const char *const *jobs_kinds(void)
     static const char *const names[] = {"key",      "present", "clean",       "deploy",    "verify",       "discover", "undeploy",
                                         "forget_key", "seal", "dns_test", "dns_present", "dns_persist", "dns_clean",
                                         "order",   "acme_revoke", "acme_info", "renewal_info", "enroll", "enroll_revoke",
-                                        "acme_account", "preflight", NULL};
+                                        "acme_account", "preflight", "scan", "inventory", "fetch_issuer", "revocation", NULL};
     return names;
 }
 
@@ -146,7 +158,12 @@ RC jobs_run(struct ctx *ctx, struct hands *h, struct story *story, const struct 
     FAILPOINT("agent.job_begin");
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         if (strcmp(kinds[i].kind, job->kind) == 0) {
+            const bool notes = kinds[i].run == present_job || kinds[i].run == clean_job;
+            if (notes) /* before, for those who look meanwhile; after, for those who looked too early */
+                atomic_store(&h->noted, true);
             struct rc rc = kinds[i].run(ctx, &w);
+            if (notes)
+                atomic_store(&h->noted, true);
             FAILPOINT("agent.job_end");
             return rc;
         }

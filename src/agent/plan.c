@@ -22,19 +22,25 @@ const struct role agent_roles[AGENT_ROLES] = {
     {"run", run_confine, run_enter, ROLE_CAP_ALL},
 };
 
-void agent_plan_add(struct parent_role *roles, size_t *n, struct bytes config, const struct agent_plan_users *users)
+void agent_plan_add(struct parent_role *roles, size_t *n, const struct agent_config *cfg, struct bytes text,
+                    const struct agent_plan_users *users)
 {
-    const struct parent_user root = {.keep_root = true};
-    roles[(*n)++] = (struct parent_role){.name = "relay", .user = {.user = users->relay, .uid_base = users->uid_base},
-        .config = config};
-    roles[(*n)++] = (struct parent_role){.name = "probe", .user = {.user = users->probe, .uid_base = users->uid_base},
-        .config = config};
-    roles[(*n)++] = (struct parent_role){.name = "apply", .user = root, .config = config};
-    roles[(*n)++] = (struct parent_role){.name = "run", .user = root, .config = config};
+    const struct parent_user relay = {.user = users->relay, .uid_base = users->uid_base},
+                             probe = {.user = users->probe, .uid_base = users->uid_base}, root = {.keep_root = true};
+    const struct parent_role hands[] = {{.name = "relay", .user = relay},
+                                        {.name = "probe", .user = probe},
+                                        {.name = "apply", .user = root},
+                                        {.name = "run", .user = root}};
+    for (size_t i = 0; i < sizeof hands / sizeof *hands; i++) {
+        struct parent_role *r = &roles[(*n)++];
+        *r = hands[i];
+        r->config = text;
+        r->rest_ms = cfg->rest_s * 1000; /* an agent has work for seconds a day */
+    }
     /* After its hands, as the last is the first to be stopped: what it does then is finished with them. */
     roles[(*n)++] = (struct parent_role){.name = "agent",
                                          .user = {.user = users->agent, .uid_base = users->uid_base},
-                                         .config = config,
+                                         .config = text,
                                          .peers = {"relay", "probe", "apply", "run"}};
 }
 

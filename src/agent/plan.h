@@ -19,10 +19,10 @@ struct agent_plan_users {
     uid_t uid_base;
 };
 
-/* agent_plan_add appends the agent's five roles to `roles` (room for AGENT_ROLES more), all with `config`, the text of agent.yaml,
- * which
- * the parent has read with agent_config_load() or agent_file_trusted() and which must live as long as the plan. */
-void agent_plan_add(struct parent_role *roles, size_t *n, struct bytes config, const struct agent_plan_users *users);
+/* agent_plan_add appends the agent's five roles to `roles` (room for AGENT_ROLES more), all with `text`, the agent.yaml that the
+ * parent has read with agent_file_trusted() and parsed as `cfg`, and which must live as long as the plan. */
+void agent_plan_add(struct parent_role *roles, size_t *n, const struct agent_config *cfg, struct bytes text,
+                    const struct agent_plan_users *users);
 /* agent_plan_prepare makes the state directory: the agent's results belong to `uid` and `gid` (what parent_uid() says of "agent";
  * -1:
  * the process's own), the rest to the process. */

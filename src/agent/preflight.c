@@ -17,7 +17,7 @@ struct preflight {
     struct json_out *j;
     struct wire_texts identities;
     const char *account_url;
-    bool caa, public_ca;
+    bool caa, caa_alone, public_ca;
     int64_t until;
 };
 
@@ -40,6 +40,11 @@ static void put(struct ctx *ctx, const struct preflight *p, const char *name, co
     json_put_str(p->j, "verdict", verdicts[verdict < 4 ? verdict : UNKNOWN]);
     json_put_str(p->j, "text", words_of(ctx, bytes_z(text), TEXT_MAX));
     json_close(p->j);
+}
+
+static bool is_ours(struct rc rc)
+{
+    return err_info(rc.e)->category == CAT_RESOURCE || err_info(rc.e)->category == CAT_BUG || rc.e == E_TIMEOUT;
 }
 
 /* --- the CA */
@@ -79,6 +84,33 @@ static RC read_directory(struct ctx *ctx, struct preflight *p, const char **fail
     put_texts(p->j, "profiles", out.profiles);
     put_texts(p->j, "caa_identities", out.caa_identities);
     json_close(p->j);
+    return RC_OK;
+}
+
+/* --- an issuer that is no ACME CA */
+
+static RC try_issuer(struct ctx *ctx, const struct preflight *p, const json_t *names)
+{
+    struct wire_relay_enroll in = {.verb = WIRE_relay_enroll_verb_test, .protocol = "", .reference = ""};
+    struct wire_relay_enroll_done out;
+    struct str_list asked = {0};
+    const json_t *v;
+    size_t i;
+    TRY(json_get_str(ctx, p->body, "protocol", true, &in.protocol));
+    TRY(json_get_obj_text(ctx, p->body, "parameters", true, &in.parameters));
+    json_array_foreach(names, i, v)
+    {
+        struct address literal;
+        const char *name = NULL;
+        TRY(json_get_str(ctx, v, "name", true, &name));
+        str_list_add(&ctx->arena, &asked,
+                     arena_printf(&ctx->arena, "%s:%s", address_parse(bytes_z(name), &literal) ? "ip" : "dns", name));
+    }
+    in.identifiers = (struct wire_texts){asked.v, asked.n};
+    struct rc rc = wire_call_relay_enroll(ctx, p->h->relay, &in, &out);
+    put(ctx, p, "", "issuer", rc_ok(rc) ? OK : is_ours(rc) ? UNKNOWN : FAIL,
+        rc_ok(rc) ? "it answers, and takes the credential" : ctx_why(ctx));
+    ctx_forget(ctx);
     return RC_OK;
 }
 
@@ -125,11 +157,6 @@ static RC present_one(struct ctx *ctx, const struct preflight *p, struct story *
     return present_run(ctx, p->h, story, body);
 }
 
-static bool is_ours(struct rc rc)
-{
-    return err_info(rc.e)->category == CAT_RESOURCE || err_info(rc.e)->category == CAT_BUG || rc.e == E_TIMEOUT;
-}
-
 /* A probe that dies takes its listener with it: the answer is put in place once more for the next one. */
 static void probe_one(struct ctx *ctx, const struct preflight *p, struct story *story, const struct one *o, bool answered)
 {
@@ -138,6 +165,7 @@ static void probe_one(struct ctx *ctx, const struct preflight *p, struct story *
                                             .wildcard = o->base != o->name,
                                             .method = o->method,
                                             .caa = p->caa,
+                                            .caa_alone = p->caa_alone,
                                             .public_ca = p->public_ca,
                                             .identities = p->identities,
                                             .account_url = p->account_url,
@@ -197,6 +225,7 @@ RC preflight_run(struct ctx *ctx, struct hands *h, const struct job *job, struct
     size_t i;
     TRY(json_get_list(ctx, job->body, "names", true, &names));
     TRY(json_get_str(ctx, job->body, "account_url", false, &p.account_url));
+    TRY(json_get_bool(ctx, job->body, "caa_alone", false, &p.caa_alone));
     if (json_array_size(names) > NAMES_MAX)
         return ctx_fail(ctx, E_TOO_LARGE, "a preflight of more than %d names", NAMES_MAX);
     json_begin(&j, member);
@@ -205,8 +234,13 @@ RC preflight_run(struct ctx *ctx, struct hands *h, const struct job *job, struct
     json_open_list(&j, "findings");
     if (failed != NULL)
         put(ctx, &p, "", "directory", FAIL, failed);
+    const bool other = json_object_get(job->body, "protocol") != NULL;
+    if (other)
+        TRY(try_issuer(ctx, &p, names));
     json_array_foreach(names, i, v)
     {
+        if (other)
+            break;
         struct one o;
         TRY(read_one(ctx, v, &o));
         look_at(ctx, &p, &o);

@@ -273,12 +273,13 @@ RC present_clean(struct ctx *ctx, struct hands *h, struct story *story, const ch
     return RC_OK;
 }
 
-RC present_restore(struct ctx *ctx, struct hands *h, size_t *listening)
+RC present_restore(struct ctx *ctx, struct hands *h, size_t *listening, size_t *kept)
 {
     struct wire_apply_challenge_list in = {0};
     struct wire_apply_challenges all;
     *listening = 0;
     TRY(HANDS_CALL(ctx, h->apply, apply_challenge_list, &in, apply_challenges, &all));
+    *kept = all.tokens.n;
     for (size_t i = 0; i < all.tokens.n; i++) {
         struct connector desc;
         struct trail_entry *trail = ctx->trail;

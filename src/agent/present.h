@@ -10,7 +10,7 @@ RC present_run(struct ctx *ctx, struct hands *h, struct story *story, const json
 RC present_clean(struct ctx *ctx, struct hands *h, struct story *story, const char *token);
 /* present_restore brings the listener's answers back into a probe that was started anew, and takes away what has stood for more
  * than
- * a day.  `*listening`: how many the listener has. */
-RC present_restore(struct ctx *ctx, struct hands *h, size_t *listening);
+ * a day.  `*listening`: how many the listener has; `*kept`: how many there are. */
+RC present_restore(struct ctx *ctx, struct hands *h, size_t *listening, size_t *kept);
 
 #endif

@@ -434,11 +434,12 @@ RC present_dns_clean(struct ctx *ctx, struct hands *h, struct story *story, cons
     return p.stays ? clean_staying(ctx, &p) : clean_key(ctx, &p);
 }
 
-RC present_dns_sweep(struct ctx *ctx, struct hands *h)
+RC present_dns_sweep(struct ctx *ctx, struct hands *h, size_t *kept)
 {
     struct wire_apply_dns_list in = {0};
     struct wire_apply_dns_keys all;
     TRY(HANDS_CALL(ctx, h->apply, apply_dns_list, &in, apply_dns_keys, &all));
+    *kept = all.keys.n;
     for (size_t i = 0; i < all.keys.n && i < all.put_at_s.n; i++) {
         struct story story;
         struct trail_entry *trail = ctx->trail;
@@ -468,15 +469,20 @@ static RC test_program(struct ctx *ctx, struct hands *h, const char *provider, c
     return RC_OK;
 }
 
-/* What is granted may lie below the zone that the provider knows. */
-static void zone_above(struct ctx *ctx, struct hands *h, const char *name, const char **zone)
+/* What is granted may lie below the zone that the provider knows.  Without resolvers nothing can be proved here, and the provider,
+ * asked by its name, would only take longer to say so. */
+static RC zone_above(struct ctx *ctx, struct hands *h, const char *name, const char **zone)
 {
     struct wire_probe_dns_zone in = {name};
     struct wire_probe_dns_zone_is found;
     struct trail_entry *trail = ctx->trail;
-    if (rc_ok(HANDS_CALL(ctx, h->probe, probe_dns_zone, &in, probe_dns_zone_is, &found)) && strcmp(found.target, name) == 0)
+    struct rc rc = HANDS_CALL(ctx, h->probe, probe_dns_zone, &in, probe_dns_zone_is, &found);
+    if (rc.e == E_TIMEOUT || rc.e == E_UNREACHABLE)
+        return rc;
+    if (rc_ok(rc) && strcmp(found.target, name) == 0)
         *zone = found.zone;
     ctx->trail = trail;
+    return RC_OK;
 }
 
 RC present_dns_test(struct ctx *ctx, struct hands *h, struct story *story, const json_t *body, struct buf *member)
@@ -493,7 +499,7 @@ RC present_dns_test(struct ctx *ctx, struct hands *h, struct story *story, const
     if (row->program != NULL) {
         TRY(test_program(ctx, h, in.provider, in.name, &done.what));
     } else {
-        zone_above(ctx, h, in.name, &in.zone);
+        TRY(zone_above(ctx, h, in.name, &in.zone));
         TRY(HANDS_CALL(ctx, h->relay, relay_dns, &in, relay_dns_done, &done));
     }
     story_add(ctx, story, "dns_test", "%s for %s: %s", in.provider, in.zone, done.what);

@@ -16,8 +16,8 @@ RC present_dns_run(struct ctx *ctx, struct hands *h, struct story *story, const 
  * not noted, is looked for where its name leads now. */
 RC present_dns_clean(struct ctx *ctx, struct hands *h, struct story *story, const json_t *body);
 /* present_dns_sweep takes away what has stood for more than a day: nobody asks for it any more.  What cannot be is given up after a
- * week. */
-RC present_dns_sweep(struct ctx *ctx, struct hands *h);
+ * week.  `*kept`: how many there were. */
+RC present_dns_sweep(struct ctx *ctx, struct hands *h, size_t *kept);
 /* present_dns_test tries a provider's credential; writes a JobDnsTestDone. */
 RC present_dns_test(struct ctx *ctx, struct hands *h, struct story *story, const json_t *body, struct buf *member);
 

@@ -1,11 +1,15 @@
 #include "agent/relay_link.h"
 
+#include "agent/enroll_journal.h"
 #include "agent/exchange.h"
 #include "base/encode.h"
 #include "base/failpoint.h"
 
 #define SERVE_THREADS 4
 #define DEAD_TRIES 3
+#define ORDER_MOST_MS (15 * 60 * 1000) /* with all its waiting */
+#define ORDER_TOLD_MS 20
+#define WAIT_LONG_MS 6000 /* longer is what the CA asked for, not our own patience */
 
 /* A relay that died leaves the order at the CA: it is taken up again where its URL is known, so that no second one is made.  What
  * the relay itself answers, "the CA cannot be reached" among it, is the job's result; that this host has no relay says nothing of
@@ -84,6 +88,16 @@ static void put_some(struct json_out *j, const char *key, const char *value)
         json_put_str(j, key, value);
 }
 
+static void put_list(struct json_out *j, const char *key, struct wire_texts t)
+{
+    if (t.n == 0)
+        return;
+    json_open_list(j, key);
+    for (size_t i = 0; i < t.n; i++)
+        json_put_str(j, NULL, t.v[i]);
+    json_close(j);
+}
+
 static const char *at(struct wire_texts t, size_t i) { return i < t.n ? t.v[i] : ""; }
 
 static void put_order(const struct wire_relay_order_done *out, struct buf *member)
@@ -114,12 +128,40 @@ static void put_order(const struct wire_relay_order_done *out, struct buf *membe
 
 /* --- the kinds */
 
+/* The CA is at it: the job is parked until then (agent/agent.c), within the time that it may take in all. */
+static RC wait_for_ca(struct ctx *ctx, struct story *story, const struct wire_relay_order_done *out)
+{
+    const int64_t now_ms = clock_mono_ms();
+    story_order(story, out->account_url, out->order_url, out->finalize_url);
+    if (now_ms + out->wait_ms < story->began_ms + ORDER_MOST_MS) {
+        story->again_ms = now_ms + (out->wait_ms > 0 ? out->wait_ms : 1);
+        return RC_OK;
+    }
+    if (out->wait_ms > WAIT_LONG_MS)
+        ctx->retry_after_s = out->wait_ms / 1000;
+    return ctx_fail(ctx, E_TIMEOUT, "the CA needs longer than this job may take: it is taken up again where it stands");
+}
+
+static void order_at(struct ctx *ctx, struct story *story, struct wire_relay_order *in)
+{
+    pthread_mutex_lock(&story->lock);
+    in->account_url = story->account_url != NULL ? arena_strdup(&ctx->arena, story->account_url) : in->account_url;
+    in->order_url = story->order_url != NULL ? arena_strdup(&ctx->arena, story->order_url) : in->order_url;
+    in->finalize_url = story->finalize_url != NULL ? arena_strdup(&ctx->arena, story->finalize_url) : in->finalize_url;
+    pthread_mutex_unlock(&story->lock);
+}
+
 static RC order(struct ctx *ctx, struct hands *h, struct story *story, const struct job *job, struct buf *member)
 {
     struct wire_relay_order in = {0};
     struct wire_relay_order_done out;
     TRY(read_order(ctx, job, &in));
-    story_order_known(story, in.account_url, in.order_url, in.finalize_url);
+    if (story->began_ms == 0) {
+        story->began_ms = clock_mono_ms();
+        story_order_known(story, in.account_url, in.order_url, in.finalize_url);
+    }
+    story->again_ms = 0;
+    order_at(ctx, story, &in);
     for (int i = 0;; i++) {
         struct trail_entry *trail = ctx->trail;
         bool died;
@@ -129,13 +171,11 @@ static RC order(struct ctx *ctx, struct hands *h, struct story *story, const str
             break;
         }
         ctx->trail = trail;
-        pthread_mutex_lock(&story->lock);
-        in.account_url = story->account_url != NULL ? arena_strdup(&ctx->arena, story->account_url) : in.account_url;
-        in.order_url = story->order_url != NULL ? arena_strdup(&ctx->arena, story->order_url) : in.order_url;
-        in.finalize_url = story->finalize_url != NULL ? arena_strdup(&ctx->arena, story->finalize_url) : in.finalize_url;
-        pthread_mutex_unlock(&story->lock);
+        order_at(ctx, story, &in);
         story_add(ctx, story, "order", "the relay died; the order is taken up again");
     }
+    if (out.state == WIRE_relay_order_done_state_waiting)
+        return wait_for_ca(ctx, story, &out);
     put_order(&out, member);
     return RC_OK;
 }
@@ -172,10 +212,46 @@ static RC info(struct ctx *ctx, struct hands *h, struct story *story, const stru
     put_some(&j, "website", out.website);
     json_put_bool(&j, "has_ari", out.has_ari);
     json_put_bool(&j, "external_account_required", out.external_account_required);
-    json_open_list(&j, "profiles");
-    for (size_t i = 0; i < out.profiles.n; i++)
-        json_put_str(&j, NULL, out.profiles.v[i]);
+    put_list(&j, "profiles", out.profiles);
     json_close(&j);
+    return RC_OK;
+}
+
+static RC fetch_issuer(struct ctx *ctx, struct hands *h, struct story *story, const struct job *job, struct buf *member)
+{
+    struct wire_relay_fetch_issuer in = {0};
+    struct wire_relay_fetch_issuer_done out;
+    struct json_out j;
+    (void)story;
+    TRY(json_get_str(ctx, job->body, "url", true, &in.url));
+    TRY(wire_call_relay_fetch_issuer(ctx, h->relay, &in, &out));
+    json_begin(&j, member);
+    json_open_obj(&j, NULL);
+    json_open_list(&j, "certificates");
+    for (size_t i = 0; i < out.certificates.n; i++)
+        json_put_base64(&j, NULL, out.certificates.v[i]);
+    json_close(&j);
+    json_close(&j);
+    return RC_OK;
+}
+
+static RC revocation(struct ctx *ctx, struct hands *h, struct story *story, const struct job *job, struct buf *member)
+{
+    struct wire_relay_revocation in = {0};
+    struct wire_relay_revocation_done out;
+    struct json_out j;
+    (void)story;
+    TRY(json_get_base64(ctx, job->body, "certificate", true, &in.certificate));
+    TRY(json_get_base64(ctx, job->body, "issuer", true, &in.issuer));
+    TRY(wire_call_relay_revocation(ctx, h->relay, &in, &out));
+    json_begin(&j, member);
+    json_open_obj(&j, NULL);
+    json_put_str(&j, "status", wire_relay_revocation_done_status_word(out.status));
+    put_some(&j, "source", out.source);
+    json_put_int(&j, "this_update", out.this_update);
+    json_put_int(&j, "next_update", out.next_update);
+    json_put_int(&j, "revoked_at", out.revoked_at);
+    json_put_int(&j, "reason", out.reason);
     json_close(&j);
     return RC_OK;
 }
@@ -259,29 +335,40 @@ static RC account(struct ctx *ctx, struct hands *h, struct story *story, const s
     json_put_str(&j, "account_url", out.account_url);
     json_put_str(&j, "status", out.status);
     put_some(&j, "terms_of_service", out.terms_of_service);
-    json_open_list(&j, "contacts");
-    for (size_t i = 0; i < out.contacts.n; i++)
-        json_put_str(&j, NULL, out.contacts.v[i]);
-    json_close(&j);
-    json_open_list(&j, "profiles");
-    for (size_t i = 0; i < out.profiles.n; i++)
-        json_put_str(&j, NULL, out.profiles.v[i]);
-    json_close(&j);
+    put_list(&j, "contacts", out.contacts);
+    put_list(&j, "profiles", out.profiles);
     json_close(&j);
     return RC_OK;
 }
 
-static RC get_json(struct ctx *ctx, const json_t *body, const char *key, const char **out)
+/* Asked once, whatever happens to us: what the issuer said of the same request before is told again (agent/enroll_journal.h). */
+static RC enroll_once(struct ctx *ctx, struct hands *h, struct story *story, const struct job *job,
+                      const struct wire_relay_enroll *in, struct wire_relay_enroll_done *out)
 {
-    const json_t *v = NULL;
-    struct buf b;
-    struct json_out j;
-    TRY(json_get_obj(ctx, body, key, true, &v));
-    buf_init_arena(&b, &ctx->arena, 65536);
-    json_begin(&j, &b);
-    json_put_value(&j, NULL, v);
-    TRY(buf_status(&b));
-    *out = buf_z(&b);
+    struct enroll_noted noted;
+    bool died;
+    TRY(enroll_journal_read(ctx, h->cfg, job->id, in->csr, &noted));
+    if (noted.answered) {
+        story_add(ctx, story, "enroll", "the issuer had answered already; it is not asked again");
+        *out = noted.answer;
+        return RC_OK;
+    }
+    if (noted.asked_at != 0)
+        story_add(ctx, story, "enroll",
+                  "the issuer was asked before, and what it answered was lost: it may have issued a certificate that nobody has");
+    noted = (struct enroll_noted){.asked_at = ctx_now_s(ctx)};
+    TRY(enroll_journal_write(ctx, h->cfg, job->id, in->csr, &noted));
+    struct rc rc = ask(ctx, h, WIRE_relay_enroll, in, WIRE_relay_enroll_done, out, &died);
+    if (rc_failed(rc)) {
+        struct trail_entry *trail = ctx->trail;
+        if (!died && rc.e != E_TIMEOUT && rc_failed(enroll_journal_forget(ctx, h->cfg, job->id)))
+            ctx->trail = trail;
+        return rc;
+    }
+    noted.answered = true;
+    noted.answer = *out;
+    TRY(enroll_journal_write(ctx, h->cfg, job->id, in->csr, &noted));
+    FAILPOINT("agent.enroll_noted");
     return RC_OK;
 }
 
@@ -293,7 +380,7 @@ static RC enroll(struct ctx *ctx, struct hands *h, struct story *story, const st
     struct json_out j;
     TRY(json_get_str(ctx, job->body, "verb", true, &verb));
     TRY(json_get_str(ctx, job->body, "protocol", true, &in.protocol));
-    TRY(get_json(ctx, job->body, "parameters", &in.parameters));
+    TRY(json_get_obj_text(ctx, job->body, "parameters", true, &in.parameters));
     TRY(get_texts(ctx, job->body, "identifiers", &in.identifiers));
     TRY(json_get_base64(ctx, job->body, "csr", false, &in.csr));
     TRY(get_text(ctx, job->body, "reference", &in.reference));
@@ -302,7 +389,10 @@ static RC enroll(struct ctx *ctx, struct hands *h, struct story *story, const st
     while (strcmp(wire_relay_enroll_verb_word(in.verb), verb) != 0)
         if (in.verb++ == WIRE_relay_enroll_verb_revoke)
             return ctx_fail_field(ctx, "/verb", "%s is nothing that can be asked of an issuer", verb);
-    TRY(wire_call_relay_enroll(ctx, h->relay, &in, &out));
+    if (in.verb == WIRE_relay_enroll_verb_enroll)
+        TRY(enroll_once(ctx, h, story, job, &in, &out));
+    else
+        TRY(wire_call_relay_enroll(ctx, h->relay, &in, &out));
     if (in.verb == WIRE_relay_enroll_verb_enroll || in.verb == WIRE_relay_enroll_verb_collect)
         story_add(ctx, story, "enroll", "the issuer has %s",
                   out.state == WIRE_relay_enroll_done_state_pending ? "the request and has not decided yet"
@@ -323,7 +413,8 @@ RC relay_job(struct ctx *ctx, struct hands *h, struct story *story, const struct
         const char *kind;
         RC (*run)(struct ctx *, struct hands *, struct story *, const struct job *, struct buf *);
     } kinds[] = {{"order", order}, {"acme_revoke", revoke}, {"acme_info", info}, {"renewal_info", renewal},
-                 {"acme_account", account}, {"enroll", enroll}, {"enroll_revoke", enroll}};
+                 {"acme_account", account}, {"enroll", enroll}, {"enroll_revoke", enroll},
+                 {"fetch_issuer", fetch_issuer}, {"revocation", revocation}};
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         if (strcmp(kinds[i].kind, job->kind) == 0)
             return kinds[i].run(ctx, h, story, job, member);
@@ -344,16 +435,6 @@ static RC lease_of(struct ctx *ctx, struct agent *a, const char *job, int64_t *f
         }
     pthread_mutex_unlock(&a->lock);
     return found ? RC_OK : ctx_fail(ctx, E_FENCED, "job %s is not held here", job);
-}
-
-static void put_list(struct json_out *j, const char *key, struct wire_texts t)
-{
-    if (t.n == 0)
-        return;
-    json_open_list(j, key);
-    for (size_t i = 0; i < t.n; i++)
-        json_put_str(j, NULL, t.v[i]);
-    json_close(j);
 }
 
 static void put_sign(const struct wire_relay_sign *m, int64_t fence, struct buf *b)
@@ -418,10 +499,10 @@ static RC on_progress(struct ctx *ctx, void *arg, const void *in, void *out)
         /* Under the lock, for the job may end meanwhile; so the sender is woken here and not by the story. */
         story_order(&r->story, m->account_url, m->order_url, m->finalize_url);
         story_add_quietly(ctx, &r->story, m->step, words_of(ctx, bytes_z(m->text), 1000));
-        if (story_order_is_fresh(&r->story))
-            a->news = true; /* an order that only we know of would be lost with us */
-        else if (a->steps_due_ms == 0)
-            a->steps_due_ms = clock_mono_ms() + AGENT_STEPS_MS;
+        /* An order that only we know of would be lost with us: it is told soon, mostly by the result that comes before that. */
+        const int64_t due_ms = clock_mono_ms() + (story_order_is_fresh(&r->story) ? ORDER_TOLD_MS : AGENT_STEPS_MS);
+        if (a->steps_due_ms == 0 || due_ms < a->steps_due_ms)
+            a->steps_due_ms = due_ms;
         pthread_cond_signal(&a->wake);
     }
     pthread_mutex_unlock(&a->lock);

@@ -7,10 +7,12 @@ void story_init(struct story *s)
 {
     *s = (struct story){0};
     pthread_mutex_init(&s->lock, NULL);
+    pthread_cond_init(&s->taken, NULL);
 }
 
 void story_free(struct story *s)
 {
+    pthread_cond_destroy(&s->taken);
     pthread_mutex_destroy(&s->lock);
     arena_free(&s->arena);
 }
@@ -100,13 +102,52 @@ void story_put(struct story *s, struct json_out *j, bool fresh_only)
         json_close(j);
         s->order_fresh = false;
     }
+    if (fresh_only && s->batch != NULL) {
+        json_put_raw(j, s->batch_key, bytes_z(s->batch));
+        s->batch_told = true;
+    }
+    pthread_mutex_unlock(&s->lock);
+}
+
+RC story_hand_over(struct ctx *ctx, struct story *s, const char *batch) { return story_hand_over_as(ctx, s, "scan", batch); }
+
+RC story_hand_over_as(struct ctx *ctx, struct story *s, const char *key, const char *batch)
+{
+    pthread_mutex_lock(&s->lock);
+    s->batch_key = key;
+    s->batch = batch;
+    s->batch_told = false;
+    pthread_mutex_unlock(&s->lock);
+    if (s->changed != NULL)
+        s->changed(s->arg);
+    pthread_mutex_lock(&s->lock);
+    while (s->batch != NULL && !s->dropped) {
+        struct timespec until;
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_sec += 1; /* nobody tells that the lease was dropped */
+        pthread_cond_timedwait(&s->taken, &s->lock, &until);
+    }
+    const bool taken = s->batch == NULL;
+    s->batch = NULL;
+    pthread_mutex_unlock(&s->lock);
+    return taken ? RC_OK : ctx_fail(ctx, E_FENCED, "the hub has taken the job back");
+}
+
+void story_handed_over(struct story *s, bool answered)
+{
+    pthread_mutex_lock(&s->lock);
+    if (s->batch_told && answered) {
+        s->batch = NULL;
+        pthread_cond_signal(&s->taken);
+    }
+    s->batch_told = false;
     pthread_mutex_unlock(&s->lock);
 }
 
 bool story_has_news(struct story *s)
 {
     pthread_mutex_lock(&s->lock);
-    bool news = s->sent < s->n || s->order_fresh;
+    bool news = s->sent < s->n || s->order_fresh || s->batch != NULL;
     pthread_mutex_unlock(&s->lock);
     return news;
 }

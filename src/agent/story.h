@@ -23,6 +23,12 @@ struct story {
     const char *account_url, *order_url, *finalize_url; /* of an ACME order, as soon as known; NULL: not yet; in `arena` */
     bool order_fresh; /* one of them is not told yet */
     bool dropped;     /* the lease is no longer held */
+    int64_t began_ms; /* clock_mono_ms: when the relay was first asked */
+    int64_t again_ms; /* the CA is at it: to be gone on with then; 0: not so */
+    const char *batch;    /* what a scan has found, JSON; its worker waits until the hub has it.  NULL: nothing */
+    const char *batch_key; /* the member of the progress that it is */
+    bool batch_told;      /* an exchange carries it just now */
+    pthread_cond_t taken;
     void (*changed)(void *arg); /* called after each step, without the lock; may be NULL */
     void *arg;
 };
@@ -41,6 +47,12 @@ void story_order(struct story *s, const char *account_url, const char *order_url
 void story_order_known(struct story *s, const char *account_url, const char *order_url, const char *finalize_url);
 /* story_order_is_fresh says whether there is something of the order that the hub has not heard. */
 bool story_order_is_fresh(struct story *s);
+/* story_hand_over gives the hub a ScanBatch (JSON that was read), and waits until it has it.  E_FENCED: the lease is gone.
+ * story_hand_over_as: another batch, as the member `key` of the progress. */
+RC story_hand_over(struct ctx *ctx, struct story *s, const char *batch);
+RC story_hand_over_as(struct ctx *ctx, struct story *s, const char *key, const char *batch);
+/* story_handed_over: the exchange that carried it was answered, or not, and then it is told again. */
+void story_handed_over(struct story *s, bool answered);
 bool story_has_news(struct story *s);
 bool story_dropped(struct story *s);
 

@@ -26,6 +26,7 @@ struct ctx {
     struct trail_entry *trail;        /* first entry */
     const char *field;                /* the field of the request that is wrong, a JSON pointer, where known */
     int64_t retry_after_s;            /* what the other side asked us to wait; 0 where it did not say */
+    const void *decoded;              /* what this request has read already (core/issuer.c), in the arena */
 };
 
 /* ctx_init prepares an empty context on `clock` with a fresh request id; ctx_free gives all of it back.  ctx_reset readies it for

@@ -19,6 +19,11 @@ RC verb_join(struct cli *cli)
     return cli->hooks->join ? cli->hooks->join(cli) : ctx_fail(cli->ctx, E_UNSUPPORTED, "this program only talks to a hub");
 }
 
+RC verb_check(struct cli *cli)
+{
+    return cli->hooks->check ? cli->hooks->check(cli) : ctx_fail(cli->ctx, E_UNSUPPORTED, "this program only talks to a hub");
+}
+
 RC verb_status(struct cli *cli)
 {
     json_auto_t *status = NULL;
@@ -95,6 +100,10 @@ RC verb_help(struct cli *cli)
     if (v) {
         printf("%s\n\n", v->text);
         print_verb(v);
+        if (!*v->noun && cli_noun_is(v->verb))
+            for (size_t i = 0; i < cli_verbs_n; i++)
+                if (str_equal(cli_verbs[i].noun, v->verb))
+                    print_verb(&cli_verbs[i]);
         print_options(v);
         return RC_OK;
     }
@@ -165,7 +174,8 @@ static void offer_options(const char *noun, const char *verb, const char *begun)
 static void complete(struct cli *cli, const char *const *words, size_t n)
 {
     const char *begun = n ? words[n - 1] : "", *noun = n > 1 ? words[0] : "";
-    const bool bare = n > 1 && !cli_noun_is(noun);
+    const bool both = n > 1 && cli_noun_is(noun) && cli_verb_find("", noun); /* "scan 10.0.0.0/8" beside "scan list" */
+    const bool bare = n > 1 && (!cli_noun_is(noun) || (both && (begun[0] == '-' || n > 2) && !cli_verb_find(noun, words[1])));
     if (n <= 1) {
         for (size_t i = 0; i < cli_nouns_n; i++)
             offer(cli_nouns[i].noun, begun);

@@ -3,6 +3,7 @@
 
 #include "base/encode.h"
 #include "cli/cli.h"
+#include "cli/found.h"
 #include "cli/preflight.h"
 #include "os/file.h"
 #include "pki/pem.h"
@@ -16,6 +17,10 @@ static const struct cli_column columns[] = {
 
 RC verb_cert_list(struct cli *cli)
 {
+    if (cli_found_asked(cli))
+        return cli_found_list(cli);
+    if (cli->output == CLI_PEM)
+        return ctx_fail(cli->ctx, E_USAGE, "-o pem is for certificates of the inventory: --found, or --where \"managed\"");
     json_auto_t *all = NULL;
     TRY(cli_all(cli, CERTS, INT64_MAX, &all));
     if (!json_array_size(all) && cli->output == CLI_TABLE) {
@@ -27,6 +32,10 @@ RC verb_cert_list(struct cli *cli)
 
 RC verb_cert_show(struct cli *cli)
 {
+    bool shown = false;
+    TRY(cli_found_show(cli, &shown));
+    if (shown)
+        return RC_OK;
     return cli_show_at(cli, CERTS "/");
 }
 

@@ -5,6 +5,8 @@
 #ifndef CLI_CLI_H
 #define CLI_CLI_H
 
+#include <pthread.h>
+
 #include "base/json.h"
 #include "base/str.h"
 
@@ -12,7 +14,7 @@ struct http_client;
 struct cli;
 
 enum cli_kind { CLI_FLAG, CLI_TEXT, CLI_LIST, CLI_NUMBER, CLI_SPAN };
-enum cli_output { CLI_TABLE, CLI_JSON, CLI_CSV, CLI_NAME };
+enum cli_output { CLI_TABLE, CLI_JSON, CLI_CSV, CLI_NAME, CLI_JSONL, CLI_PEM };
 
 struct cli_noun {
     const char *noun, *text;
@@ -44,6 +46,7 @@ struct cli_hooks {
     struct rc (*init)(struct cli *cli);
     struct rc (*run)(struct cli *cli);
     struct rc (*join)(struct cli *cli);
+    struct rc (*check)(struct cli *cli);
 };
 
 struct cli {
@@ -102,6 +105,8 @@ struct cli_column {
 };
 /* cli_print_list prints an array as the output asked for says; names are `name_path`. */
 RC cli_print_list(struct cli *cli, const json_t *items, const struct cli_column *columns, size_t n, const char *name_path);
+/* cli_print_more is the same for the next page of what was begun: without titles, and not as one JSON array. */
+RC cli_print_more(struct cli *cli, const json_t *items, const struct cli_column *columns, size_t n, const char *name_path);
 /* cli_print_object prints one object: a line a member. */
 RC cli_print_object(struct cli *cli, const json_t *object, const char *name_path);
 const json_t *cli_member(const json_t *object, const char *path);
@@ -122,6 +127,14 @@ RC cli_follow_from(struct cli *cli, const char *ref, struct cli_follow *f);
 /* cli_follow shows steps until nothing is under way.  It fails as what was waited for did.  Ctrl-C leaves, and says how to go
  * on. */
 RC cli_follow(struct cli *cli, struct cli_follow *f);
+
+/* Between the two, Ctrl-C prints `hint` and leaves with exit code 130: what was begun goes on at the hub. */
+struct cli_leaver {
+    const char *hint;
+    pthread_t thread;
+};
+RC cli_leaver_start(struct cli *cli, struct cli_leaver *l, const char *hint);
+void cli_leaver_stop(struct cli_leaver *l);
 
 /* --- requests: a body is built with a struct json_out */
 struct cli_body {

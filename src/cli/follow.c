@@ -11,14 +11,9 @@
 /* --- Ctrl-C while waiting: the work goes on at the hub, so leaving is no failure of it.  A thread takes the signal, as nothing
  * that a handler may do is enough to say so. */
 
-struct leaver {
-    const char *hint;
-    pthread_t thread;
-};
-
 static void *leave_on_interrupt(void *arg)
 {
-    const struct leaver *l = arg;
+    const struct cli_leaver *l = arg;
     sigset_t set;
     int which = 0;
     sigemptyset(&set);
@@ -30,9 +25,9 @@ static void *leave_on_interrupt(void *arg)
     return NULL;
 }
 
-static struct rc leaver_start(struct cli *cli, struct leaver *l, const char *name)
+RC cli_leaver_start(struct cli *cli, struct cli_leaver *l, const char *hint)
 {
-    l->hint = arena_printf(&cli->ctx->arena, "Left.  The hub goes on with it; see: certwright cert steps %s --follow", name);
+    l->hint = hint;
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, SIGINT);
@@ -41,7 +36,7 @@ static struct rc leaver_start(struct cli *cli, struct leaver *l, const char *nam
     return RC_OK;
 }
 
-static void leaver_stop(struct leaver *l)
+void cli_leaver_stop(struct cli_leaver *l)
 {
     pthread_cancel(l->thread);
     pthread_join(l->thread, NULL);
@@ -103,8 +98,9 @@ static struct rc outcome(struct cli *cli, const struct cli_follow *f, const json
 
 RC cli_follow(struct cli *cli, struct cli_follow *f)
 {
-    struct leaver leaver;
-    TRY(leaver_start(cli, &leaver, f->name));
+    struct cli_leaver leaver;
+    TRY(cli_leaver_start(
+        cli, &leaver, arena_printf(&cli->ctx->arena, "Left.  The hub goes on with it; see: certwright cert steps %s --follow", f->name)));
     const int64_t until = clock_mono_ms() + cli_number(cli, "timeout", TIMEOUT_S) * 1000;
     struct rc rc = RC_OK;
     for (bool over = false; !over;) {
@@ -128,6 +124,6 @@ RC cli_follow(struct cli *cli, struct cli_follow *f)
         if (over)
             rc = outcome(cli, f, events);
     }
-    leaver_stop(&leaver);
+    cli_leaver_stop(&leaver);
     return rc;
 }

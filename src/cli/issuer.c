@@ -51,7 +51,29 @@ static struct rc limit_put(struct cli *cli, struct json_out *j, const char *text
     return RC_OK;
 }
 
-static struct rc policy_body(struct cli *cli, struct cli_body *b)
+/* What is not said stays as `before` has it (NULL: a new issuer). */
+static void failover_body(struct cli *cli, struct cli_body *b, const json_t *before)
+{
+    static const struct {
+        const char *option, *key;
+    } parts[] = {{"failover-after", "after"}, {"failover-within", "within_s"}, {"failover-new", "new_within_s"}};
+    bool any = false;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        any = any || cli_has(cli, parts[i].option);
+    if (!any)
+        return;
+    json_open_obj(&b->j, "failover");
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        const json_t *was = json_object_get(before, parts[i].key);
+        if (cli_has(cli, parts[i].option))
+            json_put_int(&b->j, parts[i].key, cli_number(cli, parts[i].option, 0));
+        else if (was)
+            json_put_int(&b->j, parts[i].key, json_integer_value(was));
+    }
+    json_close(&b->j);
+}
+
+static struct rc policy_body(struct cli *cli, struct cli_body *b, const json_t *before)
 {
     const struct str_list limits = cli_list_opt(cli, "limit");
     cli_body_text(b, "staging_url", cli_opt(cli, "staging"));
@@ -61,14 +83,13 @@ static struct rc policy_body(struct cli *cli, struct cli_body *b)
             TRY(limit_put(cli, &b->j, limits.v[i]));
         json_close(&b->j);
     }
-    if (!cli_has(cli, "failover-after") && !cli_has(cli, "failover-within"))
-        return RC_OK;
-    json_open_obj(&b->j, "failover");
-    if (cli_has(cli, "failover-after"))
-        json_put_int(&b->j, "after", cli_number(cli, "failover-after", 0));
-    if (cli_has(cli, "failover-within"))
-        json_put_int(&b->j, "within_s", cli_number(cli, "failover-within", 0));
-    json_close(&b->j);
+    if (cli_has(cli, "rehearsal")) {
+        const char *word = cli_opt(cli, "rehearsal");
+        if (!str_equal(word, "on") && !str_equal(word, "off"))
+            return ctx_fail(cli->ctx, E_USAGE, "--rehearsal is on or off");
+        json_put_bool(&b->j, "rehearsal", str_equal(word, "on"));
+    }
+    failover_body(cli, b, before ? json_object_get(before, "failover") : NULL);
     return RC_OK;
 }
 
@@ -142,7 +163,7 @@ static struct rc issuer_body(struct cli *cli, struct cli_body *b, const json_t *
     const char *roots = NULL;
     TRY(cli_opt_file(cli, "roots", &roots));
     const struct str_list mails = contacts(cli), networks = cli_list_opt(cli, "grant");
-    TRY(policy_body(cli, b));
+    TRY(policy_body(cli, b, before));
     cli_body_text(b, "directory_url", cli_opt(cli, "acme"));
     cli_body_text(b, "ca_roots_pem", roots);
     cli_body_text(b, "acme_profile", cli_opt(cli, "acme-profile"));
@@ -196,8 +217,16 @@ RC verb_issuer_edit(struct cli *cli)
     cli_body_begin(cli, &b);
     TRY(issuer_body(cli, &b, before));
     TRY(cli_body_parameters(cli, &b, json_object_get(before, "parameters")));
+    if (cli_has(cli, "dry-run"))
+        json_put_bool(&b.j, "dry_run", true);
     TRY(cli_call(cli, "PATCH", cli_path(cli, ISSUERS "/", cli->args.v[0], ""), cli_body_end(&b), &made));
-    return cli_print_object(cli, made, "name");
+    const json_t *warnings = json_object_get(made, "warnings");
+    for (size_t i = 0; i < json_array_size(warnings); i++)
+        cli_say(cli, "Warning: %s", json_string_value(json_array_get(warnings, i)));
+    if (!cli_has(cli, "dry-run"))
+        return cli_print_object(cli, made, "name");
+    cli_say(cli, "Nothing was changed.%s", json_array_size(warnings) ? "" : "  Nothing speaks against it.");
+    return cli->output == CLI_TABLE ? RC_OK : cli_print_object(cli, made, "name");
 }
 
 RC verb_issuer_remove(struct cli *cli)

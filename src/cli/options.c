@@ -100,6 +100,9 @@ static struct rc take_option(struct cli *cli, int argc, char **argv, int *i)
         with_value = rest.n > 0;
     }
     const struct cli_option *o = option_find(cli->verb, name);
+    const struct cli_verb *bare = !o && !cli->verb && cli->noun_asked ? cli_verb_find("", cli->noun_asked) : NULL;
+    if (bare && (o = option_find(bare, name)))
+        cli->verb = bare;
     if (!o)
         return ctx_fail(cli->ctx, E_USAGE, "%s is not an option here; see: certwright help%s%s%s%s", word,
                         cli->verb && *cli->verb->noun ? " " : "", cli->verb ? cli->verb->noun : "", cli->verb ? " " : "",
@@ -115,14 +118,18 @@ static struct rc take_option(struct cli *cli, int argc, char **argv, int *i)
 
 static struct rc output_of(struct cli *cli)
 {
-    static const char *const words[] = {[CLI_TABLE] = "table", [CLI_JSON] = "json", [CLI_CSV] = "csv", [CLI_NAME] = "name"};
+    static const char *const words[] = {[CLI_TABLE] = "table", [CLI_JSON] = "json", [CLI_CSV] = "csv", [CLI_NAME] = "name",
+                                        [CLI_JSONL] = "jsonl", [CLI_PEM] = "pem"};
     const char *word = cli_opt(cli, "output");
     for (size_t i = 0; word && i < sizeof words / sizeof *words; i++)
         if (str_equal(words[i], word)) {
             cli->output = (enum cli_output)i;
+            if (cli->output == CLI_PEM && (!cli->verb || !str_equal(cli->verb->noun, "cert")))
+                return ctx_fail(cli->ctx, E_USAGE, "only certificates are written as PEM");
             return RC_OK;
         }
-    return word ? ctx_fail(cli->ctx, E_USAGE, "-o takes table, json, csv or name, not \"%s\"", word) : RC_OK;
+    return word ? ctx_fail(cli->ctx, E_USAGE, "-o takes table, json, jsonl, csv or name (certificates also pem), not \"%s\"", word)
+                : RC_OK;
 }
 
 /* arguments_check compares what was given with what the table says: "NAME", "[NAME]", "NAME...". */
@@ -189,6 +196,8 @@ RC cli_parse(struct cli *cli, int argc, char **argv)
             cli->noun_asked = word;
         else if (!cli->verb) {
             cli->verb = cli_verb_find(cli->noun_asked ? cli->noun_asked : "", word);
+            if (!cli->verb && cli->noun_asked && (cli->verb = cli_verb_find("", cli->noun_asked))) /* "scan 10.0.0.0/8" */
+                str_list_add(&ctx->arena, &cli->args, word);
             if (!cli->verb)
                 return ctx_fail(ctx, E_USAGE, "certwright%s%s has no verb \"%s\"; see: certwright help%s%s",
                                 cli->noun_asked ? " " : "", cli->noun_asked ? cli->noun_asked : "", word,

@@ -62,14 +62,14 @@ static void put_away(struct buf *b, int64_t at, int64_t now)
         buf_put_z(b, " ago");
 }
 
-static void put_joined(struct buf *b, const json_t *list)
+static void put_joined(struct buf *b, const json_t *list, bool raw)
 {
-    const size_t n = json_array_size(list);
-    for (size_t i = 0; i < n && i < 4; i++) {
-        buf_put_z(b, i ? ", " : "");
+    const size_t n = json_array_size(list), most = raw ? n : 4;
+    for (size_t i = 0; i < n && i < most; i++) {
+        buf_put_z(b, !i ? "" : raw ? " " : ", ");
         buf_put_z(b, json_string_value(json_array_get(list, i)));
     }
-    if (n > 4)
+    if (n > most)
         buf_printf(b, " and %zu more", n - 4);
 }
 
@@ -100,7 +100,7 @@ static const char *value_text(struct cli *cli, const json_t *item, const struct 
 {
     const json_t *v = cli_member(item, col->path);
     struct buf b;
-    buf_init_arena(&b, &cli->ctx->arena, 65536);
+    buf_init_arena(&b, &cli->ctx->arena, (size_t)1 << 18);
     int64_t at = 0;
     if (col->format == CLI_STATE)
         return state_of(item);
@@ -118,7 +118,7 @@ static const char *value_text(struct cli *cli, const json_t *item, const struct 
     else if (!raw && col->format == CLI_SHORT_HEX && text)
         buf_put(&b, bytes_of(text, strlen(text) < 16 ? strlen(text) : 16));
     else if (json_is_array(v))
-        put_joined(&b, v);
+        put_joined(&b, v, raw);
     else if (text)
         buf_put_z(&b, text);
     else if (json_is_integer(v))
@@ -143,11 +143,21 @@ static void print_cell(const char *text)
         putchar(*p < 0x20 || *p == 0x7f ? ' ' : *p);
 }
 
+/* What a spreadsheet would take for a formula: a name in a certificate is anybody's.  Numbers may be negative. */
+static bool is_formula(const char *text)
+{
+    if (!*text || !strchr("=+-@\t\r", *text))
+        return false;
+    return *text != '-' || !text[1] || text[1 + strspn(text + 1, "0123456789.")];
+}
+
 static void print_csv_cell(const char *text)
 {
-    const bool quote = strpbrk(text, ",\"\n\r") != NULL;
+    const bool defuse = is_formula(text), quote = strpbrk(text, ",\"\n\r") != NULL;
     if (quote)
         putchar('"');
+    if (defuse) /* an apostrophe says that it is a text */
+        putchar('\'');
     for (const char *p = text; *p; p++) {
         if (*p == '"')
             putchar('"');
@@ -192,12 +202,20 @@ static void put_name(const json_t *object, const char *path)
         puts(cli_text(object, path));
 }
 
-RC cli_print_list(struct cli *cli, const json_t *items, const struct cli_column *columns, size_t n, const char *name_path)
+static struct rc print_list(struct cli *cli, const json_t *items, const struct cli_column *columns, size_t n, const char *name_path,
+                            bool begin)
 {
     struct arena *a = &cli->ctx->arena;
     const size_t rows = json_array_size(items);
     if (cli->output == CLI_JSON) {
         print_json(items);
+        return RC_OK;
+    }
+    if (cli->output == CLI_JSONL) {
+        for (size_t i = 0; i < rows; i++) {
+            json_dumpf(json_array_get(items, i), stdout, JSON_COMPACT | JSON_PRESERVE_ORDER);
+            putchar('\n');
+        }
         return RC_OK;
     }
     if (cli->output == CLI_NAME) {
@@ -220,9 +238,19 @@ RC cli_print_list(struct cli *cli, const json_t *items, const struct cli_column 
                 widths[c] = width_of(text);
         }
     }
-    for (size_t r = 0; r <= rows; r++)
+    for (size_t r = begin ? 0 : 1; r <= rows; r++)
         print_row(&cells[r * n], widths, n, cli->output == CLI_CSV);
     return RC_OK;
+}
+
+RC cli_print_list(struct cli *cli, const json_t *items, const struct cli_column *columns, size_t n, const char *name_path)
+{
+    return print_list(cli, items, columns, n, name_path, true);
+}
+
+RC cli_print_more(struct cli *cli, const json_t *items, const struct cli_column *columns, size_t n, const char *name_path)
+{
+    return print_list(cli, items, columns, n, name_path, false);
 }
 
 /* --- one object */
@@ -302,7 +330,10 @@ RC cli_print_object(struct cli *cli, const json_t *object, const char *name_path
         put_name(object, name_path);
     else if (cli->output == CLI_JSON)
         print_json(object);
-    else if (cli->output == CLI_CSV)
+    else if (cli->output == CLI_JSONL) {
+        json_dumpf(object, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER);
+        putchar('\n');
+    } else if (cli->output == CLI_CSV)
         return ctx_fail(cli->ctx, E_USAGE, "csv is for lists; use json");
     else
         print_members(cli, object, 0);

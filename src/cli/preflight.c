@@ -65,6 +65,8 @@ static struct rc test_account(struct cli *cli, const char *name, json_t *finding
         if (str_equal(cli_text(json_array_get(findings, i), "check"), "account"))
             return RC_OK;
     TRY(cli_call(cli, "GET", cli_path(cli, ISSUERS, name, ""), (struct bytes){0}, &issuer));
+    if (!str_equal(cli_text(issuer, "kind"), "acme"))
+        return RC_OK;
     if (*cli_text(issuer, "account_url")) {
         TRY(cli_call(cli, "POST", path, BYTES_LIT("{\"verb\":\"show\"}"), &asked));
         for (;;) {

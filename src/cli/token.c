@@ -7,6 +7,7 @@ RC verb_token_list(struct cli *cli)
 {
     static const struct cli_column shown[] = {{"NAME", "name", CLI_PLAIN},
                                               {"ROLE", "role", CLI_PLAIN},
+                                              {"AGENT", "agent", CLI_PLAIN},
                                               {"EXPIRES", "expires_at", CLI_AGO},
                                               {"LAST USED", "used_at", CLI_AGO},
                                               {"REVOKED", "revoked_at", CLI_DATE}};
@@ -20,6 +21,9 @@ RC verb_token_add(struct cli *cli)
     struct cli_body b;
     cli_body_begin(cli, &b);
     json_put_str(&b.j, "name", cli->args.v[0]);
+    cli_body_text(&b, "team", cli_opt(cli, "team"));
+    cli_body_text(&b, "role", cli_opt(cli, "role"));
+    cli_body_text(&b, "agent", cli_opt(cli, "agent"));
     if (cli_has(cli, "lifetime"))
         json_put_int(&b.j, "lifetime_s", cli_number(cli, "lifetime", 0));
     json_auto_t *made = NULL;

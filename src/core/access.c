@@ -80,7 +80,8 @@ RC access_token(struct ctx *ctx, struct core *core, struct bytes token, const st
                                                  .id = l.row.id,
                                                  .name = arena_printf(&ctx->arena, "token:%s", l.row.name),
                                                  .team = l.row.team_id,
-                                                 .role = l.row.role});
+                                                 .role = l.row.role,
+                                                 .agent = l.row.agent_id});
     return RC_OK;
 }
 
@@ -111,6 +112,11 @@ const char *access_scope(const struct ctx *ctx)
     return ctx->principal && ctx->principal->team ? ctx->principal->team : "";
 }
 
+const char *access_agent_of(const struct ctx *ctx)
+{
+    return ctx->principal && ctx->principal->agent ? ctx->principal->agent : "";
+}
+
 /* The built-in roles: what each may do, by the prefix of the permission. */
 static const struct role_row {
     enum principal_kind kind;
@@ -119,6 +125,7 @@ static const struct role_row {
 } roles[] = {
     {PRINCIPAL_OWNER, "administrator", ""},
     {PRINCIPAL_TOKEN, "administrator", ""},
+    {PRINCIPAL_TOKEN, "challenges", "challenge."},
     {PRINCIPAL_HUB, "hub", ""},
     {PRINCIPAL_AGENT, "agent", "agent.work"},
 };

@@ -19,7 +19,8 @@ struct principal {
     const char *id;    /* token or agent id; "uid:N" for the owner on the admin socket; "hub" */
     const char *name;  /* as the audit shows it: "token:deploy", "uid:0", "agent:web1", "hub" */
     const char *team;  /* the team whose subtree they see */
-    const char *role;  /* "administrator" is the only one yet; agents have "agent" */
+    const char *role;  /* "administrator", "challenges"; agents have "agent" */
+    const char *agent; /* of a token for the clients on this agent's host (id); NULL: of a team */
     const struct once *once; /* NULL: the request has no Idempotency-Key */
 };
 
@@ -35,6 +36,8 @@ RC access_token(struct ctx *ctx, struct core *core, struct bytes token, const st
 RC decide(struct ctx *ctx, struct core *core, struct txn *txn, const char *action, const char *team);
 /* access_scope returns the team whose subtree the principal sees: the $scope of every list query. */
 const char *access_scope(const struct ctx *ctx);
+/* access_agent_of returns the agent whose host the principal's token is for; "": no such token. */
+const char *access_agent_of(const struct ctx *ctx);
 
 /* The text of a new token: "cwt_" and 43 characters. */
 #define TOKEN_PREFIX "cwt_"

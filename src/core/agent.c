@@ -390,6 +390,18 @@ static const char *connectors_trouble(struct ctx *ctx, const struct api_agent_se
     return n > 1 ? arena_printf(&ctx->arena, "%s (and %zu more)", first, n - 1) : n ? first : "";
 }
 
+static const char *scan_json(struct ctx *ctx, const struct api_agent_scan *scan)
+{
+    struct buf b;
+    struct json_out j;
+    if (!scan->networks.n)
+        return "{}";
+    buf_init_arena(&b, &ctx->arena, 1 << 18);
+    json_begin(&j, &b);
+    api_agent_scan_encode(&j, NULL, scan);
+    return rc_ok(buf_status(&b)) ? buf_z(&b) : "{}";
+}
+
 static struct rc greeting_write(struct ctx *ctx, struct txn *txn, void *arg)
 {
     struct greeting *g = arg;
@@ -418,6 +430,8 @@ static struct rc greeting_write(struct ctx *ctx, struct txn *txn, void *arg)
     TRY(q_agent_seen(ctx, txn, &in));
     if (a->seal_key.n)
         TRY(sharing_key_told(ctx, txn, g->row.id, a->seal_key));
+    if (a->scan)
+        TRY(q_agent_scan_set(ctx, txn, g->row.id, scan_json(ctx, a->scan)));
     if (!a->connectors.n)
         return RC_OK;
     TRY(q_agent_trouble(ctx, txn, g->row.id, connectors_trouble(ctx, a)));
@@ -467,7 +481,7 @@ RC agent_greet(struct ctx *ctx, struct core *core, const char *identity, const c
     heard_note(ctx, core, g.row.id); /* one that awaits approval calls too */
     TRY(may_work(ctx, &g));
     if (str_equal(g.row.boot_id, self->boot_id) && str_equal(g.row.version, self->version) &&
-        str_equal(g.row.sandbox, self->sandbox) && str_equal(g.row.address, address) && !self->connectors.n && !self->seal_key.n &&
+        str_equal(g.row.sandbox, self->sandbox) && str_equal(g.row.address, address) && !self->connectors.n && !self->seal_key.n && !self->scan &&
         g.row.seen_at > ctx_now_s(ctx) - SEEN_EVERY_S)
         return RC_OK;
     g.capabilities = strings_json(ctx, &self->capabilities);

@@ -3,6 +3,7 @@
 #include "acme/ari.h"
 #include "base/random.h"
 #include "core/audit.h"
+#include "core/inventory.h"
 #include "core/issuer.h"
 #include "core/job.h"
 #include "core/payload.h"
@@ -71,12 +72,14 @@ RC ari_due(struct ctx *ctx, struct core *core, struct txn *txn, const char *issu
         const char *agent = NULL;
         size_t bytes = 0;
         for (size_t k = 0; k < n; k++) {
-            bytes += due[k].der.n;
+            struct bytes der;
+            TRY(certificate_der(ctx, core, due[k].dictionary, due[k].der, &der));
+            bytes += der.n;
             if (k > 0 && bytes > BYTES_MAX)
                 n = k; /* the others are due still */
             if (k == n)
                 break;
-            ders[k] = due[k].der;
+            ders[k] = der;
             TRY(q_ari_asked(ctx, txn, due[k].managed_id, due[k].number, now + SILENT_S));
         }
         TRY(issuer_for_job(ctx, txn, issuer, &s, &i));
@@ -139,7 +142,8 @@ RC ari_window(struct ctx *ctx, struct txn *txn, const char *managed, int64_t num
     return timer_arm(ctx, txn, "renew", managed, at);
 }
 
-RC ari_replaces(struct ctx *ctx, struct txn *txn, const struct q_attempt_by_id_row *a, const struct wish *w, const char **out)
+RC ari_replaces(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_attempt_by_id_row *a, const struct wish *w,
+                const char **out)
 {
     struct q_managed_by_id_row m;
     struct q_version_predecessor_row before;
@@ -153,7 +157,9 @@ RC ari_replaces(struct ctx *ctx, struct txn *txn, const struct q_attempt_by_id_r
     TRY(q_version_predecessor(ctx, txn, m.id, m.version, a->issuer_id, &before, &found));
     if (!found)
         return RC_OK;
-    TRY(cert_parse(ctx, before.der, &cert));
+    struct bytes der;
+    TRY(certificate_der(ctx, core, before.dictionary, before.der, &der));
+    TRY(cert_parse(ctx, der, &cert));
     TRY(cert_names(ctx, &cert, &had));
     TRY(name_list_parse(ctx, w->names.v, w->names.n, &wished));
     for (size_t i = 0; i < wished.n && !shared; i++)

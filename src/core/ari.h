@@ -25,7 +25,8 @@ RC ari_answered(struct ctx *ctx, struct core *core, struct txn *txn, const char 
 
 /* ari_replaces gives the identifier of what an order of this attempt replaces (section 5): the current version, where the same
  * account of the same issuer has issued it for one of these names and nothing has replaced it yet; else NULL. */
-RC ari_replaces(struct ctx *ctx, struct txn *txn, const struct q_attempt_by_id_row *a, const struct wish *w, const char **out);
+RC ari_replaces(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_attempt_by_id_row *a, const struct wish *w,
+                const char **out);
 
 /* ari_window takes a window for a version: a time in it, chosen at random, becomes the time of renewal. */
 RC ari_window(struct ctx *ctx, struct txn *txn, const char *managed, int64_t number, int64_t start, int64_t end, const char *url);

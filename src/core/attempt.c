@@ -9,6 +9,7 @@
 #include "core/bad_name.h"
 #include "core/deployment.h"
 #include "core/enroll.h"
+#include "core/inventory.h"
 #include "core/issuer.h"
 #include "core/issuer_choice.h"
 #include "core/issuer_health.h"
@@ -192,7 +193,7 @@ RC attempt_begin(struct ctx *ctx, struct core *core, struct txn *txn, const stru
     TRY(bad_names_leave_out(ctx, txn, m, reason, &w, &fewer));
     if (fewer)
         TRY(wish_text(ctx, &w, &wished));
-    TRY(issuer_choose(ctx, txn, m, &w, &issuer));
+    TRY(issuer_choose(ctx, core, txn, m, &w, &issuer));
     if (issuer.wait_until)
         return issuer_wait(ctx, core, txn, m, &issuer);
     if (w.csr.n) /* the key is with whoever made the request */
@@ -391,7 +392,7 @@ static struct str_list methods_shown(struct ctx *ctx, const struct str_list *nam
     return usual ? (struct str_list){0} : out;
 }
 
-RC attempt_order_payload(struct ctx *ctx, struct txn *txn, const char *attempt, bool finish, struct bytes *out)
+RC attempt_order_payload(struct ctx *ctx, struct core *core, struct txn *txn, const char *attempt, bool finish, struct bytes *out)
 {
     struct q_attempt_by_id_row a;
     TRY(q_attempt_by_id(ctx, txn, attempt, &a));
@@ -410,22 +411,28 @@ RC attempt_order_payload(struct ctx *ctx, struct txn *txn, const char *attempt, 
         methods = methods_shown(ctx, &w.names, c, n);
     TRY(solver_owner_of(ctx, txn, &a, &owner));
     TRY(q_issuer_by_id(ctx, txn, a.issuer_id, &row));
-    TRY(ari_replaces(ctx, txn, &a, &w, &issuer.replaces));
+    TRY(ari_replaces(ctx, core, txn, &a, &w, &issuer.replaces));
     if (!finish)
         TRY(solver_methods(ctx, txn, &owner, row.name, &settings, &w.names, &methods));
     return payload_order(ctx, &a, &w, &issuer, finish, c, n, &methods, out);
 }
 
-static struct rc order_job(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_attempt_by_id_row *a, bool finish)
+static struct rc order_job_with(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_attempt_by_id_row *a,
+                                struct bytes payload)
 {
     struct issuer_settings settings;
     struct payload_issuer issuer;
     TRY(issuer_for_job(ctx, txn, a->issuer_id, &settings, &issuer));
-    struct bytes payload;
-    TRY(attempt_order_payload(ctx, txn, a->id, finish, &payload));
     const char *agent = NULL;
     TRY(issuer_agent(ctx, txn, &settings, &agent));
     return job_add(ctx, core, txn, "order", agent, lane_of(ctx, "attempt", a->id), a->id, payload, 0);
+}
+
+static struct rc order_job(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_attempt_by_id_row *a, bool finish)
+{
+    struct bytes payload;
+    TRY(attempt_order_payload(ctx, core, txn, a->id, finish, &payload));
+    return order_job_with(ctx, core, txn, a, payload);
 }
 
 /* What people have changed since it began may leave it without a way to go on: it ends with that word rather than being stuck. */
@@ -440,9 +447,9 @@ static struct rc ended_by(struct ctx *ctx, struct core *core, struct txn *txn, c
 
 RC attempt_pinned(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_attempt_by_id_row *a)
 {
-    struct bytes ignored;
+    struct bytes payload;
     bool looking = false;
-    struct rc rc = attempt_order_payload(ctx, txn, a->id, false, &ignored);
+    struct rc rc = attempt_order_payload(ctx, core, txn, a->id, false, &payload);
     if (rc_ok(rc))
         rc = preflight_begin(ctx, core, txn, a, &looking);
     if (rc_failed(rc))
@@ -450,17 +457,17 @@ RC attempt_pinned(struct ctx *ctx, struct core *core, struct txn *txn, const str
     if (looking)
         return attempt_move(ctx, txn, a->id, a->state, LOOKING);
     TRY(attempt_move(ctx, txn, a->id, a->state, PINNED));
-    return order_job(ctx, core, txn, a, false);
+    return order_job_with(ctx, core, txn, a, payload);
 }
 
 RC attempt_looked(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_attempt_by_id_row *a)
 {
-    struct bytes ignored;
-    struct rc rc = attempt_order_payload(ctx, txn, a->id, false, &ignored);
+    struct bytes payload;
+    struct rc rc = attempt_order_payload(ctx, core, txn, a->id, false, &payload);
     if (rc_failed(rc))
         return ended_by(ctx, core, txn, a, rc);
     TRY(attempt_move(ctx, txn, a->id, a->state, PINNED));
-    return order_job(ctx, core, txn, a, false);
+    return order_job_with(ctx, core, txn, a, payload);
 }
 
 /* Who answers each challenge, and how. */
@@ -533,7 +540,7 @@ RC attempt_presented(struct ctx *ctx, struct core *core, struct txn *txn, const 
     TRY(q_challenge_list(ctx, txn, a->id, &c, &n));
     for (size_t i = 0; i < n; i++)
         if (str_equal(c[i].url, url) && str_equal(c[i].method, ACME_DNS_PERSIST))
-            TRY(persist_keep(ctx, txn, a->issuer_id, &c[i]));
+            TRY(persist_keep(ctx, core, txn, a->issuer_id, &c[i]));
     for (size_t i = 0; i < n; i++)
         if (str_equal(c[i].state, "presenting"))
             return RC_OK;
@@ -564,32 +571,41 @@ int64_t renewal_time(const struct wish *w, int64_t not_before, int64_t not_after
     return spread > 0 ? at - (int64_t)random_below((uint64_t)spread) : at;
 }
 
-static struct rc version_make(struct ctx *ctx, struct txn *txn, const struct q_attempt_by_id_row *a, const struct wish *w,
-                              const struct issued_chain *chain, int64_t *number)
+/* What was issued is in the inventory like any other certificate. */
+static struct rc inventory_add(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_managed_by_id_row *m,
+                               const struct issued_chain *chain, int64_t *id)
+{
+    const struct inventory_item item = {.der = chain->leaf, .flags = CERTIFICATE_MANAGED};
+    const struct inventory_from from = {.source = INVENTORY_ISSUED, .team_id = m->team_id};
+    struct inventory_batch batch;
+    TRY(inventory_prepare(ctx, core, &item, 1, &batch));
+    if (batch.bad_n)
+        return ctx_fail(ctx, E_PARSE, "the certificate cannot be read: %s", batch.bad[0].why);
+    TRY(inventory_put(ctx, core, txn, &from, &batch));
+    *id = batch.ready[0].id;
+    return RC_OK;
+}
+
+static struct rc version_make(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_attempt_by_id_row *a,
+                              const struct q_managed_by_id_row *m, const struct wish *w, const struct issued_chain *chain,
+                              int64_t *number)
 {
     const int64_t now = ctx_now_s(ctx);
     struct q_version_newest_row newest;
     bool any = false;
     TRY(q_version_newest(ctx, txn, a->managed_id, &newest, &any));
     *number = any ? newest.number + 1 : 1;
-    const struct q_certificate_add_in cert = {.fingerprint = chain->fingerprint,
-                                              .der = chain->leaf,
-                                              .serial = chain->serial,
-                                              .subject = chain->subject,
-                                              .issuer = chain->issuer,
-                                              .names = chain->names_json,
-                                              .key_kind = chain->key_kind,
-                                              .spki_sha256 = chain->spki_sha256,
-                                              .not_before = chain->not_before,
-                                              .not_after = chain->not_after,
-                                              .now = now};
-    TRY(q_certificate_add(ctx, txn, &cert));
+    int64_t certificate = 0;
+    TRY(inventory_add(ctx, core, txn, m, chain, &certificate));
     TRY(q_chain_add(ctx, txn, chain->chain_sha256, chain->chain_pem));
     const struct q_version_add_in in = {.managed_id = a->managed_id,
                                         .number = *number,
                                         .attempt_id = a->id,
                                         .issuer_id = a->issuer_id,
+                                        .certificate_id = certificate,
                                         .fingerprint = chain->fingerprint,
+                                        .serial = chain->serial,
+                                        .names = chain->names_json,
                                         .chain_sha256 = chain->chain_sha256,
                                         .wish_hash = a->wish_hash,
                                         .not_before = chain->not_before,
@@ -609,7 +625,10 @@ RC attempt_issued(struct ctx *ctx, struct core *core, struct txn *txn, const str
     TRY(wish_decode(ctx, a->wish, &w));
     TRY(attempt_move(ctx, txn, a->id, a->state, str_equal(a->state, "sign") ? SIGNED : ISSUED));
     int64_t number = 0;
-    TRY(version_make(ctx, txn, a, &w, chain, &number));
+    struct q_managed_by_id_row m;
+    TRY(q_managed_by_id(ctx, txn, a->managed_id, &m));
+    TRY(version_make(ctx, core, txn, a, &m, &w, chain, &number));
+    TRY(q_managed_by_id(ctx, txn, a->managed_id, &m)); /* as it is now */
     TRY(issuer_note_answer(ctx, txn, a->issuer_id));
     TRY(bad_names_issued(ctx, txn, a));
     TRY(ari_issued(ctx, txn, a, number));
@@ -625,8 +644,6 @@ RC attempt_issued(struct ctx *ctx, struct core *core, struct txn *txn, const str
     json_put_int(&j, "version", number);
     json_put_str(&j, "fingerprint", print);
     json_close(&j);
-    struct q_managed_by_id_row m;
-    TRY(q_managed_by_id(ctx, txn, a->managed_id, &m));
     TRY(audit_write(ctx, txn, "certificate.issued", "managed-certificate", a->managed_id, m.team_id, buf_bytes(&detail)));
     struct q_version_get_row old;
     bool any = false;
@@ -671,7 +688,7 @@ RC attempt_failed(struct ctx *ctx, struct core *core, struct txn *txn, const str
     TRY(managed_note_failure(ctx, core, txn, a->managed_id, e, why, retry_after_s));
     /* Another CA need not wait for what this one said. */
     bool other = false;
-    TRY(issuer_other_ready(ctx, txn, a->managed_id, a->issuer_id, &other));
+    TRY(issuer_other_ready(ctx, core, txn, a->managed_id, a->issuer_id, &other));
     return other ? attempt_soon(ctx, txn, a->managed_id) : RC_OK;
 }
 

@@ -69,7 +69,7 @@ RC leftovers_due(struct ctx *ctx, struct core *core, struct txn *txn, const char
 RC attempt_soon(struct ctx *ctx, struct txn *txn, const char *managed);
 
 /* attempt_order_payload builds what the order job of an attempt carries, as things stand now. */
-RC attempt_order_payload(struct ctx *ctx, struct txn *txn, const char *attempt, bool finish, struct bytes *out);
+RC attempt_order_payload(struct ctx *ctx, struct core *core, struct txn *txn, const char *attempt, bool finish, struct bytes *out);
 
 /* renewal_time is when a certificate valid from..to is due under a wish: two thirds of its life (half below ten days), or as the
  * wish says, minus up to a fiftieth of the lifetime at random so that many issued together do not come back together. */

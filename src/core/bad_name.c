@@ -213,7 +213,7 @@ RC bad_names_note(struct ctx *ctx, struct core *core, struct txn *txn, const str
     const char *why = arena_printf(&ctx->arena, "%s could not be validated %lld times in a row, for more than a week: %s",
                                    gone->name, (long long)gone->failures, gone->why);
     TRY(step_write(ctx, txn, m.id, a->id, NULL, "paused", "%s", why));
-    return q_managed_pause(ctx, txn, m.id, why, ctx_now_s(ctx));
+    return q_managed_pause_itself(ctx, txn, m.id, why, ctx_now_s(ctx));
 }
 
 RC bad_names_issued(struct ctx *ctx, struct txn *txn, const struct q_attempt_by_id_row *a)

@@ -5,6 +5,8 @@
 #include "base/str.h"
 #include "core/access.h"
 #include "core/heard.h"
+#include "core/host_inventory.h"
+#include "core/inventory.h"
 #include "core/issuer.h"
 #include "core/job.h"
 #include "core/watch.h"
@@ -90,6 +92,7 @@ static struct rc rows_make(struct ctx *ctx, struct txn *txn, void *arg)
     const char *own = NULL;
     if (st->s->agent_identity)
         TRY(agent_row(ctx, txn, st->team, st->s->agent_name, st->s->agent_identity, &own));
+    TRY(host_inventory_start(ctx, txn));
     struct q_timer_get_row timer;
     TRY(q_timer_get(ctx, txn, "retention", "all", &timer, &found));
     return found ? RC_OK : timer_arm(ctx, txn, "retention", "all", now + 600);
@@ -222,6 +225,7 @@ RC core_start(struct ctx *ctx, struct core *core, const struct core_settings *se
     ctx->principal = access_hub(ctx, core);
     TRY(heard_start(ctx, core));
     TRY(watch_start(ctx, core));
+    TRY(inventory_open(ctx, core));
     TRY(cas_make(ctx, core, &st));
     return defaults_make(ctx, core, &st);
 }

@@ -11,6 +11,8 @@
 
 struct wire_peer;
 struct heard;
+struct inventory;
+struct finding_rules;
 
 /* One a hub; shared by its threads, constant after core_start(). */
 struct core {
@@ -30,6 +32,8 @@ struct core {
     /* Called when our own CA `ca` has revoked: what is published of it is old.  May be NULL; `arg` is wake_arg. */
     void (*revoked)(void *arg, const char *ca);
     struct heard *heard; /* when agents called (core/heard.h); NULL: as their rows say */
+    struct inventory *inventory; /* what of the inventory is in memory (core/inventory.h) */
+    struct finding_rules *rules; /* what findings are made by (core/finding_rules.h); NULL: the checks alone */
     /* Joins that were refused: one line of log a second, with how many there were since (core/agent.c). */
     struct {
         _Atomic int64_t logged_s, more;

@@ -176,7 +176,7 @@ RC deployment_cancel_all(struct ctx *ctx, struct core *core, struct txn *txn, co
 static struct rc observe(struct ctx *ctx, struct txn *txn, const char *target, const struct seen *seen, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        const struct q_observation_set_in in = {.target_id = target,
+        const struct q_target_endpoint_set_in in = {.target_id = target,
                                                 .address = seen[i].address,
                                                 .port = seen[i].port,
                                                 .name = seen[i].name,
@@ -184,7 +184,7 @@ static struct rc observe(struct ctx *ctx, struct txn *txn, const char *target, c
                                                 .fingerprint = seen[i].fingerprint,
                                                 .detail = seen[i].detail ? seen[i].detail : "",
                                                 .now = ctx_now_s(ctx)};
-        TRY(q_observation_set(ctx, txn, &in));
+        TRY(q_target_endpoint_set(ctx, txn, &in));
     }
     return RC_OK;
 }
@@ -240,9 +240,9 @@ RC deployment_wanted(struct ctx *ctx, struct txn *txn, const struct q_deployment
 /* Whether clients trusted what was seen at a target before. */
 static struct rc was_trusted(struct ctx *ctx, struct txn *txn, const char *target, bool *trusted)
 {
-    struct q_observation_of_target_row *seen = NULL;
+    struct q_target_endpoint_of_target_row *seen = NULL;
     size_t n = 0;
-    TRY(q_observation_of_target(ctx, txn, target, &seen, &n));
+    TRY(q_target_endpoint_of_target(ctx, txn, target, &seen, &n));
     *trusted = n > 0;
     for (size_t i = 0; i < n; i++)
         *trusted = *trusted && str_equal(seen[i].verdict, "served");
@@ -289,7 +289,7 @@ static struct rc ended_well(struct ctx *ctx, struct core *core, struct txn *txn,
                                              .fingerprint = v.fingerprint,
                                              .now = ctx_now_s(ctx)};
     TRY(q_placement_set(ctx, txn, &place));
-    TRY(q_observation_clear(ctx, txn, d->target_id));
+    TRY(q_target_endpoint_clear(ctx, txn, d->target_id));
     TRY(observe(ctx, txn, d->target_id, o->seen, o->seen_n));
     TRY(timer_arm(ctx, txn, "verify", d->target_id, verify_time(ctx)));
     /* A wave that clients trust less than what was there before is not proved. */

@@ -8,11 +8,13 @@
 #include "core/dns_provider.h"
 #include "core/job.h"
 #include "core/payload.h"
+#include "core/persist.h"
 #include "core/solver.h"
 #include "pki/digest.h"
 
 /* One that failed was perhaps half done: it is taken away soon. */
-#define FAILED_S 600
+#define FAILED_S  600
+#define STORY_MAX 40
 
 struct challenging {
     struct core *core;
@@ -51,28 +53,49 @@ static struct rc audited(struct ctx *ctx, struct txn *txn, const char *action, c
     return audit_write(ctx, txn, action, "challenge", c->id, c->team_id, buf_bytes(&b));
 }
 
+/* A token of an agent's host has what is granted to that agent, and nothing of its team. */
+static struct solver_owner asks_for(struct ctx *ctx, const char *team)
+{
+    struct solver_owner owner = {.team = *access_agent_of(ctx) ? "" : team};
+    if (*access_agent_of(ctx))
+        str_list_add(&ctx->arena, &owner.agents, access_agent_of(ctx));
+    return owner;
+}
+
+static struct rc ungranted_for(struct ctx *ctx, struct txn *txn, const struct solver_owner *owner, const char *name,
+                               const struct q_dns_answering_row *above, const char **out)
+{
+    struct q_agent_of_row agent;
+    if (!owner->agents.n)
+        return solver_ungranted(ctx, txn, owner, name, above, out);
+    TRY(q_agent_of(ctx, txn, owner->agents.v[0], &agent));
+    *out = arena_printf(&ctx->arena,
+                        "no DNS provider is granted to agent %s for it: certwright dns grant PROVIDER --agent %s --under %s",
+                        agent.name, agent.name, name);
+    return RC_OK;
+}
+
 static struct rc create(struct ctx *ctx, struct txn *txn, void *arg)
 {
     struct challenging *c = arg;
     struct q_managed_challenge_get_row same;
     struct q_managed_challenge_count_row count;
     struct q_dns_answering_row by;
-    const struct solver_owner owner = {.team = c->team, .token = true};
+    const struct solver_owner owner = asks_for(ctx, c->team);
+    const char *ungranted = NULL;
     bool found = false;
     TRY(decide(ctx, c->core, txn, "challenge.create", c->team));
     TRY(solver_provider(ctx, txn, &owner, c->name, &by, &found));
-    if (!found)
-        return ctx_fail(
-            ctx, E_FORBIDDEN,
-            "no DNS provider may answer for %s here; who has one can grant it: certwright dns grant PROVIDER --team TEAM "
-            "--under %s",
-            c->name, c->name);
-    TRY(q_managed_challenge_same(ctx, txn, c->team, c->name, c->value, &same, &found));
+    if (!found) {
+        TRY(ungranted_for(ctx, txn, &owner, c->name, &by, &ungranted));
+        return ctx_fail(ctx, E_FORBIDDEN, "%s: %s", c->name, ungranted);
+    }
+    TRY(q_managed_challenge_same(ctx, txn, c->team, access_agent_of(ctx), c->name, c->value, &same, &found));
     if (found) {
         c->id = same.id;
         return RC_OK;
     }
-    TRY(q_managed_challenge_count(ctx, txn, c->team, &count));
+    TRY(q_managed_challenge_count(ctx, txn, c->team, access_agent_of(ctx), &count));
     if (count.n >= DNS_CHALLENGES_MAX)
         return ctx_fail(ctx, E_CONFLICT, "%lld challenges are not taken away yet; take some away: certwright challenge clean ID",
                         (long long)count.n);
@@ -84,6 +107,7 @@ static struct rc create(struct ctx *ctx, struct txn *txn, void *arg)
                                                   .provider_id = by.id,
                                                   .agent_id = by.agent_id,
                                                   .via = via,
+                                                  .asker_id = *access_agent_of(ctx) ? access_agent_of(ctx) : NULL,
                                                   .name = c->name,
                                                   .value = c->value,
                                                   .now = now,
@@ -118,7 +142,7 @@ RC dns_challenge_create(struct ctx *ctx, struct core *core, const char *name, co
 static struct rc find(struct ctx *ctx, struct txn *txn, const char *id, struct q_managed_challenge_get_row *out)
 {
     bool found = false;
-    TRY(q_managed_challenge_get(ctx, txn, id, access_scope(ctx), out, &found));
+    TRY(q_managed_challenge_get(ctx, txn, id, access_scope(ctx), access_agent_of(ctx), out, &found));
     return found ? RC_OK : ctx_fail(ctx, E_NOT_FOUND, "no challenge %s is there; certwright challenge list shows them", id);
 }
 
@@ -139,7 +163,7 @@ static struct rc read_page(struct ctx *ctx, struct txn *txn, void *arg)
 {
     struct challenging *c = arg;
     TRY(decide(ctx, c->core, txn, "challenge.read", NULL));
-    return q_managed_challenge_list(ctx, txn, access_scope(ctx), c->id, c->limit, &c->rows, &c->n);
+    return q_managed_challenge_list(ctx, txn, access_scope(ctx), access_agent_of(ctx), c->id, c->limit, &c->rows, &c->n);
 }
 
 RC dns_challenge_list(struct ctx *ctx, struct core *core, const char *after, int64_t limit,
@@ -201,6 +225,37 @@ RC dns_challenge_sweep(struct ctx *ctx, struct core *core, struct txn *txn, cons
 
 /* --- results */
 
+RC dns_challenge_told(struct ctx *ctx, struct txn *txn, const char *id, const struct str_list *lines)
+{
+    struct q_managed_challenge_get_row row;
+    json_auto_t *was = NULL;
+    const json_t *v;
+    struct str_list all = {0};
+    struct buf b;
+    struct json_out j;
+    bool found = false;
+    size_t i;
+    TRY(q_managed_challenge_by_id(ctx, txn, id, &row, &found));
+    if (!found || !lines->n)
+        return RC_OK;
+    TRY(json_read(ctx, bytes_z(row.story), &was));
+    json_array_foreach(was, i, v)
+    {
+        if (json_is_string(v))
+            str_list_add(&ctx->arena, &all, json_string_value(v));
+    }
+    for (i = 0; i < lines->n; i++)
+        str_list_add(&ctx->arena, &all, lines->v[i]);
+    buf_init_arena(&b, &ctx->arena, 1 << 18);
+    json_begin(&j, &b);
+    json_open_list(&j, NULL);
+    for (i = all.n > STORY_MAX ? all.n - STORY_MAX : 0; i < all.n; i++)
+        json_put_str(&j, NULL, all.v[i]);
+    json_close(&j);
+    TRY(buf_status(&b));
+    return q_managed_challenge_told(ctx, txn, id, buf_z(&b));
+}
+
 RC dns_challenge_presented(struct ctx *ctx, struct core *core, struct txn *txn, const char *id, const char *error_code,
                            const char *error)
 {
@@ -222,7 +277,7 @@ RC dns_challenge_cleaned(struct ctx *ctx, struct txn *txn, const char *id, const
     bool found = false;
     TRY(q_managed_challenge_by_id(ctx, txn, id, &row, &found));
     if (!found)
-        return RC_OK;
+        return persist_cleaned(ctx, txn, id, error);
     if (error_code)
         TRY(timer_arm(ctx, txn, "challenge", id, ctx_now_s(ctx) + DNS_CHALLENGE_S));
     return q_managed_challenge_state(ctx, txn, id, error_code ? "leftover" : "cleaned", error_code, error);

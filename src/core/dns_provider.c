@@ -9,6 +9,7 @@
 #include "core/dns_challenge.h"
 #include "core/job.h"
 #include "core/payload.h"
+#include "core/persist.h"
 #include "core/solver.h"
 #include "pki/name.h"
 
@@ -168,6 +169,18 @@ static struct rc zones_keep(struct ctx *ctx, struct txn *txn, const char *id, co
     return RC_OK;
 }
 
+/* What cannot be proved anyway, for want of a grant, is no reason to keep a provider. */
+static struct rc unproved_now(struct ctx *ctx, struct core *core, struct txn *txn, const char *id, struct str_list *out)
+{
+    struct q_dns_zone_list_row *have = NULL;
+    struct str_list zones = {0};
+    size_t n = 0;
+    TRY(q_dns_zone_list(ctx, txn, id, &have, &n));
+    for (size_t i = 0; i < n; i++)
+        str_list_add(&ctx->arena, &zones, have[i].zone);
+    return solver_unproved(ctx, core, txn, &zones, out);
+}
+
 static struct rc agent_of(struct ctx *ctx, struct txn *txn, const char *ref, const char **id)
 {
     const char *name = NULL;
@@ -245,11 +258,16 @@ static struct rc update(struct ctx *ctx, struct txn *txn, void *arg)
                                                 .revision = c->revision ? c->revision : row.revision,
                                                 .now = ctx_now_s(ctx)};
     TRY(q_dns_provider_update(ctx, txn, &in));
-    struct str_list dropped = {0};
+    struct str_list dropped = {0}, unproved = {0};
+    if (c->zones.n)
+        TRY(unproved_now(ctx, c->core, txn, row.id, &unproved));
     if (c->zones.n)
         TRY(zones_keep(ctx, txn, row.id, &c->zones, &dropped));
-    if (dropped.n)
-        TRY(solver_still_proves(ctx, txn, &dropped));
+    if (dropped.n) {
+        size_t left = 0;
+        TRY(solver_still_proves(ctx, c->core, txn, &dropped, &unproved));
+        TRY(persist_review(ctx, c->core, txn, &dropped, &left));
+    }
     TRY(told(ctx, in.provider, agent, in.parameters, &c->zones, &detail));
     TRY(audit_write(ctx, txn, "dns-provider.update", "dns-provider", row.id, row.team_id, detail));
     return c->in->no_test ? RC_OK : test_begin(ctx, c->core, txn, row.id);
@@ -280,16 +298,20 @@ static struct rc drop(struct ctx *ctx, struct txn *txn, void *arg)
                         row.name, (long long)at_work.leftover, at_work.leftover == 1 ? "" : "s", row.name);
     TRY(q_challenge_disown(ctx, txn, row.id));
     TRY(q_managed_challenge_disown(ctx, txn, row.id));
-    struct str_list dropped;
+    struct str_list dropped, unproved = {0};
+    if (!c->force)
+        TRY(unproved_now(ctx, c->core, txn, row.id, &unproved));
     TRY(zones_keep(ctx, txn, row.id, &(struct str_list){0}, &dropped));
     TRY(q_dns_grant_drop_all(ctx, txn, row.id));
-    struct rc rc = c->force ? RC_OK : solver_still_proves(ctx, txn, &dropped);
+    struct rc rc = c->force ? RC_OK : solver_still_proves(ctx, c->core, txn, &dropped, &unproved);
     if (rc.e == E_IN_USE)
         return ctx_wrap(ctx, rc, "%s answers in DNS; enter another one first, or --force", row.name);
     TRY(rc);
     TRY(q_job_cancel_ref(ctx, txn, row.id, "dns_test", ctx_now_s(ctx)));
     TRY(timer_clear(ctx, txn, "dns-test", row.id));
     TRY(q_dns_provider_remove(ctx, txn, row.id, ctx_now_s(ctx)));
+    size_t left = 0;
+    TRY(persist_review(ctx, c->core, txn, &dropped, &left));
     return audit_write(ctx, txn, "dns-provider.delete", "dns-provider", row.id, row.team_id, (struct bytes){0});
 }
 
@@ -348,16 +370,31 @@ static struct rc granted_below(struct ctx *ctx, struct txn *txn, const struct q_
                           row->name);
 }
 
+static struct rc grant_agent(struct ctx *ctx, struct txn *txn, const char *ref, const char **agent)
+{
+    struct q_agent_first_row own;
+    bool found = false;
+    struct rc rc = agent_named(ctx, txn, ref, agent);
+    if (rc_failed(rc)) {
+        ctx->field = "/agent";
+        return rc;
+    }
+    TRY(q_agent_first(ctx, txn, &own, &found));
+    if (!found || !str_equal(own.id, *agent))
+        return RC_OK;
+    ctx->field = "/agent";
+    return ctx_fail(ctx, E_FORBIDDEN,
+                    "agent %s makes the keys of every team's certificates that name no other, so that every team would have it; "
+                    "grant it to a team: --team TEAM",
+                    own.name);
+}
+
 static struct rc grant_whom(struct ctx *ctx, struct txn *txn, const struct dns_change *c, const char **team, const char **agent)
 {
     struct q_team_get_row t;
     bool found = false;
-    if (c->agent) {
-        struct rc rc = agent_named(ctx, txn, c->agent, agent);
-        if (rc_failed(rc))
-            ctx->field = "/agent";
-        return rc;
-    }
+    if (c->agent)
+        return grant_agent(ctx, txn, c->agent, agent);
     TRY(q_team_get(ctx, txn, c->team, access_scope(ctx), &t, &found));
     *team = t.id;
     return found ? RC_OK : ctx_fail_field(ctx, "/team", "no team is named %s", c->team);
@@ -417,12 +454,20 @@ static struct rc grant_drop(struct ctx *ctx, struct txn *txn, void *arg)
     struct q_dns_provider_get_row row;
     TRY(find(ctx, txn, c->ref, &row));
     TRY(decide(ctx, c->core, txn, "dns-provider.grant", row.team_id));
+    struct q_dns_grant_list_row *have = NULL;
+    struct str_list under = {0};
+    size_t n = 0;
+    TRY(q_dns_grant_list(ctx, txn, row.id, &have, &n));
+    for (size_t i = 0; i < n; i++)
+        if (str_equal(have[i].id, c->id))
+            str_list_add(&ctx->arena, &under, have[i].under);
     struct rc rc = q_dns_grant_drop(ctx, txn, c->id, row.id);
     if (rc.e == E_CHANGED) {
         ctx_forget(ctx);
         return ctx_fail(ctx, E_NOT_FOUND, "%s has no grant %s; certwright dns show %s lists them", row.name, c->id, row.name);
     }
     TRY(rc);
+    TRY(persist_review(ctx, c->core, txn, &under, &c->n));
     struct buf b;
     struct json_out j;
     buf_init_arena(&b, &ctx->arena, 1024);
@@ -434,10 +479,12 @@ static struct rc grant_drop(struct ctx *ctx, struct txn *txn, void *arg)
     return audit_write(ctx, txn, "dns-provider.revoke", "dns-provider", row.id, row.team_id, buf_bytes(&b));
 }
 
-RC dns_grant_remove(struct ctx *ctx, struct core *core, const char *ref, const char *grant)
+RC dns_grant_remove(struct ctx *ctx, struct core *core, const char *ref, const char *grant, size_t *records)
 {
     struct dns_change c = {.core = core, .ref = ref, .id = grant};
-    return store_write(ctx, core->store, grant_drop, &c);
+    TRY(store_write(ctx, core->store, grant_drop, &c));
+    *records = c.n;
+    return RC_OK;
 }
 
 /* --- reading */

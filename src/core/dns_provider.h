@@ -4,8 +4,8 @@
  * named in parameters: the database holds none.  Its credential is tried when it is made or changed, and daily (job "dns_test", one
  * a zone); one that fails is kept and told, and asked after others for the same zone.
  *
- * A provider answers for certificates of its own team and the teams within that; a grant lets another team, or certificates whose
- * key an agent makes, have answers below a name, without a look at the provider. */
+ * A provider answers for certificates of its own team; a grant lets another team (and those within it), or certificates whose key
+ * an agent makes, have answers below a name, without a look at the provider. */
 #ifndef CORE_DNS_PROVIDER_H
 #define CORE_DNS_PROVIDER_H
 
@@ -45,10 +45,11 @@ RC dns_provider_test(struct ctx *ctx, struct core *core, const char *ref);
 RC dns_provider_sweep(struct ctx *ctx, struct core *core, const char *ref, size_t *n);
 
 /* dns_grant_add gives it to a team or an agent (one of the two, by name or id), below a name within its zones; once more is no
- * failure. */
+ * failure.  E_FORBIDDEN for the hub's own agent, which makes keys for every team. */
 RC dns_grant_add(struct ctx *ctx, struct core *core, const char *ref, const char *team, const char *agent, const char *under,
                  const char **id);
-RC dns_grant_remove(struct ctx *ctx, struct core *core, const char *ref, const char *grant);
+/* dns_grant_remove takes a grant back.  Records that stay (core/persist.h) and are nobody's any more go; returns how many. */
+RC dns_grant_remove(struct ctx *ctx, struct core *core, const char *ref, const char *grant, size_t *records);
 
 /* --- what follows from jobs and timers, in their transactions */
 /* One try of a credential: `error_code` NULL where it was good. */

@@ -3,6 +3,8 @@
 #include "base/encode.h"
 #include "core/access.h"
 #include "core/audit.h"
+#include "core/issuer_choice.h"
+#include "core/issuer_health.h"
 #include "core/job.h"
 #include "core/managed.h"
 #include "pki/cert.h"
@@ -55,13 +57,20 @@ RC enroll_pending(struct ctx *ctx, struct core *core, struct txn *txn, const str
                   int64_t retry_after_s)
 {
     struct q_attempt_by_id_row now = *a;
+    const char *why = NULL;
     now.order_url = reference;
+    TRY(issuer_waited_out(ctx, txn, a, ctx_now_s(ctx) + retry_after_s, &why));
+    if (why) {
+        TRY(attempt_failed(ctx, core, txn, a, E_ISSUER_REFUSED, why, 0));
+        return attempt_soon(ctx, txn, a->managed_id);
+    }
     if (!str_equal(a->order_url, reference)) {
         TRY(q_attempt_order(ctx, txn, a->id, reference, NULL, NULL));
         TRY(step_write(ctx, txn, a->managed_id, a->id, NULL, "pending",
                        "the issuer has not decided yet%s%s; asked again every %lld s", *reference ? ", request " : "", reference,
                        (long long)retry_after_s));
     }
+    TRY(issuer_note_taken(ctx, txn, a));
     return enroll_job(ctx, core, txn, &now, retry_after_s);
 }
 

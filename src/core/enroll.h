@@ -10,7 +10,8 @@
 
 /* enroll_job asks the issuer of an attempt; again (collect) where it holds a reference. */
 RC enroll_job(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_attempt_by_id_row *a, int64_t after_s);
-/* enroll_pending keeps what an undecided request is asked about with, and asks again later. */
+/* enroll_pending keeps what an undecided request is asked about with, and asks again later; or gives way to another issuer, where
+ * the certificate that is served ends before that. */
 RC enroll_pending(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_attempt_by_id_row *a, const char *reference,
                   int64_t retry_after_s);
 /* enroll_revoke_payload is the job that tells such an issuer of a revocation. */

@@ -6,6 +6,7 @@
 #include "core/issuer_budget.h"
 #include "core/issuer_policy.h"
 #include "core/payload.h"
+#include "core/rehearsal.h"
 #include "store/queries.h"
 
 /* What an issuer is set to; kept as JSON in its row. */
@@ -43,8 +44,10 @@ struct issuer_view {
     int64_t failures, retry_at, revision, created_at, updated_at;
     int64_t failing_since, standby_at;
     const char *standby_error;
-    struct budget_view *budget; /* of issuer_show alone */
+    struct budget_view *budget; /* of issuer_show alone, as what follows */
     size_t budget_n;
+    struct rehearsal_view rehearsal;
+    struct str_list standby_names; /* for which it could not issue */
 };
 /* What comes with the settings and is never shown again; members may be NULL. */
 struct issuer_secrets {
@@ -55,6 +58,8 @@ RC issuer_create(struct ctx *ctx, struct core *core, const char *name, const cha
                  const struct issuer_secrets *secrets, const char **id);
 RC issuer_update(struct ctx *ctx, struct core *core, const char *ref, int64_t revision, const struct issuer_settings *s,
                  const struct issuer_secrets *secrets);
+/* issuer_check does what issuer_update would, and changes nothing. */
+RC issuer_check(struct ctx *ctx, struct core *core, const char *ref, const struct issuer_settings *s);
 RC issuer_remove(struct ctx *ctx, struct core *core, const char *ref);
 RC issuer_show(struct ctx *ctx, struct core *core, const char *ref, struct issuer_view *out);
 RC issuer_list(struct ctx *ctx, struct core *core, const char *after, int64_t limit, struct issuer_view **out, size_t *n);

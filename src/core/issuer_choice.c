@@ -24,6 +24,7 @@ struct candidate {
 };
 
 struct choosing {
+    struct core *core;
     const struct q_managed_by_id_row *m;
     const struct wish *w;
     struct q_version_get_row current;
@@ -31,7 +32,23 @@ struct choosing {
     bool same_names; /* and it has exactly the wished names */
     struct q_attempt_recent_row *recent;
     size_t recent_n;
+    int64_t since; /* it waits since then; now, where it does not */
 };
+
+static const char *when(struct ctx *ctx, int64_t at)
+{
+    struct buf b;
+    buf_init_arena(&b, &ctx->arena, 64);
+    time_put_rfc3339(&b, at);
+    return buf_z(&b);
+}
+
+/* Too soon before the end of a version to wait until then. */
+static bool ends_before(const struct q_version_get_row *v, int64_t at)
+{
+    const int64_t tenth = (v->not_after - v->not_before) / 10;
+    return v->not_after - (tenth < MARGIN_S ? tenth : MARGIN_S) < at;
+}
 
 /* How many attempts in a row failed with an issuer, in its turns: a refusal uses up a whole turn. */
 static int64_t level_of(const struct choosing *c, const char *issuer, int64_t after)
@@ -64,7 +81,8 @@ static struct rc look_at(struct ctx *ctx, struct txn *txn, const struct choosing
     TRY(q_issuer_health(ctx, txn, row->issuer_id, &h));
     TRY(issuer_settings_decode(ctx, h.kind, h.settings, &s));
     c->policy = s.policy;
-    const int64_t after = issuer_policy_after(&s.policy), within = issuer_policy_within_s(&s.policy);
+    const int64_t after = issuer_policy_after(&s.policy);
+    const int64_t within = ch->any ? issuer_policy_within_s(&s.policy) : issuer_policy_new_s(&s.policy);
     c->level = level_of(ch, row->issuer_id, after);
     TRY(issuer_verdict_of(ctx, &h, &s.policy, &v));
     c->trial = v.trial;
@@ -79,7 +97,7 @@ static struct rc look_at(struct ctx *ctx, struct txn *txn, const struct choosing
     if (s.policy.limits_n) {
         const struct q_attempt_by_id_row would = {.managed_id = ch->m->id, .issuer_id = row->issuer_id};
         const char *replaced = NULL;
-        TRY(ari_replaces(ctx, txn, &would, ch->w, &replaced));
+        TRY(ari_replaces(ctx, ch->core, txn, &would, ch->w, &replaced));
         c->ask.replaces = replaced != NULL;
     }
     int64_t fits = 0;
@@ -89,10 +107,10 @@ static struct rc look_at(struct ctx *ctx, struct txn *txn, const struct choosing
         later(c, fits, arena_printf(&ctx->arena, "the limit of %s is reached: %s", row->name, limit),
               arena_printf(&ctx->arena, "where it allows more: certwright issuer edit %s --limit KIND=N/SPAN", row->name));
     /* When it is left for the next one. */
-    const int64_t tenth = ch->any ? (ch->current.not_after - ch->current.not_before) / 10 : 0;
-    const bool ends = ch->any && ch->current.not_after - (tenth < MARGIN_S ? tenth : MARGIN_S) < c->until;
+    const bool ends = ch->any && ends_before(&ch->current, c->until);
+    const int64_t from = h.failing_since && *h.failing_since < ch->since ? *h.failing_since : ch->since;
     if (h.failures < after && c->until - now < within && !ends)
-        c->leave_at = h.failing_since && *h.failing_since + within < c->until ? *h.failing_since + within : c->until;
+        c->leave_at = from + within < c->until ? from + within : c->until;
     if (h.failures >= after && h.last_error && !*c->why)
         c->why = v.why;
     return RC_OK;
@@ -110,10 +128,15 @@ static struct rc same_names(struct ctx *ctx, const char *names_json, const struc
     return RC_OK;
 }
 
-static struct rc choosing_read(struct ctx *ctx, struct txn *txn, const struct q_managed_by_id_row *m, const struct wish *w,
-                               struct choosing *c)
+static struct rc choosing_read(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_managed_by_id_row *m,
+                               const struct wish *w, struct choosing *c)
 {
-    *c = (struct choosing){.m = m, .w = w};
+    struct q_managed_wait_get_row wait;
+    bool waits = false;
+    *c = (struct choosing){.core = core, .m = m, .w = w, .since = ctx_now_s(ctx)};
+    TRY(q_managed_wait_get(ctx, txn, m->id, &wait, &waits));
+    if (waits && wait.since && wait.since < c->since)
+        c->since = wait.since;
     if (m->version)
         TRY(q_version_get(ctx, txn, m->id, m->version, &c->current, &c->any));
     if (c->any) {
@@ -148,7 +171,7 @@ static void take(const struct candidate *c, const char *first, const char *why, 
                                   .ask = c->ask};
 }
 
-RC issuer_choose(struct ctx *ctx, struct txn *txn, const struct q_managed_by_id_row *m, const struct wish *w,
+RC issuer_choose(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_managed_by_id_row *m, const struct wish *w,
                  struct issuer_choice *out)
 {
     struct q_managed_issuers_row *rows = NULL;
@@ -158,7 +181,7 @@ RC issuer_choose(struct ctx *ctx, struct txn *txn, const struct q_managed_by_id_
     TRY(q_managed_issuers(ctx, txn, m->id, &rows, &n));
     if (!n)
         return ctx_fail(ctx, E_CONFLICT, "%s names no issuer", m->name);
-    TRY(choosing_read(ctx, txn, m, w, &ch));
+    TRY(choosing_read(ctx, core, txn, m, w, &ch));
     struct candidate *c = arena_array(&ctx->arena, n, sizeof *c);
     for (size_t i = 0; i < n; i++)
         TRY(look_at(ctx, txn, &ch, &rows[i], &c[i]));
@@ -180,6 +203,9 @@ RC issuer_choose(struct ctx *ctx, struct txn *txn, const struct q_managed_by_id_
         if (i + 1 < n && c[i].leave_at > now) { /* too soon to leave it */
             if (c[i].leave_at < at)
                 at = c[i].leave_at;
+            if (at < c[i].until)
+                c[i].why = arena_printf(&ctx->arena, "%s, until %s; %s is asked instead before that", c[i].why,
+                                        when(ctx, c[i].until), c[i + 1].name);
             soonest = &c[i];
             break;
         }
@@ -219,22 +245,19 @@ RC issuer_wait(struct ctx *ctx, struct core *core, struct txn *txn, const struct
 {
     struct q_managed_wait_get_row had;
     bool waits = false;
-    struct buf at;
     TRY(q_managed_wait_get(ctx, txn, m->id, &had, &waits));
     const struct q_managed_wait_set_in in = {
-        .managed_id = m->id, .issuer_id = c->id, .until = c->wait_until, .why = c->why, .remedy = c->remedy};
+        .managed_id = m->id, .issuer_id = c->id, .until = c->wait_until, .why = c->why, .remedy = c->remedy, .now = ctx_now_s(ctx)};
     TRY(q_managed_wait_set(ctx, txn, &in));
     /* Not everybody who waits at the same second. */
     TRY(timer_arm(ctx, txn, "retry", m->id, c->wait_until + (int64_t)random_below(10)));
     core_wake_after_commit(ctx, core, txn, "managed:", m->id);
     if (waits && str_equal(had.issuer_id, c->id) && had.until + 60 > c->wait_until)
         return RC_OK;
-    buf_init_arena(&at, &ctx->arena, 64);
-    time_put_rfc3339(&at, c->wait_until);
-    return step_write(ctx, txn, m->id, NULL, NULL, "waiting", "%s; not before %s", c->why, buf_z(&at));
+    return step_write(ctx, txn, m->id, NULL, NULL, "waiting", "%s; not before %s", c->why, when(ctx, c->wait_until));
 }
 
-RC issuer_other_ready(struct ctx *ctx, struct txn *txn, const char *managed, const char *issuer, bool *other)
+RC issuer_other_ready(struct ctx *ctx, struct core *core, struct txn *txn, const char *managed, const char *issuer, bool *other)
 {
     struct q_managed_by_id_row m;
     struct wish w;
@@ -244,7 +267,25 @@ RC issuer_other_ready(struct ctx *ctx, struct txn *txn, const char *managed, con
     if (m.removed_at || m.paused_at)
         return RC_OK;
     TRY(wish_decode(ctx, m.wish, &w));
-    TRY(issuer_choose(ctx, txn, &m, &w, &c));
+    TRY(issuer_choose(ctx, core, txn, &m, &w, &c));
     *other = !c.wait_until && !str_equal(c.id, issuer);
+    return RC_OK;
+}
+
+RC issuer_waited_out(struct ctx *ctx, struct txn *txn, const struct q_attempt_by_id_row *a, int64_t again_at, const char **why)
+{
+    struct q_managed_by_id_row m;
+    struct q_managed_issuers_row *issuers = NULL;
+    struct q_version_get_row v;
+    size_t n = 0;
+    bool found = false;
+    *why = NULL;
+    TRY(q_managed_by_id(ctx, txn, a->managed_id, &m));
+    TRY(q_managed_issuers(ctx, txn, m.id, &issuers, &n));
+    if (n > 1 && m.version)
+        TRY(q_version_get(ctx, txn, m.id, m.version, &v, &found));
+    if (found && ends_before(&v, again_at))
+        *why = arena_printf(&ctx->arena, "the issuer has not decided since %s, and the certificate that is there ends at %s",
+                            when(ctx, a->created_at), when(ctx, v.not_after));
     return RC_OK;
 }

@@ -2,8 +2,9 @@
  * this certificate before.
  *
  * The first one is stayed with as long as that makes sense: the next is asked where the first failed `after` times in a row (by
- * itself, or for this certificate alone), cannot be asked within `within_s`, or not before the current version ends.  At the next
- * renewal everything begins with the first again. */
+ * itself, or for this certificate alone), cannot be asked within `within_s` of when the certificate began to wait (`new_within_s`
+ * where it has no version yet, and so serves nothing), or not before the current version ends.  At the next renewal everything
+ * begins with the first again. */
 #ifndef CORE_ISSUER_CHOICE_H
 #define CORE_ISSUER_CHOICE_H
 
@@ -23,7 +24,7 @@ struct issuer_choice {
     struct budget_ask ask;
 };
 /* issuer_choose changes nothing.  `w` is the wish of the attempt that would begin.  E_CONFLICT where the certificate names none. */
-RC issuer_choose(struct ctx *ctx, struct txn *txn, const struct q_managed_by_id_row *m, const struct wish *w,
+RC issuer_choose(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_managed_by_id_row *m, const struct wish *w,
                  struct issuer_choice *out);
 /* issuer_chosen notes that `attempt` asks it: the trial, its budget, and the step and audit entry where it is not the first. */
 RC issuer_chosen(struct ctx *ctx, struct txn *txn, const struct q_managed_by_id_row *m, const struct issuer_choice *c,
@@ -32,6 +33,9 @@ RC issuer_chosen(struct ctx *ctx, struct txn *txn, const struct q_managed_by_id_
 RC issuer_wait(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_managed_by_id_row *m,
                const struct issuer_choice *c);
 /* issuer_other_ready says whether another issuer than `issuer` would be asked for the certificate now. */
-RC issuer_other_ready(struct ctx *ctx, struct txn *txn, const char *managed, const char *issuer, bool *other);
+RC issuer_other_ready(struct ctx *ctx, struct core *core, struct txn *txn, const char *managed, const char *issuer, bool *other);
+/* issuer_waited_out: of an attempt whose issuer has the request and has not decided, `why` it is not asked again at `again_at`
+ * where there is another issuer and the current version ends too soon; else NULL. */
+RC issuer_waited_out(struct ctx *ctx, struct txn *txn, const struct q_attempt_by_id_row *a, int64_t again_at, const char **why);
 
 #endif

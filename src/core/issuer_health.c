@@ -7,13 +7,19 @@
 #include "core/audit.h"
 #include "core/issuer.h"
 #include "core/job.h"
+#include "core/standby_look.h"
 
 /* How long an issuer is left alone: the first time, and at most unless it asks for more. */
 #define ALONE_S     60
 #define ALONE_MAX_S 3600
-/* A trial that takes longer than this keeps nobody waiting any more; and how often the others look meanwhile. */
+/* A trial that takes longer than this keeps nobody waiting any more: while the issuer has it in hand, and while it waits for
+ * something of ours (its agent, a look at DNS, an answer to a challenge); and how often the others look meanwhile. */
 #define TRIAL_MAX_S  900
+#define TRIAL_OURS_S 120
 #define TRIAL_LOOK_S 20
+
+#define AT_ORDER "order"
+#define AT_ISSUE "issue"
 
 bool issuer_is_fault(enum err e)
 {
@@ -48,7 +54,7 @@ RC issuer_verdict_of(struct ctx *ctx, const struct q_issuer_health_row *h, const
         return RC_OK;
     if (h->retry_at && *h->retry_at > now)
         out->until = *h->retry_at;
-    else if (h->trial_open && h->trial_at && now - *h->trial_at < TRIAL_MAX_S)
+    else if (h->trial_open && h->trial_at && now - *h->trial_at < (h->trial_asks ? TRIAL_MAX_S : TRIAL_OURS_S))
         out->until = now + TRIAL_LOOK_S;
     else
         out->trial = true;
@@ -79,7 +85,7 @@ static struct bytes error_detail(struct ctx *ctx, const char *why)
     return rc_ok(buf_status(&b)) ? buf_bytes(&b) : (struct bytes){0};
 }
 
-RC issuer_note_failure(struct ctx *ctx, struct txn *txn, const char *issuer, const char *why, int64_t retry_after_s)
+RC issuer_note_failure(struct ctx *ctx, struct txn *txn, const char *issuer, bool ordered, const char *why, int64_t retry_after_s)
 {
     struct q_issuer_health_row h;
     struct issuer_settings s;
@@ -96,6 +102,7 @@ RC issuer_note_failure(struct ctx *ctx, struct txn *txn, const char *issuer, con
     const struct q_issuer_health_set_in in = {.id = issuer,
                                               .failures = h.failures + 1,
                                               .failing_since = h.failing_since ? *h.failing_since : now,
+                                              .failing_step = ordered || str_equal(h.failing_step, AT_ISSUE) ? AT_ISSUE : AT_ORDER,
                                               .trips = opens ? h.trips + 1 : h.trips,
                                               .error = why,
                                               .retry_at = opens ? &until : NULL};
@@ -143,6 +150,17 @@ RC issuer_note_answer(struct ctx *ctx, struct txn *txn, const char *issuer)
     return audit_write(ctx, txn, "issuer.healthy", "issuer", issuer, h.team_id, (struct bytes){0});
 }
 
+RC issuer_note_taken(struct ctx *ctx, struct txn *txn, const struct q_attempt_by_id_row *a)
+{
+    struct q_issuer_health_row h;
+    TRY(q_issuer_health(ctx, txn, a->issuer_id, &h));
+    if (!h.failures && !h.retry_at)
+        return RC_OK;
+    if (!str_equal(h.failing_step, AT_ISSUE))
+        return issuer_note_answer(ctx, txn, a->issuer_id);
+    return str_equal(h.trial_id, a->id) ? q_issuer_trial_over(ctx, txn, a->issuer_id, ctx_now_s(ctx) + ALONE_S) : RC_OK;
+}
+
 RC issuer_troubles(struct ctx *ctx, struct txn *txn, int64_t most, void *arg,
                    void (*add)(void *arg, const char *object, const char *text, const char *remedy))
 {
@@ -165,6 +183,7 @@ RC issuer_troubles(struct ctx *ctx, struct txn *txn, int64_t most, void *arg,
             arena_printf(a, "issuer %s stands by for another one and would not work now: %s", standby[i].name,
                          standby[i].standby_error),
             arena_printf(a, "certwright issuer show %s", standby[i].name));
+    TRY(standby_look_troubles(ctx, txn, most, arg, add));
     struct q_managed_waiting_row *waiting = NULL;
     TRY(q_managed_waiting(ctx, txn, access_scope(ctx), most, &waiting, &n));
     for (size_t i = 0; i < n; i++)
@@ -192,8 +211,11 @@ RC issuer_let_through(struct ctx *ctx, struct txn *txn, const char *managed)
 RC issuer_note_result(struct ctx *ctx, struct txn *txn, const struct q_attempt_by_id_row *a, enum err e, const char *why,
                       int64_t retry_after_s)
 {
+    /* One that is not reached takes no orders either, whatever the attempt was at. */
+    const bool ordered =
+        str_equal(a->state, "finalize") && (e == E_ISSUER_FAILED || e == E_BAD_ANSWER || e == E_BAD_CERTIFICATE);
     if (issuer_is_fault(e))
-        return issuer_note_failure(ctx, txn, a->issuer_id, why, retry_after_s);
+        return issuer_note_failure(ctx, txn, a->issuer_id, ordered, why, retry_after_s);
     if (e == E_RATE_LIMITED) { /* this one's names or the account: what others ask for may be free */
         const int64_t until = ctx_now_s(ctx) + (retry_after_s ? retry_after_s : 3600);
         TRY(q_issuer_hold_set(ctx, txn, a->issuer_id, a->managed_id, until, why));

@@ -6,6 +6,10 @@
  *     half open ──► closed   the CA issued, or refused for a reason of the certificate's: it works
  *     half open ──► open     the trial failed: twice as long, at most an hour
  *
+ * A CA that takes an order works again, where taking orders was what it had failed at: the answers to its challenges are ours, and
+ * keep nobody waiting.  One that had failed at issuing is only believed when it issues; while the trial's challenges are
+ * answered, another attempt may try every minute.
+ *
  * A failed validation is no failure of the CA, nor is a limit that it says was reached. */
 #ifndef CORE_ISSUER_HEALTH_H
 #define CORE_ISSUER_HEALTH_H
@@ -27,11 +31,13 @@ RC issuer_verdict_of(struct ctx *ctx, const struct q_issuer_health_row *h, const
 /* issuer_is_fault says whether an error of an order is the CA's own failure. */
 bool issuer_is_fault(enum err e);
 
-/* Each in the transaction of the result it follows from.  issuer_note_failure takes the CA's own words, and what it asked to wait.
- */
-RC issuer_note_failure(struct ctx *ctx, struct txn *txn, const char *issuer, const char *why, int64_t retry_after_s);
+/* Each in the transaction of the result it follows from.  issuer_note_failure takes the CA's own words, and what it asked to wait;
+ * `ordered`: it had taken the order, and failed after that. */
+RC issuer_note_failure(struct ctx *ctx, struct txn *txn, const char *issuer, bool ordered, const char *why, int64_t retry_after_s);
 /* issuer_note_answer: it works.  Who waited for it goes on, not all at once. */
 RC issuer_note_answer(struct ctx *ctx, struct txn *txn, const char *issuer);
+/* issuer_note_taken: it has taken the order of an attempt, or a request that it has not decided yet. */
+RC issuer_note_taken(struct ctx *ctx, struct txn *txn, const struct q_attempt_by_id_row *a);
 /* issuer_changed: its settings are others, so what was wrong may be mended: one attempt is let through, and who waits looks again.
  */
 RC issuer_changed(struct ctx *ctx, struct txn *txn, const char *issuer);

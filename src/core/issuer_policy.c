@@ -16,6 +16,10 @@ void issuer_policy_encode(struct json_out *j, const char *key, const struct issu
         json_put_int(j, "after", p->after);
     if (p->within_s)
         json_put_int(j, "within_s", p->within_s);
+    if (p->new_within_s)
+        json_put_int(j, "new_within_s", p->new_within_s);
+    if (p->no_rehearsal)
+        json_put_bool(j, "no_rehearsal", true);
     json_open_list(j, "limits");
     for (size_t i = 0; i < p->limits_n; i++) {
         json_open_obj(j, NULL);
@@ -39,6 +43,8 @@ RC issuer_policy_decode(struct ctx *ctx, const json_t *obj, struct issuer_policy
     TRY(json_get_str(ctx, obj, "staging_url", false, &out->staging_url));
     TRY(json_get_int(ctx, obj, "after", false, &out->after));
     TRY(json_get_int(ctx, obj, "within_s", false, &out->within_s));
+    TRY(json_get_int(ctx, obj, "new_within_s", false, &out->new_within_s));
+    TRY(json_get_bool(ctx, obj, "no_rehearsal", false, &out->no_rehearsal));
     TRY(json_get_list(ctx, obj, "limits", false, &list));
     const size_t n = json_array_size(list);
     if (n > ISSUER_LIMITS_MAX)
@@ -80,5 +86,7 @@ RC issuer_policy_check(struct ctx *ctx, const struct issuer_policy *p)
         return ctx_fail_field(ctx, "/failover/after", "another issuer is asked after 1 to 100 failures");
     if (p->within_s < 0 || p->within_s > ISSUER_WINDOW_MAX_S)
         return ctx_fail_field(ctx, "/failover/within_s", "another issuer is asked within at most 31 days");
+    if (p->new_within_s < 0 || p->new_within_s > ISSUER_WINDOW_MAX_S)
+        return ctx_fail_field(ctx, "/failover/new_within_s", "another issuer is asked within at most 31 days");
     return RC_OK;
 }

@@ -10,6 +10,8 @@
  */
 #define FAILOVER_AFTER    3
 #define FAILOVER_WITHIN_S (6 * 3600)
+/* One that has no certificate yet serves nothing while it waits. */
+#define FAILOVER_NEW_S    900
 
 #define ISSUER_LIMITS_MAX 16
 /* Uses are kept as long as the longest window may be. */
@@ -26,7 +28,8 @@ struct issuer_limit {
 struct issuer_policy {
     const char *preset;      /* where it comes from; NULL: nowhere */
     const char *staging_url; /* directory for rehearsals; NULL: none */
-    int64_t after, within_s; /* 0: as above */
+    int64_t after, within_s, new_within_s; /* 0: as above */
+    bool no_rehearsal;       /* nobody rehearses with it by itself, though it stands by and has a staging directory */
     struct issuer_limit *limits;
     size_t limits_n;
 };
@@ -44,6 +47,11 @@ static inline int64_t issuer_policy_after(const struct issuer_policy *p)
 static inline int64_t issuer_policy_within_s(const struct issuer_policy *p)
 {
     return p->within_s > 0 ? p->within_s : FAILOVER_WITHIN_S;
+}
+static inline int64_t issuer_policy_new_s(const struct issuer_policy *p)
+{
+    const int64_t s = p->new_within_s > 0 ? p->new_within_s : FAILOVER_NEW_S;
+    return s < issuer_policy_within_s(p) ? s : issuer_policy_within_s(p);
 }
 
 #endif

@@ -5,7 +5,9 @@
 #include "core/access.h"
 #include "core/agent.h"
 #include "core/audit.h"
+#include "core/host_inventory.h"
 #include "core/result.h"
+#include "core/scan.h"
 #include "store/queries.h"
 
 /* Jobs looked at beyond those that are asked for: what an agent shall not do must not hide what it shall. */
@@ -311,6 +313,10 @@ RC job_exchange(struct ctx *ctx, struct core *core, const char *agent, const str
                          .report = {.core = core, .agent = agent, .n = in->results.n},
                          .offer = {.core = core, .agent = agent, .most = most}};
     x.report.results = arena_array(&ctx->arena, in->results.n, sizeof *x.report.results);
+    for (size_t i = 0; i < in->progress.n; i++)
+        TRY(scan_took(ctx, core, agent, &in->progress.v[i]));
+    for (size_t i = 0; i < in->progress.n; i++)
+        TRY(host_inventory_took(ctx, core, agent, &in->progress.v[i]));
     TRY(results_check(ctx, core, in->results.v, in->results.n, x.report.results));
     TRY(store_read(ctx, core->store, exchange_look, &x));
     if (in->progress.n || in->results.n || in->recover || x.extend.n || x.offer.n) {

@@ -118,13 +118,13 @@ RC managed_note_failure(struct ctx *ctx, struct core *core, struct txn *txn, con
         TRY(has_one_issuer(ctx, txn, id, &alone));
     if (alone) { /* trying again mends no account, and there is nobody else to ask */
         TRY(step_write(ctx, txn, id, NULL, NULL, "paused", "paused: %s", why));
-        return q_managed_pause(ctx, txn, id, why, now);
+        return q_managed_pause_itself(ctx, txn, id, why, now);
     }
     if (refusals < MANAGED_REFUSALS_MAX)
         return timer_arm(ctx, txn, "retry", id, now + retry_delay_s(m.failures + 1, retry_after_s));
     TRY(step_write(ctx, txn, id, NULL, NULL, "paused", "paused after %lld refusals; the last: %s", (long long)refusals, why));
-    return q_managed_pause(ctx, txn, id, arena_printf(&ctx->arena, "refused %lld times; the last: %s", (long long)refusals, why),
-                           now);
+    return q_managed_pause_itself(
+        ctx, txn, id, arena_printf(&ctx->arena, "refused %lld times; the last: %s", (long long)refusals, why), now);
 }
 
 RC managed_note_success(struct ctx *ctx, struct core *core, struct txn *txn, const char *id)

@@ -35,6 +35,8 @@ RC managed_create(struct ctx *ctx, struct core *core, const struct managed_input
 /* managed_update replaces the wish.  E_CHANGED when the revision is no longer the one seen. */
 RC managed_update(struct ctx *ctx, struct core *core, const char *ref, const struct managed_input *in);
 RC managed_remove(struct ctx *ctx, struct core *core, const char *ref);
+/* managed_drop is what managed_remove does, of the hub's own accord and in a transaction. */
+RC managed_drop(struct ctx *ctx, struct core *core, struct txn *txn, const char *id);
 RC managed_renew(struct ctx *ctx, struct core *core, const char *ref);     /* now, whatever the schedule */
 RC managed_retry(struct ctx *ctx, struct core *core, const char *ref);     /* now, without waiting for the backoff */
 RC managed_now(struct ctx *ctx, struct core *core, const char *ref);       /* what waits for a maintenance window */
@@ -47,7 +49,7 @@ RC managed_revoke(struct ctx *ctx, struct core *core, const char *ref, int64_t v
 
 /* A condition, derived, never stored. */
 struct condition {
-    const char *type;    /* served, served_by_all, untrusted, renewing, deploying, halted, failing, late, paused */
+    const char *type;    /* served, served_by_all, untrusted, renewing, deploying, halted, failing, late, paused, instead */
     bool status;
     const char *reason;  /* a sentence */
 };

@@ -12,6 +12,7 @@
 #include "core/issuer_health.h"
 #include "core/job.h"
 #include "core/managed.h"
+#include "core/persist.h"
 #include "core/rollout.h"
 #include "core/sharing.h"
 #include "core/standby.h"
@@ -174,7 +175,7 @@ static struct rc lists_keep(struct ctx *ctx, struct txn *txn, const char *id, co
         if (!str_list_has(targets, have[i].target_id)) {
             TRY(q_managed_target_drop(ctx, txn, id, have[i].target_id));
             TRY(q_placement_drop(ctx, txn, have[i].target_id));
-            TRY(q_observation_clear(ctx, txn, have[i].target_id));
+            TRY(q_target_endpoint_clear(ctx, txn, have[i].target_id));
             TRY(timer_clear(ctx, txn, "verify", have[i].target_id));
             TRY(timer_clear(ctx, txn, "redeploy", have[i].target_id));
             TRY(open_stop(ctx, txn, id, have[i].target_id));
@@ -297,18 +298,27 @@ static struct rc act_do(struct ctx *ctx, struct core *core, struct act a)
     return store_write(ctx, core->store, act_run, &a);
 }
 
-static struct rc remove_it(struct ctx *ctx, struct txn *txn, struct act *a, const struct q_managed_get_row *row)
+RC managed_drop(struct ctx *ctx, struct core *core, struct txn *txn, const char *id)
 {
-    TRY(attempt_cancel(ctx, a->core, txn, row->id, "the managed certificate was removed"));
-    TRY(deployment_cancel_all(ctx, a->core, txn, row->id));
-    TRY(rollout_forget(ctx, txn, row->id));
-    TRY(q_sealed_key_drop_managed(ctx, txn, row->id));
+    TRY(attempt_cancel(ctx, core, txn, id, "the managed certificate was removed"));
+    TRY(deployment_cancel_all(ctx, core, txn, id));
+    TRY(rollout_forget(ctx, txn, id));
+    TRY(q_sealed_key_drop_managed(ctx, txn, id));
     struct str_list none = {0};
-    TRY(lists_keep(ctx, txn, row->id, &none, &none));
+    TRY(lists_keep(ctx, txn, id, &none, &none));
     static const char *const kinds[] = {"renew", "retry"};
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-        TRY(timer_clear(ctx, txn, kinds[i], row->id));
-    return q_managed_remove(ctx, txn, row->id, ctx_now_s(ctx));
+        TRY(timer_clear(ctx, txn, kinds[i], id));
+    return q_managed_remove(ctx, txn, id, ctx_now_s(ctx));
+}
+
+static struct rc remove_it(struct ctx *ctx, struct txn *txn, struct act *a, const struct q_managed_get_row *row)
+{
+    struct wish w;
+    size_t left = 0;
+    TRY(wish_decode(ctx, row->wish, &w));
+    TRY(managed_drop(ctx, a->core, txn, row->id));
+    return persist_review(ctx, a->core, txn, &w.names, &left);
 }
 
 RC managed_remove(struct ctx *ctx, struct core *core, const char *ref)

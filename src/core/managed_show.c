@@ -3,6 +3,7 @@
 #include "core/access.h"
 #include "core/bad_name.h"
 #include "core/heard.h"
+#include "core/inventory.h"
 #include "core/managed.h"
 #include "core/rollout.h"
 #include "pki/pem.h"
@@ -35,10 +36,10 @@ static const char *when(struct ctx *ctx, int64_t at)
 /* Whether the current version was seen at every endpoint. */
 static struct rc condition_served(struct ctx *ctx, struct txn *txn, struct managed_view *v)
 {
-    struct q_observation_of_managed_row *seen = NULL;
+    struct q_target_endpoint_of_managed_row *seen = NULL;
     struct q_managed_targets_row *targets = NULL;
     size_t n = 0, targets_n = 0, good = 0;
-    TRY(q_observation_of_managed(ctx, txn, v->id, &seen, &n));
+    TRY(q_target_endpoint_of_managed(ctx, txn, v->id, &seen, &n));
     TRY(q_managed_targets(ctx, txn, v->id, &targets, &targets_n));
     const char *bad = NULL, *untrusted = NULL;
     for (size_t i = 0; i < n; i++) {
@@ -318,6 +319,19 @@ static struct rc next_time(struct ctx *ctx, struct txn *txn, struct managed_view
     return RC_OK;
 }
 
+/* The current version is not of the first of its issuers: why. */
+static struct rc condition_instead(struct ctx *ctx, struct txn *txn, struct managed_view *v, const struct q_version_get_row *ver)
+{
+    struct q_step_failover_row why;
+    bool found = false;
+    if (!v->wish.issuers.n || str_equal(v->wish.issuers.v[0], ver->issuer))
+        return RC_OK;
+    TRY(q_step_failover(ctx, txn, v->id, ver->attempt_id, &why, &found));
+    if (found)
+        condition_add(v, "instead", true, arena_printf(&ctx->arena, "issued by %s (%s)", ver->issuer, why.text));
+    return RC_OK;
+}
+
 static struct rc fill(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_managed_get_row *r,
                       struct managed_view *v)
 {
@@ -348,6 +362,7 @@ static struct rc fill(struct ctx *ctx, struct core *core, struct txn *txn, const
             v->not_after = ver.not_after;
             v->renew_at = ver.renew_at;
             v->issuer = ver.issuer;
+            TRY(condition_instead(ctx, txn, v, &ver));
         }
     }
     TRY(next_time(ctx, txn, v));
@@ -426,6 +441,8 @@ RC managed_why(struct ctx *ctx, struct core *core, const char *ref, const char *
         cause = arena_printf(&ctx->arena, "; %s", condition_of(&v, "incomplete")->reason);
     else if (late)
         cause = arena_printf(&ctx->arena, "; late: %s", late->reason);
+    else if (condition_of(&v, "instead"))
+        cause = arena_printf(&ctx->arena, "; %s", condition_of(&v, "instead")->reason);
     else if (condition_of(&v, "not_yet_valid"))
         cause = arena_printf(&ctx->arena, "; %s", condition_of(&v, "not_yet_valid")->reason);
     if (busy)
@@ -453,7 +470,9 @@ static struct rc export(struct ctx *ctx, struct txn *txn, void *arg)
     TRY(q_chain_get(ctx, txn, v.chain_sha256, &chain));
     struct buf b;
     buf_init_arena(&b, &ctx->arena, 1 << 20);
-    pem_put(&b, "CERTIFICATE", v.der);
+    struct bytes der;
+    TRY(certificate_der(ctx, r->core, v.dictionary, v.der, &der));
+    pem_put(&b, "CERTIFICATE", der);
     buf_put_z(&b, chain.pem);
     TRY(buf_status(&b));
     r->text = buf_z(&b);

@@ -9,15 +9,20 @@
  * lasts, or another one.  The CA's challenge names `issuer_domain`.  Outside the transaction. */
 RC persist_prove(struct ctx *ctx, struct core *core, const struct q_attempt_by_id_row *a, const struct wish *w,
                  const char *identifier, const char *account_url, const char *issuer_domain, struct order_challenge *out);
-/* persist_keep notes the record of a challenge that was presented. */
-RC persist_keep(struct ctx *ctx, struct txn *txn, const char *issuer, const struct q_challenge_list_row *c);
+/* persist_keep notes the record of a challenge that was presented; another one that was there before goes. */
+RC persist_keep(struct ctx *ctx, struct core *core, struct txn *txn, const char *issuer, const struct q_challenge_list_row *c);
 
-/* persist_due is the timer "persist" of a record: it is written anew where somebody needs it still.  persist_written is how that
- * job ended; `why` is NULL where it went well. */
+/* persist_due is the timer "persist" of a record: where somebody needs it still, and may have it answered (core/solver.h), it is
+ * written anew in time; else it is taken away, for it would let the account have certificates until it ends.  persist_written is
+ * how the one job ended, persist_cleaned the other; `why` is NULL where it went well. */
 RC persist_due(struct ctx *ctx, struct core *core, struct txn *txn, const char *id);
 RC persist_written(struct ctx *ctx, struct txn *txn, const char *id, const char *payload, const char *why);
+RC persist_cleaned(struct ctx *ctx, struct txn *txn, const char *id, const char *why);
+/* persist_review does so now for the records at and below `names`, whose providers, grants or certificates have changed; returns
+ * how many are being taken away. */
+RC persist_review(struct ctx *ctx, struct core *core, struct txn *txn, const struct str_list *names, size_t *n);
 
-/* persist_troubles tells of records that end soon. */
+/* persist_troubles tells of records that end soon, and of those that are being taken away. */
 RC persist_troubles(struct ctx *ctx, struct txn *txn, int64_t most, void *arg,
                     void (*add)(void *arg, const char *object, const char *text, const char *remedy));
 

@@ -10,6 +10,7 @@
 #include "core/issuer_budget.h"
 #include "core/job.h"
 #include "core/solver.h"
+#include "core/standby.h"
 #include "pki/name.h"
 
 #define FINDINGS_MAX 2000
@@ -430,6 +431,8 @@ RC preflight_ended(struct ctx *ctx, struct core *core, struct txn *txn, const ch
         add(&f, &done->findings.v[i]);
     TRY(findings_text(ctx, &f, &text));
     TRY(q_preflight_set(ctx, txn, ref, row.open - 1, text));
+    if (row.standby)
+        return standby_looked(ctx, txn, row.issuer_id, row.created_at, f.v, f.n);
     return row.attempt && row.open == 1 ? decide_order(ctx, core, txn, ref, &f) : RC_OK;
 }
 
@@ -527,6 +530,44 @@ static struct rc ask(struct ctx *ctx, struct core *core, struct txn *txn, const 
     return begin(ctx, core, txn, &l);
 }
 
+RC preflight_try(struct ctx *ctx, struct core *core, struct txn *txn, const char *id, const char *issuer,
+                 const struct str_list *names, bool standby)
+{
+    struct q_issuer_health_row row;
+    struct issuer_settings s;
+    struct buf b;
+    struct json_out j;
+    const char *agent = NULL;
+    TRY(q_issuer_health(ctx, txn, issuer, &row));
+    TRY(issuer_settings_decode(ctx, row.kind, row.settings, &s));
+    TRY(issuer_agent(ctx, txn, &s, &agent));
+    const struct q_preflight_add_in in = {.id = id,
+                                          .team_id = row.team_id,
+                                          .issuer_id = issuer,
+                                          .standby = standby,
+                                          .open = 1,
+                                          .findings = "[]",
+                                          .now = ctx_now_s(ctx)};
+    TRY(q_preflight_add(ctx, txn, &in));
+    buf_init_arena(&b, &ctx->arena, (size_t)1 << 20);
+    json_begin(&j, &b);
+    json_open_obj(&j, NULL);
+    json_put_str(&j, "protocol", s.protocol);
+    json_put_raw(&j, "parameters", bytes_z(s.parameters ? s.parameters : "{}"));
+    json_open_list(&j, "names");
+    for (size_t i = 0; i < names->n; i++) {
+        json_open_obj(&j, NULL);
+        json_put_str(&j, "name", names->v[i]);
+        json_put_str(&j, "method", "");
+        json_close(&j);
+    }
+    json_close(&j);
+    json_close(&j);
+    TRY(buf_status(&b));
+    return job_add(ctx, core, txn, "preflight", agent, arena_printf(&ctx->arena, "preflight:%s:%s", id, agent), id, buf_bytes(&b),
+                   0);
+}
+
 static struct rc none(struct ctx *ctx, struct txn *txn, const char *id, const char *team, const char *issuer)
 {
     const struct q_preflight_add_in in = {.id = id, .team_id = team, .issuer_id = issuer, .findings = "[]", .now = ctx_now_s(ctx)};
@@ -561,8 +602,10 @@ static struct rc tested(struct ctx *ctx, struct txn *txn, void *arg)
     if (!found)
         return ctx_fail(ctx, E_NOT_FOUND, "no issuer is named %s; certwright issuer list shows them", a->ref);
     TRY(decide(ctx, a->core, txn, "issuer.update", row.team_id));
+    if (str_equal(row.kind, "enroll"))
+        return preflight_try(ctx, a->core, txn, a->id, row.id, a->names, false);
     if (!str_equal(row.kind, "acme"))
-        return ctx_fail(ctx, E_UNSUPPORTED, "%s is no ACME issuer: there is nothing to look at before it is asked", row.name);
+        return ctx_fail(ctx, E_UNSUPPORTED, "%s is of kind %s: there is nothing to look at before it is asked", row.name, row.kind);
     return ask(ctx, a->core, txn, a->id, row.team_id, row.id, &w, &no_targets);
 }
 

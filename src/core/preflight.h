@@ -29,9 +29,15 @@ RC preflight_ended(struct ctx *ctx, struct core *core, struct txn *txn, const ch
                    const char *why);
 
 /* preflight_wished looks for a certificate that is not made yet (of its first issuer, where that is an ACME CA); preflight_issuer
- * at an issuer, and at names that would be proved to it.  They return at once; see preflight_show. */
+ * at an issuer, and at names that would be proved to it; of one that is no ACME CA, whether it answers its agent, takes the
+ * credential, and may be asked for these names.  They return at once; see preflight_show. */
 RC preflight_wished(struct ctx *ctx, struct core *core, const struct managed_input *in, const char **id);
 RC preflight_issuer(struct ctx *ctx, struct core *core, const char *ref, const struct str_list *names, const char **id);
+
+/* preflight_try asks whether an issuer that is no ACME CA answers its agent, takes the credential, and may be asked for these
+ * names; `standby`: as the daily look at a second choice. */
+RC preflight_try(struct ctx *ctx, struct core *core, struct txn *txn, const char *id, const char *issuer,
+                 const struct str_list *names, bool standby);
 
 struct preflight_view {
     const char *id;

@@ -17,9 +17,11 @@
 #include "core/issuer_health.h"
 #include "core/job.h"
 #include "core/managed.h"
+#include "core/outside.h"
 #include "core/payload.h"
 #include "core/preflight.h"
 #include "core/persist.h"
+#include "core/scan.h"
 #include "core/sharing.h"
 #include "core/standby.h"
 #include "core/solver.h"
@@ -282,6 +284,7 @@ static struct rc apply_order(struct ctx *ctx, struct core *core, struct txn *txn
     const struct api_job_order_done *done = r->raw->order;
     if (str_equal(r->attempt.state, "finalize"))
         return attempt_issued(ctx, core, txn, &r->attempt, &r->issued);
+    TRY(issuer_note_taken(ctx, txn, &r->attempt));
     return attempt_ordered(ctx, core, txn, &r->attempt, done->account_url, done->order_url, done->finalize_url, r->challenges,
                            r->challenges_n);
 }
@@ -486,8 +489,20 @@ static struct rc apply_dns_test(struct ctx *ctx, struct core *core, struct txn *
     return dns_provider_tried(ctx, txn, r->job.ref, &tried);
 }
 
+static struct rc challenge_told(struct ctx *ctx, struct txn *txn, const struct checked_result *r)
+{
+    struct str_list lines = {0};
+    for (size_t i = 0; r->raw && i < r->raw->steps.n; i++)
+        if (r->raw->steps.v[i].text)
+            str_list_add(&ctx->arena, &lines, on_host(ctx, r->raw->steps.v[i].text, r->host));
+    if (!r->ok && r->why)
+        str_list_add(&ctx->arena, &lines, r->why);
+    return dns_challenge_told(ctx, txn, r->job.ref, &lines);
+}
+
 static struct rc apply_dns_present(struct ctx *ctx, struct core *core, struct txn *txn, const struct checked_result *r)
 {
+    TRY(challenge_told(ctx, txn, r));
     return dns_challenge_presented(ctx, core, txn, r->job.ref, r->ok ? NULL : err_info(r->e)->name, r->why);
 }
 
@@ -500,6 +515,7 @@ static struct rc apply_dns_persist(struct ctx *ctx, struct core *core, struct tx
 static struct rc apply_dns_clean(struct ctx *ctx, struct core *core, struct txn *txn, const struct checked_result *r)
 {
     (void)core;
+    TRY(challenge_told(ctx, txn, r));
     return dns_challenge_cleaned(ctx, txn, r->job.ref, r->ok ? NULL : err_info(r->e)->name, r->why);
 }
 
@@ -582,6 +598,10 @@ static const struct job_kind {
     {"enroll_revoke", false, 10, 60, check_nothing, apply_nothing},
     {"preflight", false, 2, 1, check_nothing, apply_preflight},
     {"dns_test", false, 2, 1, check_nothing, apply_dns_test},
+    {"scan", false, 1, 1, check_nothing, scan_job_ended},
+    {"inventory", false, 2, 30, check_nothing, apply_nothing},
+    {"fetch_issuer", false, 2, 5, check_nothing, outside_issuer_ended}, /* asked again by its own row */
+    {"revocation", false, 2, 5, check_nothing, outside_revocation_ended},
     {"dns_present", false, 2, 3, check_nothing, apply_dns_present},
     {"dns_clean", false, 10, 5, check_nothing, apply_dns_clean},
     {"dns_persist", false, 1, 60, check_nothing, apply_dns_persist}, /* its timer tries daily */
@@ -704,7 +724,7 @@ static bool asks_issuer(const struct job_kind *kind, bool again)
 
 /* What a CA (or our own) that failed is known for from now on, and whether another one is there to be asked instead.  A result that
  * nobody waits for any more says nothing. */
-static struct rc order_tried(struct ctx *ctx, struct txn *txn, const struct checked_result *r, bool *again, int64_t *wait_s)
+static struct rc order_tried(struct ctx *ctx, struct core *core, struct txn *txn, const struct checked_result *r, bool *again, int64_t *wait_s)
 {
     struct q_job_get_row job;
     bool found = false, other = false;
@@ -714,7 +734,7 @@ static struct rc order_tried(struct ctx *ctx, struct txn *txn, const struct chec
         return RC_OK;
     TRY(issuer_note_result(ctx, txn, &r->attempt, r->e, r->why, r->retry_after_s));
     if (*again)
-        TRY(issuer_other_ready(ctx, txn, r->attempt.managed_id, r->attempt.issuer_id, &other));
+        TRY(issuer_other_ready(ctx, core, txn, r->attempt.managed_id, r->attempt.issuer_id, &other));
     if (*again && !other)
         TRY(issuer_try_again(ctx, txn, &r->attempt, &alone_s));
     *again = *again && !other && alone_s <= ORDER_WAIT_MAX_S;
@@ -732,7 +752,7 @@ RC result_apply(struct ctx *ctx, struct core *core, struct txn *txn, const char 
     bool again = tries_again(kind, r);
     int64_t alone_s = r->retry_after_s;
     if (!r->ok && asks_issuer(kind, again) && (r->raw || r->leased_here) && r->e != E_FENCED)
-        TRY(order_tried(ctx, txn, r, &again, &alone_s));
+        TRY(order_tried(ctx, core, txn, r, &again, &alone_s));
     if (again) {
         int64_t wait = kind->wait_s;
         for (int64_t i = 1; i < r->job.tries && wait < ORDER_WAIT_MAX_S; i++)
@@ -790,7 +810,7 @@ RC result_progress(struct ctx *ctx, struct core *core, struct txn *txn, const ch
     TRY(q_attempt_order(ctx, txn, a.id, p->order->order_url, p->order->finalize_url, NULL));
     /* Should the job be leased again, it must go on with this order rather than begin another. */
     struct bytes payload;
-    TRY(attempt_order_payload(ctx, txn, a.id, str_equal(a.state, "finalize"), &payload));
+    TRY(attempt_order_payload(ctx, core, txn, a.id, str_equal(a.state, "finalize"), &payload));
     return q_job_payload(ctx, txn, job.id, job.fence, arena_str(&ctx->arena, payload));
 }
 

@@ -11,13 +11,18 @@
 #include "core/dns_challenge.h"
 #include "core/dns_provider.h"
 #include "core/hold.h"
+#include "core/host_inventory.h"
+#include "core/inventory.h"
 #include "core/issuer.h"
 #include "core/job.h"
 #include "core/managed.h"
 #include "core/persist.h"
+#include "core/rehearsal.h"
 #include "core/rollout.h"
+#include "core/scan.h"
 #include "core/sharing.h"
 #include "core/standby.h"
+#include "core/standby_look.h"
 
 /* Retention. */
 #define STEPS_KEPT_S (90 * 86400)
@@ -58,7 +63,6 @@ static struct rc fire_ari(struct ctx *ctx, struct core *core, struct txn *txn, c
 
 static struct rc fire_retention(struct ctx *ctx, struct core *core, struct txn *txn, const char *ref)
 {
-    (void)core;
     const int64_t now = ctx_now_s(ctx);
     TRY(q_step_expire(ctx, txn, (now - STEPS_KEPT_S) * 1000));
     TRY(q_job_expire(ctx, txn, now - JOBS_KEPT_S));
@@ -67,6 +71,7 @@ static struct rc fire_retention(struct ctx *ctx, struct core *core, struct txn *
     TRY(q_issuer_use_expire(ctx, txn, now - ISSUER_WINDOW_MAX_S));
     TRY(q_preflight_expire(ctx, txn, now - ANSWERS_KEPT_S));
     TRY(q_managed_challenge_expire(ctx, txn, now - JOBS_KEPT_S));
+    TRY(inventory_expire(ctx, core, txn));
     return timer_arm(ctx, txn, "retention", ref, now + 600);
 }
 
@@ -77,9 +82,10 @@ static const struct timer_kind {
 } timer_kinds[] = {
     {"renew", fire_renew},       {"retry", fire_retry}, {"redeploy", fire_redeploy},
     {"verify", fire_verify},     {"ari", fire_ari}, {"persist", persist_due},     {"retention", fire_retention},
-    {"standby", standby_due},
+    {"standby", standby_due},    {"caa", standby_look_begin}, {"rehearsal", rehearsal_due},
     {"rollout", rollout_due},    {"window", hold_due},    {"seal", sharing_due},
     {"leftover", leftovers_due}, {"dns-test", dns_test_due}, {"challenge", dns_challenge_due},
+    {"scan", scan_due},          {"inventory", host_inventory_due},
 };
 
 struct firing {
@@ -134,11 +140,13 @@ RC schedule_tick(struct ctx *ctx, struct core *core, int64_t *next_ms)
             rc = store_write(ctx, core->store, put_off, &f);
         TRY(rc);
     }
+    bool inventory_more = false;
+    TRY(inventory_tick(ctx, core, &inventory_more));
     TRY(job_reap(ctx, core));
     if (clock_mono_ms() >= core->watch.next_ms) {
         core->watch.next_ms = clock_mono_ms() + WATCH_MS;
         TRY(watch_tick(ctx, core));
     }
-    *next_ms = f.n == 100 ? 0 : 1000;
+    *next_ms = f.n == 100 || inventory_more ? 0 : 1000;
     return RC_OK;
 }

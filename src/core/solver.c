@@ -45,7 +45,7 @@ RC solver_owner_of(struct ctx *ctx, struct txn *txn, const struct q_attempt_by_i
     struct q_managed_targets_row *targets = NULL;
     size_t n = 0;
     TRY(q_managed_by_id(ctx, txn, a->managed_id, &m));
-    TRY(q_managed_targets(ctx, txn, a->managed_id, &targets, &n));
+    TRY(q_managed_targets(ctx, txn, m.rehearses ? m.rehearses : m.id, &targets, &n));
     *out = (struct solver_owner){.team = m.team_id, .targets = n > 0};
     str_list_add(&ctx->arena, &out->agents, a->agent_id);
     return RC_OK;
@@ -56,19 +56,37 @@ static const char *base_of(const char *name)
     return strncmp(name, "*.", 2) == 0 ? name + 2 : name;
 }
 
-/* The first of those who answer for a zone that may do so for the name: they come with the fewest failures first. */
-static struct rc answering(struct ctx *ctx, struct txn *txn, const struct solver_owner *owner, const char *zone, const char *name,
-                           struct q_dns_answering_row *out, bool *found)
+/* The hub's own agent makes the keys of whatever names no other: a grant to it would be one to every team. */
+static struct rc agents_granted(struct ctx *ctx, struct txn *txn, const struct solver_owner *owner, struct str_list *out)
 {
-    for (size_t k = 0; k < owner->agents.n + !owner->agents.n && !*found; k++) {
+    struct q_agent_first_row own;
+    bool found = false;
+    *out = (struct str_list){0};
+    if (owner->agents.n)
+        TRY(q_agent_first(ctx, txn, &own, &found));
+    for (size_t i = 0; i < owner->agents.n; i++)
+        if (!found || !str_equal(owner->agents.v[i], own.id))
+            str_list_add(&ctx->arena, out, owner->agents.v[i]);
+    if (!out->n)
+        str_list_add(&ctx->arena, out, "");
+    return RC_OK;
+}
+
+/* The first of those who answer for a zone that may do so for the name: they come with the fewest failures first. */
+static struct rc answering(struct ctx *ctx, struct txn *txn, const struct solver_owner *owner, const struct str_list *agents,
+                           const char *zone, const char *name, struct q_dns_answering_row *out, bool *found)
+{
+    for (size_t k = 0; k < agents->n && !*found; k++) {
         struct q_dns_answering_row *rows = NULL;
         size_t n = 0;
-        TRY(q_dns_answering(ctx, txn, zone, owner->team, owner->agents.n ? owner->agents.v[k] : "", &rows, &n));
-        for (size_t i = 0; i < n && !*found; i++)
-            if ((!owner->token || !rows[i].above) && (!*rows[i].under || name_within(bytes_z(name), bytes_z(rows[i].under)))) {
+        TRY(q_dns_answering(ctx, txn, zone, owner->team, agents->v[k], &rows, &n));
+        for (size_t i = 0; i < n && !*found; i++) {
+            if (*rows[i].under && !name_within(bytes_z(name), bytes_z(rows[i].under)))
+                continue;
+            if (!rows[i].above || !out->id)
                 *out = rows[i];
-                *found = true;
-            }
+            *found = !rows[i].above;
+        }
     }
     return RC_OK;
 }
@@ -76,9 +94,12 @@ static struct rc answering(struct ctx *ctx, struct txn *txn, const struct solver
 RC solver_provider(struct ctx *ctx, struct txn *txn, const struct solver_owner *owner, const char *name,
                    struct q_dns_answering_row *out, bool *found)
 {
+    struct str_list agents;
     *found = false;
+    *out = (struct q_dns_answering_row){0};
+    TRY(agents_granted(ctx, txn, owner, &agents));
     for (const char *zone = base_of(name); zone && *zone && !*found;) {
-        TRY(answering(ctx, txn, owner, zone, base_of(name), out, found));
+        TRY(answering(ctx, txn, owner, &agents, zone, base_of(name), out, found));
         zone = strchr(zone, '.');
         if (zone)
             zone++;
@@ -86,21 +107,36 @@ RC solver_provider(struct ctx *ctx, struct txn *txn, const struct solver_owner *
     return RC_OK;
 }
 
+RC solver_ungranted(struct ctx *ctx, struct txn *txn, const struct solver_owner *owner, const char *name,
+                    const struct q_dns_answering_row *above, const char **out)
+{
+    struct q_team_name_row team;
+    *out = arena_printf(&ctx->arena,
+                        "no DNS provider answers for it; enter one: certwright dns add NAME --provider PROVIDER --agent AGENT "
+                        "--zone %s, or have one granted",
+                        base_of(name));
+    if (!above->id)
+        return RC_OK;
+    TRY(q_team_name(ctx, txn, owner->team, &team));
+    *out = arena_printf(&ctx->arena,
+                        "DNS provider %s of a team above could answer for it, but is not granted to team %s: certwright dns grant "
+                        "%s --team %s --under %s",
+                        above->name, team.name, above->name, team.name, base_of(name));
+    return RC_OK;
+}
+
 /* What to do about a name that cannot be proved. */
 static struct rc unproved(struct ctx *ctx, const char *issuer, const struct issuer_settings *s, const char *name,
-                          const struct solver_name *n, const char *why)
+                          const struct solver_name *n, const char *why, const char *ungranted)
 {
     const bool dns = n->wildcard || solver_is_dns(s->challenge_method);
     if (dns && !n->ip && !n->provided)
-        return ctx_fail(
-            ctx, E_CONFLICT,
-            "%s: %s; enter one: certwright dns add NAME --provider PROVIDER --agent AGENT --zone %s, or have one granted", name,
-            why, base_of(name));
+        return ctx_fail(ctx, E_CONFLICT, "%s: %s", name, ungranted);
     if (n->unserved && !n->wildcard)
         return ctx_fail(ctx, E_CONFLICT,
-                        "%s: %s; name one with --to, let issuer %s have a listener (certwright issuer edit %s --via listener), or "
-                        "enter a DNS provider for it: certwright dns add",
-                        name, why, issuer, issuer);
+                        "%s: %s; name one with --to, or let issuer %s have a listener (certwright issuer edit %s --via listener); "
+                        "for dns-01: %s",
+                        name, why, issuer, issuer, ungranted);
     return ctx_fail(ctx, E_CONFLICT,
                     "%s: %s, and issuer %s proves names by %s; let it choose: certwright issuer edit %s --challenge auto", name,
                     why, issuer, s->challenge_method, issuer);
@@ -116,16 +152,18 @@ RC solver_methods(struct ctx *ctx, struct txn *txn, const struct solver_owner *o
     for (size_t i = 0; i < names->n; i++) {
         uint8_t ip[16];
         size_t ip_n = 0;
-        struct q_dns_answering_row provider;
-        const char *why = NULL;
+        struct q_dns_answering_row provider = {0};
+        const char *why = NULL, *ungranted = NULL;
         struct solver_name n = {.wildcard = base_of(names->v[i]) != names->v[i],
                                 .ip = ip_parse(bytes_z(names->v[i]), ip, &ip_n),
                                 .unserved = !owner->targets && (!s->challenge_via || str_equal(s->challenge_via, "target"))};
         if (!n.ip && (n.wildcard || n.unserved || solver_is_dns(s->challenge_method)))
             TRY(solver_provider(ctx, txn, owner, names->v[i], &provider, &n.provided));
         const char *method = solver_pick(s->challenge_method, &n, &why);
-        if (!method)
-            return unproved(ctx, issuer, s, names->v[i], &n, why);
+        if (!method) {
+            TRY(solver_ungranted(ctx, txn, owner, names->v[i], &provider, &ungranted));
+            return unproved(ctx, issuer, s, names->v[i], &n, why, ungranted);
+        }
         usual = usual && str_equal(method, "http-01");
         str_list_add(&ctx->arena, out, method);
     }
@@ -223,12 +261,15 @@ static struct rc still_proves(struct ctx *ctx, struct txn *txn, const struct q_m
     return solver_check(ctx, txn, m->team_id, w, &issuers, &targets);
 }
 
-RC solver_still_proves(struct ctx *ctx, struct txn *txn, const struct str_list *zones)
+/* `first` is the one that is not among those of `before`; NULL there: none is known. */
+static struct rc unproved_below(struct ctx *ctx, struct txn *txn, const struct str_list *zones, const struct str_list *before,
+                                struct str_list *ids, const struct q_managed_acme_row **first)
 {
     struct q_managed_acme_row *rows = NULL;
     size_t n = 0;
+    *first = NULL;
     TRY(q_managed_acme(ctx, txn, &rows, &n));
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n && !*first; i++) {
         struct wish w;
         TRY(wish_decode(ctx, rows[i].wish, &w));
         struct rc rc = is_below(&w.names, zones) ? still_proves(ctx, txn, &rows[i], &w) : RC_OK;
@@ -236,14 +277,41 @@ RC solver_still_proves(struct ctx *ctx, struct txn *txn, const struct str_list *
             TRY(rc);
             continue;
         }
-        struct q_team_is_within_row within;
-        bool seen = false;
         ctx_forget(ctx);
-        TRY(q_team_is_within(ctx, txn, rows[i].team_id, access_scope(ctx), &within, &seen));
-        return ctx_fail(ctx, E_IN_USE, "%s could not be renewed without it",
-                        seen ? rows[i].name : "a certificate of another team");
+        str_list_add(&ctx->arena, ids, rows[i].id);
+        if (before && !str_list_has(before, rows[i].id))
+            *first = &rows[i];
     }
     return RC_OK;
+}
+
+RC solver_unproved(struct ctx *ctx, struct core *core, struct txn *txn, const struct str_list *zones, struct str_list *ids)
+{
+    const struct q_managed_acme_row *first = NULL;
+    const struct principal *caller = ctx->principal;
+    *ids = (struct str_list){0};
+    ctx->principal = access_hub(ctx, core); /* they may be of teams that the caller does not see */
+    struct rc rc = unproved_below(ctx, txn, zones, NULL, ids, &first);
+    ctx->principal = caller;
+    return rc;
+}
+
+RC solver_still_proves(struct ctx *ctx, struct core *core, struct txn *txn, const struct str_list *zones,
+                       const struct str_list *before)
+{
+    struct q_team_is_within_row within;
+    struct str_list ids = {0};
+    const struct q_managed_acme_row *first = NULL;
+    const struct principal *caller = ctx->principal;
+    bool seen = false;
+    ctx->principal = access_hub(ctx, core);
+    struct rc rc = unproved_below(ctx, txn, zones, before, &ids, &first);
+    ctx->principal = caller;
+    TRY(rc);
+    if (!first)
+        return RC_OK;
+    TRY(q_team_is_within(ctx, txn, first->team_id, access_scope(ctx), &within, &seen));
+    return ctx_fail(ctx, E_IN_USE, "%s could not be renewed without it", seen ? first->name : "a certificate of another team");
 }
 
 static struct rc via_dns(struct ctx *ctx, const char *provider, const char *parameters, const struct str_list *within,
@@ -272,13 +340,14 @@ static struct rc via_dns(struct ctx *ctx, const char *provider, const char *para
 RC solver_via_dns(struct ctx *ctx, struct txn *txn, const struct solver_owner *owner, const struct q_dns_answering_row *by,
                   const char **via)
 {
-    struct str_list within = {0};
+    struct str_list within = {0}, agents;
+    TRY(agents_granted(ctx, txn, owner, &agents));
     if (*by->under)
         str_list_add(&ctx->arena, &within, by->under);
-    for (size_t k = 0; *by->under && k < owner->agents.n + !owner->agents.n; k++) {
+    for (size_t k = 0; *by->under && k < agents.n; k++) {
         struct q_dns_reach_row *rows = NULL;
         size_t n = 0;
-        TRY(q_dns_reach(ctx, txn, by->id, owner->team, owner->agents.n ? owner->agents.v[k] : "", &rows, &n));
+        TRY(q_dns_reach(ctx, txn, by->id, owner->team, agents.v[k], &rows, &n));
         for (size_t i = 0; i < n; i++)
             if (!str_list_has(&within, rows[i].name))
                 str_list_add(&ctx->arena, &within, rows[i].name);
@@ -300,11 +369,11 @@ RC solver_choose(struct ctx *ctx, struct txn *txn, const struct solver_owner *ow
         return issuer_challenge_via(ctx, txn, &how, a->managed_id, a->agent_id, identifier, &out->agent, &out->via);
     }
     TRY(solver_provider(ctx, txn, owner, name, &p, &found));
-    if (!found)
-        return ctx_fail(ctx, E_CONFLICT,
-                        "%s: no DNS provider answers for it any more; enter one: certwright dns add NAME --provider PROVIDER "
-                        "--agent AGENT --zone %s",
-                        name, base_of(name));
+    if (!found) {
+        const char *ungranted = NULL;
+        TRY(solver_ungranted(ctx, txn, owner, name, &p, &ungranted));
+        return ctx_fail(ctx, E_CONFLICT, "%s cannot be proved in DNS any more: %s", name, ungranted);
+    }
     out->agent = p.agent_id;
     out->provider = p.id;
     return solver_via_dns(ctx, txn, owner, &p, &out->via);

@@ -5,7 +5,8 @@
  * section 7).
  *
  * Who answers in DNS is found by the name: of the zones above it the longest wins; of two providers for one zone that which failed
- * less lately.  A provider answers for its own team, the teams within that, and those it is granted to (core/dns_provider.h). */
+ * less lately.  A provider answers for its own team, and for whom it is granted to (core/dns_provider.h): the teams within its own
+ * are not, before somebody says so. */
 #ifndef CORE_SOLVER_H
 #define CORE_SOLVER_H
 
@@ -28,15 +29,19 @@ const char *solver_pick(const char *asked, const struct solver_name *name, const
 /* Whose names they are. */
 struct solver_owner {
     const char *team;
-    struct str_list agents; /* ids: grants to these count too */
+    struct str_list agents; /* ids: grants to these count too, but not to the hub's own, which makes keys for every team */
     bool targets;           /* it is served somewhere */
-    bool token;             /* of another client: providers of the teams above are for certificates that are managed here */
 };
 RC solver_owner_of(struct ctx *ctx, struct txn *txn, const struct q_attempt_by_id_row *a, struct solver_owner *out);
 
-/* solver_provider finds who answers in DNS for `name` (without "*."). */
+/* solver_provider finds who answers in DNS for `name` (without "*.").  Where nobody may, `out` is a provider of a team above that
+ * could be granted, or has no id. */
 RC solver_provider(struct ctx *ctx, struct txn *txn, const struct solver_owner *owner, const char *name,
                    struct q_dns_answering_row *out, bool *found);
+
+/* solver_ungranted says in words what is missing where solver_provider has found nobody for `name`, with the command. */
+RC solver_ungranted(struct ctx *ctx, struct txn *txn, const struct solver_owner *owner, const char *name,
+                    const struct q_dns_answering_row *above, const char **out);
 
 /* solver_methods says how each of `names` is proved, in their order; E_CONFLICT with the remedy where one cannot be.  Empty where
  * all are proved by http-01, or the issuer asks for no proof. */
@@ -51,9 +56,12 @@ RC solver_was_asked(struct ctx *ctx, const char *payload, const char *identifier
  * the ids of its issuers and targets; `team` owns it. */
 RC solver_check(struct ctx *ctx, struct txn *txn, const char *team, const struct wish *w, const struct str_list *issuers,
                 const struct str_list *targets);
-/* solver_still_proves refuses (E_IN_USE, naming the first) where a managed certificate with names below `zones` could not be proved
- * as things now are: called after a provider was taken away, before that commits. */
-RC solver_still_proves(struct ctx *ctx, struct txn *txn, const struct str_list *zones);
+/* solver_unproved lists the managed certificates with names below `zones` that cannot be proved as things are.
+ * solver_still_proves refuses (E_IN_USE, naming the first) where there is one that is not among those of `before`: called after a
+ * provider was taken away, before that commits. */
+RC solver_unproved(struct ctx *ctx, struct core *core, struct txn *txn, const struct str_list *zones, struct str_list *ids);
+RC solver_still_proves(struct ctx *ctx, struct core *core, struct txn *txn, const struct str_list *zones,
+                       const struct str_list *before);
 /* solver_owner_wished is the owner of a wish that has no attempt yet. */
 RC solver_owner_wished(struct ctx *ctx, struct txn *txn, const char *team, const struct wish *w, const struct str_list *targets,
                        struct solver_owner *out);

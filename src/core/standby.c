@@ -5,9 +5,12 @@
 #include "core/issuer.h"
 #include "core/issuer_health.h"
 #include "core/job.h"
+#include "core/preflight.h"
+#include "core/standby_look.h"
 
-#define EVERY_S 86400
-#define SOON_S  2
+#define EVERY_S   86400
+#define SOON_S    2
+#define NAMES_MAX 100 /* as many as an agent takes at once */
 /* One that is not reached is looked at again before anybody is told for a whole day. */
 #define AGAIN_S 3600
 
@@ -50,6 +53,44 @@ static struct rc ready_payload(struct ctx *ctx, const struct payload_issuer *i, 
     return RC_OK;
 }
 
+/* One that is no ACME CA: whether it takes the credential, and may be asked for what would go to it. */
+static struct rc try_other(struct ctx *ctx, struct core *core, struct txn *txn, const char *issuer)
+{
+    struct q_standby_next_row *rows = NULL;
+    struct str_list names = {0};
+    size_t n = 0;
+    TRY(q_standby_next(ctx, txn, issuer, NAMES_MAX, &rows, &n));
+    for (size_t i = 0; i < n; i++) {
+        struct wish w;
+        TRY(wish_decode(ctx, rows[i].wish, &w));
+        if (names.n + w.names.n > NAMES_MAX)
+            break;
+        for (size_t k = 0; k < w.names.n; k++)
+            if (!str_list_has(&names, w.names.v[k]))
+                str_list_add(&ctx->arena, &names, w.names.v[k]);
+        TRY(q_standby_look_begun(ctx, txn, issuer, rows[i].id, ctx_now_s(ctx)));
+    }
+    return preflight_try(ctx, core, txn, id_new(&ctx->arena, clock_unix_ms(ctx->clock)), issuer, &names, true);
+}
+
+RC standby_looked(struct ctx *ctx, struct txn *txn, const char *issuer, int64_t begun_at, const struct api_finding *findings,
+                  size_t n)
+{
+    struct q_issuer_health_row h;
+    const char *wrong = "its agent has not looked: upgrade it";
+    TRY(q_issuer_health(ctx, txn, issuer, &h));
+    if (h.removed_at)
+        return RC_OK;
+    if (str_equal(h.kind, "acme"))
+        return standby_look_ended(ctx, txn, issuer, begun_at, findings, n);
+    for (size_t i = 0; i < n; i++)
+        if (!*findings[i].name)
+            wrong = str_equal(findings[i].verdict, "ok") ? NULL : findings[i].text;
+    if (wrong)
+        TRY(timer_arm(ctx, txn, "standby", issuer, ctx_now_s(ctx) + AGAIN_S));
+    return q_issuer_standby_set(ctx, txn, issuer, wrong, NULL, ctx_now_s(ctx));
+}
+
 RC standby_due(struct ctx *ctx, struct core *core, struct txn *txn, const char *issuer)
 {
     struct q_issuer_health_row h;
@@ -60,9 +101,17 @@ RC standby_due(struct ctx *ctx, struct core *core, struct txn *txn, const char *
     const char *agent = NULL;
     TRY(q_issuer_health(ctx, txn, issuer, &h));
     TRY(q_issuer_is_standby(ctx, txn, issuer, &used));
-    if (h.removed_at || !used.n || !str_equal(h.kind, "acme"))
+    const bool other = str_equal(h.kind, "enroll");
+    const bool stands_by = !h.removed_at && used.n && (other || str_equal(h.kind, "acme"));
+    if (!other) /* by itself: where it cannot begin, the rest goes on */
+        TRY(timer_arm(ctx, txn, "rehearsal", issuer, ctx_now_s(ctx)));
+    if (!stands_by) {
+        TRY(q_standby_look_tidy(ctx, txn, issuer));
         return q_issuer_standby_clear(ctx, txn, issuer); /* wished again by the next certificate that lists it second */
+    }
     TRY(timer_arm(ctx, txn, "standby", issuer, ctx_now_s(ctx) + EVERY_S - (int64_t)random_below(EVERY_S / 10)));
+    if (other)
+        return try_other(ctx, core, txn, issuer);
     TRY(issuer_for_job(ctx, txn, issuer, &s, &i));
     TRY(ready_payload(ctx, &i, &payload));
     TRY(issuer_agent(ctx, txn, &s, &agent));
@@ -87,13 +136,30 @@ RC standby_seen(struct ctx *ctx, struct txn *txn, const char *issuer, const stru
         wrong = arena_printf(&ctx->arena, "it has new terms of service (%s); once they are read: certwright issuer edit %s --agree",
                              terms, h.name);
     /* The terms that were agreed to are those of the first look. */
-    return q_issuer_standby_set(ctx, txn, issuer, wrong, h.terms_url ? NULL : terms, ctx_now_s(ctx));
+    TRY(q_issuer_standby_set(ctx, txn, issuer, wrong, h.terms_url ? NULL : terms, ctx_now_s(ctx)));
+    return timer_arm(ctx, txn, "caa", issuer, ctx_now_s(ctx));
 }
 
 struct again {
+    struct core *core;
     const char *issuer;
-    bool agreed;
+    bool agreed, rehearsals;
 };
+
+/* Who paused because of it: its new settings are worth a try. */
+static struct rc resume(struct ctx *ctx, struct core *core, struct txn *txn, const char *issuer, const char *name)
+{
+    struct q_managed_paused_by_issuer_row *m = NULL;
+    size_t n = 0;
+    TRY(q_managed_paused_by_issuer(ctx, txn, issuer, &m, &n));
+    for (size_t i = 0; i < n; i++) {
+        TRY(q_managed_resume(ctx, txn, m[i].id, ctx_now_s(ctx)));
+        TRY(step_write(ctx, txn, m[i].id, NULL, NULL, "resumed", "issuer %s was changed: goes on", name));
+        TRY(timer_arm(ctx, txn, "retry", m[i].id, ctx_now_s(ctx) + (int64_t)random_below(1 + n / 10)));
+        core_wake_after_commit(ctx, core, txn, "managed:", m[i].id);
+    }
+    return RC_OK;
+}
 
 static struct rc look_again(struct ctx *ctx, struct txn *txn, void *arg)
 {
@@ -103,11 +169,14 @@ static struct rc look_again(struct ctx *ctx, struct txn *txn, void *arg)
     if (a->agreed)
         TRY(q_issuer_terms_forget(ctx, txn, a->issuer));
     TRY(issuer_changed(ctx, txn, a->issuer));
-    return h.standby_error ? timer_arm(ctx, txn, "standby", a->issuer, ctx_now_s(ctx) + SOON_S) : RC_OK;
+    TRY(resume(ctx, a->core, txn, a->issuer, h.name));
+    struct str_list bad;
+    TRY(standby_look_words(ctx, txn, a->issuer, &bad));
+    return h.standby_error || bad.n || a->rehearsals ? timer_arm(ctx, txn, "standby", a->issuer, ctx_now_s(ctx) + SOON_S) : RC_OK;
 }
 
-RC standby_again(struct ctx *ctx, struct core *core, const char *issuer, bool agreed)
+RC standby_again(struct ctx *ctx, struct core *core, const char *issuer, bool agreed, bool rehearsals)
 {
-    struct again a = {issuer, agreed};
+    struct again a = {core, issuer, agreed, rehearsals};
     return store_write(ctx, core->store, look_again, &a);
 }

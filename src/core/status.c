@@ -57,7 +57,7 @@ static struct rc look_certificates(struct ctx *ctx, struct txn *txn, struct look
 {
     struct q_managed_paused_row *paused = NULL;
     struct q_managed_failing_row *failing = NULL;
-    struct q_observation_bad_row *bad = NULL;
+    struct q_target_endpoint_bad_row *bad = NULL;
     size_t n = 0;
     TRY(q_managed_paused(ctx, txn, access_scope(ctx), EACH_MAX, &paused, &n));
     const char *ends = "";
@@ -102,7 +102,7 @@ static struct rc look_certificates(struct ctx *ctx, struct txn *txn, struct look
                                  (long long)again[i].tries, again[i].tries == 1 ? "y" : "ies",
                                  again[i].error ? again[i].error : "?"),
                     arena_printf(&ctx->arena, "certwright cert why %s", again[i].managed));
-    TRY(q_observation_bad(ctx, txn, access_scope(ctx), EACH_MAX, &bad, &n));
+    TRY(q_target_endpoint_bad(ctx, txn, access_scope(ctx), EACH_MAX, &bad, &n));
     for (size_t i = 0; i < n; i++)
         problem_add(l, bad[i].managed,
                     arena_printf(&ctx->arena, "%s: %s at %s:%lld (%s) is %s%s%s", bad[i].managed, bad[i].target, bad[i].address,

@@ -220,7 +220,7 @@ RC target_settle(struct ctx *ctx, struct core *core, struct txn *txn, const char
 RC target_forget(struct ctx *ctx, struct txn *txn, const char *id)
 {
     TRY(q_placement_drop(ctx, txn, id));
-    TRY(q_observation_clear(ctx, txn, id));
+    TRY(q_target_endpoint_clear(ctx, txn, id));
     TRY(timer_clear(ctx, txn, "verify", id));
     TRY(timer_clear(ctx, txn, "redeploy", id));
     TRY(q_managed_target_drop_all(ctx, txn, id));

@@ -2,6 +2,7 @@
 #include "core/agent.h"
 #include "core/audit.h"
 #include "core/heard.h"
+#include "core/host_inventory.h"
 #include "hub/api.h"
 #include "store/queries.h"
 
@@ -101,6 +102,11 @@ RC api_agent_drain(struct api_call *call, struct api_agent *out)
     struct q_agent_get_row row;
     TRY(agent_drain(call->ctx, call->core, call->path[0], &row));
     return agent_out(call->ctx, call->core, &row, out);
+}
+
+RC api_agent_inventory(struct api_call *call, struct api_job_asked *out)
+{
+    return host_inventory_ask(call->ctx, call->core, call->path[0], &out->id);
 }
 
 RC api_agent_remove(struct api_call *call)

@@ -141,14 +141,34 @@ RC api_dns_grant_create(struct api_call *call, const struct api_dns_grant_new *i
     return reply(call, call->path[0], out);
 }
 
-RC api_dns_grant_remove(struct api_call *call)
+RC api_dns_grant_remove(struct api_call *call, struct api_dns_sweeping *out)
 {
-    return dns_grant_remove(call->ctx, call->core, call->path[0], call->path[1]);
+    size_t n = 0;
+    TRY(dns_grant_remove(call->ctx, call->core, call->path[0], call->path[1], &n));
+    out->records = (int64_t)n;
+    return RC_OK;
 }
 
 /* --- challenges of other clients */
 
-static void challenge_out(struct ctx *ctx, const struct q_managed_challenge_get_row *r, struct api_challenge *out)
+static struct rc story_out(struct ctx *ctx, const char *text, struct api_strings *out)
+{
+    json_auto_t *list = NULL;
+    const json_t *v;
+    size_t i;
+    TRY(json_read(ctx, bytes_z(text), &list));
+    const char **lines = arena_array(&ctx->arena, json_array_size(list) + 1, sizeof *lines);
+    out->n = 0;
+    json_array_foreach(list, i, v)
+    {
+        if (json_is_string(v))
+            lines[out->n++] = arena_strdup(&ctx->arena, json_string_value(v));
+    }
+    out->v = lines;
+    return RC_OK;
+}
+
+static struct rc challenge_out(struct ctx *ctx, const struct q_managed_challenge_get_row *r, struct api_challenge *out)
 {
     *out = (struct api_challenge){.id = r->id,
                                   .team_id = r->team_id,
@@ -158,6 +178,7 @@ static void challenge_out(struct ctx *ctx, const struct q_managed_challenge_get_
                                   .last_error = api_error_of(ctx, r->error_code, r->error, 0),
                                   .created_at = r->created_at,
                                   .ends_at = r->ends_at};
+    return story_out(ctx, r->story, &out->story);
 }
 
 RC api_challenge_list(struct api_call *call, struct api_challenge_page *out)
@@ -171,7 +192,7 @@ RC api_challenge_list(struct api_call *call, struct api_challenge_page *out)
     TRY(dns_challenge_list(ctx, call->core, after, q->limit, &rows, &n));
     struct api_challenge *items = arena_array(&ctx->arena, n, sizeof *items);
     for (size_t i = 0; i < n; i++)
-        challenge_out(ctx, &rows[i], &items[i]);
+        TRY(challenge_out(ctx, &rows[i], &items[i]));
     out->items = (struct api_challenge_list){items, n};
     if ((int64_t)n == q->limit)
         out->next = api_cursor_make(ctx, items[n - 1].id);
@@ -182,8 +203,7 @@ static struct rc challenge_reply(struct api_call *call, const char *id, struct a
 {
     struct q_managed_challenge_get_row row;
     TRY(dns_challenge_show(call->ctx, call->core, id, &row));
-    challenge_out(call->ctx, &row, out);
-    return RC_OK;
+    return challenge_out(call->ctx, &row, out);
 }
 
 RC api_challenge_get(struct api_call *call, struct api_challenge *out)

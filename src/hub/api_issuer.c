@@ -1,5 +1,6 @@
 /* Issuers and profiles. */
 #include "core/issuer.h"
+#include "core/issuer_proof.h"
 #include "core/preset.h"
 #include "core/standby.h"
 #include "hub/api.h"
@@ -27,6 +28,7 @@ static void failover_in(const struct api_issuer_failover *f, struct issuer_polic
 {
     p->after = f ? f->after : 0;
     p->within_s = f ? f->within_s : 0;
+    p->new_within_s = f ? f->new_within_s : 0;
 }
 
 /* What is agreed with it, and how much of that is used. */
@@ -42,9 +44,11 @@ static void policy_out(struct ctx *ctx, const struct issuer_view *v, struct api_
                                                .used = v->budget[i].used,
                                                .frees_at = v->budget[i].frees_at,
                                                .has_frees_at = v->budget[i].frees_at != 0};
-    const struct api_issuer_failover f = {.after = issuer_policy_after(p), .within_s = issuer_policy_within_s(p)};
+    const struct api_issuer_failover f = {
+        .after = issuer_policy_after(p), .within_s = issuer_policy_within_s(p), .new_within_s = issuer_policy_new_s(p)};
     out->preset = p->preset;
     out->staging_url = p->staging_url;
+    out->rehearsal = !p->no_rehearsal;
     out->limits = limits_out(ctx, p->limits, p->limits_n);
     out->failover = arena_dup(&ctx->arena, &f, sizeof f);
     out->budget = (struct api_issuer_budget_list){budget, v->budget_n};
@@ -53,6 +57,16 @@ static void policy_out(struct ctx *ctx, const struct issuer_view *v, struct api_
     out->standby_at = v->standby_at;
     out->has_standby_at = v->standby_at != 0;
     out->standby_error = v->standby_error;
+    out->standby_names = api_strings_of(&v->standby_names);
+    const struct rehearsal_view *r = &v->rehearsal;
+    const struct api_issuer_rehearsal rehearsed = {.certificate = r->certificate,
+                                                   .names = api_strings_of(&r->names),
+                                                   .state = r->state,
+                                                   .at = r->at,
+                                                   .has_at = r->at != 0,
+                                                   .error = r->error};
+    if (r->certificate)
+        out->rehearsed = arena_dup(&ctx->arena, &rehearsed, sizeof rehearsed);
 }
 
 static void issuer_out(struct ctx *ctx, const struct issuer_view *v, struct api_issuer *out)
@@ -129,7 +143,7 @@ RC api_issuer_get(struct api_call *call, struct api_issuer *out)
 static struct rc policy_in(struct api_call *call, const struct api_issuer_new *in, struct issuer_policy *p, const char **directory)
 {
     struct issuer_preset preset = {0};
-    *p = (struct issuer_policy){.preset = in->preset, .staging_url = in->staging_url};
+    *p = (struct issuer_policy){.preset = in->preset, .staging_url = in->staging_url, .no_rehearsal = !in->rehearsal};
     *directory = in->directory_url;
     failover_in(in->failover, p);
     limits_in(call->ctx, &in->limits, p);
@@ -231,6 +245,7 @@ RC api_issuer_update(struct api_call *call, const struct api_issuer_patch *in, s
     struct issuer_view v;
     TRY(issuer_show(ctx, call->core, call->path[0], &v));
     struct issuer_settings *s = &v.settings;
+    const struct issuer_settings was = *s;
     if (in->has_directory_url)
         s->directory_url = in->directory_url;
     if (in->has_contacts)
@@ -265,12 +280,26 @@ RC api_issuer_update(struct api_call *call, const struct api_issuer_patch *in, s
         failover_in(in->failover, &s->policy);
     if (in->has_staging_url)
         s->policy.staging_url = in->staging_url;
+    if (in->has_rehearsal)
+        s->policy.no_rehearsal = !in->rehearsal;
     if (in->has_granted_networks)
         s->networks = api_list_of(ctx, &in->granted_networks);
+    struct str_list warnings = {0};
+    if (in->has_challenge || in->has_drafts)
+        TRY(issuer_unproved(ctx, call->core, v.id, v.name, &was, s, &warnings));
+    if (in->has_dry_run && in->dry_run) {
+        TRY(issuer_check(ctx, call->core, v.id, s));
+        issuer_out(ctx, &v, out);
+        out->warnings = api_strings_of(&warnings);
+        return RC_OK;
+    }
     TRY(issuer_update(ctx, call->core, v.id, call->has_revision ? call->revision : v.revision, s,
                       &(struct issuer_secrets){.eab_key = in->has_eab && in->eab ? in->eab->key : NULL}));
-    TRY(standby_again(ctx, call->core, v.id, in->has_terms_agreed && in->terms_agreed));
-    return api_issuer_get(call, out);
+    TRY(standby_again(ctx, call->core, v.id, in->has_terms_agreed && in->terms_agreed,
+                      in->has_rehearsal || in->has_staging_url));
+    TRY(api_issuer_get(call, out));
+    out->warnings = api_strings_of(&warnings);
+    return RC_OK;
 }
 
 RC api_issuer_remove(struct api_call *call)

@@ -1,5 +1,6 @@
 /* Bearer tokens: only their hash is kept; the text is shown once. */
 #include "base/random.h"
+#include "core/agent.h"
 #include "core/audit.h"
 #include "hub/api.h"
 #include "store/queries.h"
@@ -23,6 +24,7 @@ static void token_out(const struct q_token_get_row *r, struct api_token *out)
         .name = r->name,
         .team_id = r->team_id,
         .role = r->role,
+        .agent = r->agent,
         .created_at = r->created_at,
         .expires_at = r->expires_at,
         .has_used_at = r->used_at != NULL,
@@ -73,14 +75,41 @@ RC api_token_get(struct api_call *call, struct api_token *out)
     return RC_OK;
 }
 
+/* Whose it is: a team's; or of the clients on an agent's host, which are of the agent's team. */
+static struct rc for_whom(struct ctx *ctx, struct txn *txn, struct tokens *t, const char **agent)
+{
+    struct q_agent_of_row row;
+    struct q_team_get_row team = {0};
+    bool found = true;
+    if (!t->in->agent && t->in->team)
+        TRY(q_team_get(ctx, txn, t->in->team, access_scope(ctx), &team, &found));
+    if (!found)
+        return ctx_fail_field(ctx, "/team", "no team is named %s", t->in->team);
+    if (team.id)
+        t->team = team.id;
+    if (!t->in->agent)
+        return RC_OK;
+    struct rc rc = agent_named(ctx, txn, t->in->agent, agent);
+    if (rc_failed(rc)) {
+        ctx->field = "/agent";
+        return rc;
+    }
+    TRY(q_agent_of(ctx, txn, *agent, &row));
+    t->team = row.team_id;
+    return RC_OK;
+}
+
 static struct rc add(struct ctx *ctx, struct txn *txn, void *arg)
 {
     struct tokens *t = arg;
+    const char *agent = NULL;
+    TRY(for_whom(ctx, txn, t, &agent));
     TRY(decide(ctx, t->core, txn, "token.create", t->team));
     const struct q_token_add_in in = {.id = t->id,
                                       .team_id = t->team,
                                       .name = t->in->name,
-                                      .role = t->in->role,
+                                      .role = agent ? "challenges" : t->in->role,
+                                      .agent_id = agent,
                                       .hash = t->hash,
                                       .now = ctx_now_s(ctx),
                                       .expires_at = t->expires_at};
@@ -105,7 +134,8 @@ RC api_token_create(struct api_call *call, const struct api_token_new *in, struc
     const char *text = NULL;
     TRY(token_text_new(ctx, &text, &t.hash));
     TRY(store_write(ctx, call->core->store, add, &t));
-    *out = (struct api_token_made){.id = t.id, .name = in->name, .role = in->role, .expires_at = t.expires_at, .token = text};
+    *out = (struct api_token_made){
+        .id = t.id, .name = in->name, .role = in->agent ? "challenges" : in->role, .expires_at = t.expires_at, .token = text};
     return RC_OK;
 }
 

@@ -6,7 +6,9 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "core/finding_rules.h"
 #include "core/heard.h"
+#include "core/inventory.h"
 #include "core/preset.h"
 #include "core/registered_domain.h"
 #include "core/schedule.h"
@@ -26,6 +28,7 @@ struct settings {
     bool external_root;
     struct str_list permitted_dns, names;
     int64_t admin_uid;
+    struct finding_settings findings;
 };
 
 static struct rc read_list(struct ctx *ctx, const json_t *root, const char *key, struct str_list *out)
@@ -65,6 +68,9 @@ static struct rc settings_read(struct ctx *ctx, struct bytes json, struct settin
     TRY(json_get_bool(ctx, root, "external_root", false, &s->external_root));
     TRY(json_get_int(ctx, root, "admin_uid", false, &s->admin_uid));
     TRY(read_list(ctx, root, "permitted_dns", &s->permitted_dns));
+    const json_t *findings = NULL;
+    TRY(json_get_obj(ctx, root, "findings", false, &findings));
+    TRY(finding_settings_read(ctx, findings, &s->findings));
     return read_list(ctx, root, "names", &s->names);
 }
 
@@ -95,7 +101,12 @@ RC hub_confine(struct ctx *ctx, struct role_env *env, struct sandbox *sb)
         }
     }
     TRY(registered_domain_load(ctx));
+    TRY(inventory_load(ctx));
     sandbox_allow(sb, s.presets_dir, SANDBOX_READ | SANDBOX_OPTIONAL);
+    const char *const of_findings[] = {s.findings.roots, s.findings.public_roots, s.findings.weak_keys};
+    for (size_t i = 0; i < sizeof of_findings / sizeof *of_findings; i++)
+        if (of_findings[i])
+            sandbox_allow(sb, of_findings[i], SANDBOX_READ | SANDBOX_OPTIONAL);
     if (s.certificate_file)
         sandbox_allow(sb, folder_of(ctx, s.certificate_file), SANDBOX_READ | SANDBOX_OPTIONAL);
     if (s.key_file)
@@ -305,6 +316,7 @@ static struct rc core_open(struct ctx *ctx, struct role_env *env, const struct s
                                         .agent_name = s->agent_name,
                                         .agent_identity = s->agent_identity};
     TRY(core_start(ctx, core, &start));
+    TRY(finding_rules_open(ctx, core, &s->findings));
     return sign_in_take(ctx, core, s->state);
 }
 
@@ -371,6 +383,8 @@ RC hub_run(struct ctx *ctx, struct role_env *env)
     }
     status_free(&hub);
     heard_free(core.heard);
+    finding_rules_close(&core);
+    inventory_close(&core);
     store_close(core.store);
     return rc;
 }

@@ -24,6 +24,7 @@ enum control_kind {
     CONTROL_READY,  /* text */
     CONTROL_FAILED, /* text */
     CONTROL_PONG,
+    CONTROL_REST, /* descriptor: its connection, which the parent watches for it; the role ends after it */
 };
 
 struct control_message {

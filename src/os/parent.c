@@ -37,6 +37,8 @@ struct child {
     int64_t started_ms, restart_ms, backoff_ms, heard_ms, pinged_ms;
     unsigned starts;
     bool ready, ever_ready, asked_to_stop, silent;
+    bool rests, asked; /* rests: not running, and not to be started until `asked` */
+    int held;          /* while it rests: the end of its connection, which is watched for it; -1 */
 };
 
 struct parent {
@@ -140,6 +142,7 @@ static struct rc send_settings(struct ctx *ctx, const struct parent *p, struct c
     TRY(send_number(ctx, c, "no_sandbox", p->plan->no_sandbox));
     TRY(send_number(ctx, c, "log_json", p->plan->log_json));
     TRY(send_number(ctx, c, "log_least", p->plan->log_least));
+    TRY(send_number(ctx, c, "rest_ms", c->row->rest_ms));
     if (p->plan->clock_file) {
         int fd FD_CLEANUP = open(p->plan->clock_file, O_RDONLY | O_CLOEXEC);
         if (fd < 0)
@@ -177,14 +180,25 @@ static bool names(const struct parent_role *r, const char *other)
     return false;
 }
 
-/* Fresh sockets between `c` and each of its peers that runs; one that does not gets its own when it starts. */
+static bool connected(const struct child *a, const struct child *b)
+{
+    return names(a->row, b->row->name) || names(b->row, a->row->name);
+}
+
+/* Fresh sockets between `c` and each of its peers that runs or rests; another one gets its own when it starts. */
 static struct rc connect_peers(struct ctx *ctx, struct parent *p, struct child *c)
 {
     for (size_t i = 0; i < p->n; i++) {
         struct child *o = &p->children[i];
-        if (o == c || !(names(c->row, o->row->name) || names(o->row, c->row->name)))
+        if (o == c || !connected(c, o))
             continue;
-        if (!o->pid) {
+        if (c->held >= 0) { /* with what came meanwhile */
+            struct rc rc = send_to(ctx, c, CONTROL_PEER, o->row->name, NULL, c->held);
+            fd_close(&c->held);
+            TRY(rc);
+            continue;
+        }
+        if (!o->pid && !o->rests) {
             TRY(send_to(ctx, c, CONTROL_PEER, o->row->name, NULL, -1));
             continue;
         }
@@ -192,10 +206,14 @@ static struct rc connect_peers(struct ctx *ctx, struct parent *p, struct child *
         if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
             return ctx_fail_errno(ctx, "cannot make a socket between %s and %s", c->row->name, o->row->name);
         struct rc rc = send_to(ctx, c, CONTROL_PEER, o->row->name, NULL, pair[0]);
-        if (rc_ok(rc) && !control_send(o->control, CONTROL_PEER, c->row->name, NULL, pair[1]))
+        if (rc_ok(rc) && o->rests) {
+            fd_close(&o->held);
+            o->held = pair[1];
+            pair[1] = -1;
+        } else if (rc_ok(rc) && !control_send(o->control, CONTROL_PEER, c->row->name, NULL, pair[1]))
             log_event(LOG_WARN_, "role_not_told", "role", o->row->name, "of", c->row->name, NULL); /* it is about to die itself */
-        close(pair[0]);
-        close(pair[1]);
+        fd_close(&pair[0]);
+        fd_close(&pair[1]);
         TRY(rc);
     }
     return RC_OK;
@@ -217,7 +235,7 @@ static struct rc child_start(struct ctx *ctx, struct parent *p, struct child *c)
     }
     c->control = pair[0];
     c->started_ms = c->heard_ms = c->pinged_ms = clock_mono_ms();
-    c->ready = c->silent = c->asked_to_stop = false;
+    c->ready = c->silent = c->asked_to_stop = c->rests = c->asked = false;
     c->pid = pid;
     log_event(LOG_INFO_, "role_started", "name", c->row->name, "pid", log_num(pid), NULL);
     struct rc rc = send_settings(ctx, p, c);
@@ -271,7 +289,13 @@ static void hear(struct parent *p, struct child *c)
     struct control_message m;
     int got;
     while ((got = control_receive(c->control, true, &m)) > 0) {
-        fd_close(&m.fd); /* roles send none */
+        if (m.kind == CONTROL_REST && c->row->rest_ms > 0 && c->held < 0) {
+            c->held = m.fd;
+            m.fd = -1;
+            if (c->pid)
+                kill(c->pid, SIGKILL); /* it has nothing left to do, and must not answer what the next one will be asked */
+        }
+        fd_close(&m.fd);
         c->heard_ms = clock_mono_ms();
         if (c->silent)
             log_event(LOG_INFO_, "role_answers_again", "name", c->row->name, NULL);
@@ -291,10 +315,15 @@ static void hear(struct parent *p, struct child *c)
 static void child_ended(struct parent *p, struct child *c, int status)
 {
     int64_t lived = clock_mono_ms() - c->started_ms;
+    c->pid = 0;
     if (c->control >= 0)
         hear(p, c); /* its last words */
     fd_close(&c->control);
-    c->pid = 0;
+    if (c->held >= 0) {
+        c->rests = true;
+        log_event(LOG_INFO_, "role_rests", "name", c->row->name, "lived_ms", log_num(lived), NULL);
+        return;
+    }
     bool asked = p->stopping && WIFEXITED(status) && WEXITSTATUS(status) == 0;
     log_event(asked ? LOG_INFO_ : LOG_ERROR_, asked ? "role_ended" : "role_died", "name", c->row->name, "exit",
               WIFEXITED(status) ? log_num(WEXITSTATUS(status)) : NULL, "signal",
@@ -309,6 +338,18 @@ static void child_ended(struct parent *p, struct child *c, int status)
         c->backoff_ms = BACKOFF_LEAST_MS;
     c->restart_ms = clock_mono_ms() + c->backoff_ms;
     c->backoff_ms = c->backoff_ms * 2 < BACKOFF_MOST_MS ? c->backoff_ms * 2 : BACKOFF_MOST_MS;
+}
+
+/* Something has come for a role that rests, or its connection has ended: with its peer, whose next life gets another one, or alone,
+ * and then it must be there to be connected anew. */
+static void wake(struct parent *p, struct child *c, bool gone)
+{
+    c->asked = !gone;
+    for (size_t i = 0; i < p->n && !p->stopping; i++)
+        c->asked |= p->children[i].pid && connected(c, &p->children[i]);
+    if (gone)
+        fd_close(&c->held);
+    c->restart_ms = c->started_ms + c->row->rest_ms; /* gone by, but for one that rested too early to keep us busy */
 }
 
 static void reap(struct parent *p)
@@ -332,11 +373,18 @@ static void take_signals(struct parent *p)
     reap(p);
 }
 
+static bool may_start(const struct parent *p, const struct child *c, int64_t now)
+{
+    if (p->stopping ? !c->asked || now >= p->kill_ms : c->rests && !c->asked)
+        return false;
+    return now >= c->restart_ms;
+}
+
 static void start_due(struct parent *p, int64_t now)
 {
-    for (size_t i = 0; i < p->n && !p->stopping; i++) {
+    for (size_t i = 0; i < p->n; i++) {
         struct child *c = &p->children[i];
-        if (c->pid || now < c->restart_ms)
+        if (c->pid || !may_start(p, c, now))
             continue;
         struct ctx ctx CTX_CLEANUP;
         ctx_init(&ctx, &clock_system);
@@ -400,7 +448,7 @@ static int next_wait(const struct parent *p, int64_t now)
     if (p->stopping && p->kill_ms > now && p->kill_ms < until)
         until = p->kill_ms;
     for (size_t i = 0; i < p->n && !p->stopping; i++)
-        if (!p->children[i].pid && p->children[i].restart_ms < until)
+        if (!p->children[i].pid && (p->children[i].asked || !p->children[i].rests) && p->children[i].restart_ms < until)
             until = p->children[i].restart_ms;
     return until > now ? (int)(until - now) : 0;
 }
@@ -416,17 +464,34 @@ static void watch(struct parent *p)
         if (p->stopping && !any_running(p))
             return;
         struct pollfd fds[ROLES_MAX + 1] = {{.fd = p->signals, .events = POLLIN}};
-        for (size_t i = 0; i < p->n; i++)
-            fds[i + 1] = (struct pollfd){.fd = p->children[i].pid ? p->children[i].control : -1, .events = POLLIN};
+        for (size_t i = 0; i < p->n; i++) {
+            const struct child *c = &p->children[i];
+            fds[i + 1] = (struct pollfd){.fd = c->pid ? c->control : c->rests && !c->asked ? c->held : -1, .events = POLLIN};
+        }
         poll(fds, p->n + 1, next_wait(p, now));
-        for (size_t i = 0; i < p->n; i++)
-            if (fds[i + 1].revents && p->children[i].control >= 0)
-                hear(p, &p->children[i]);
+        for (size_t i = 0; i < p->n; i++) {
+            struct child *c = &p->children[i];
+            if (fds[i + 1].revents && c->pid && c->control >= 0)
+                hear(p, c);
+            else if (fds[i + 1].revents && !c->pid)
+                wake(p, c, fds[i + 1].revents & ~POLLIN);
+        }
         take_signals(p);
     }
 }
 
 /* --- the plan */
+
+/* One that rests leaves one connection behind. */
+static struct rc check_rest(struct ctx *ctx, const struct parent_plan *plan, const struct parent_role *r)
+{
+    size_t peers = 0;
+    for (size_t i = 0; i < plan->n_roles; i++)
+        peers += &plan->roles[i] != r && (names(r, plan->roles[i].name) || names(&plan->roles[i], r->name));
+    if (r->rest_ms > 0 && peers != 1)
+        return ctx_fail(ctx, E_BUG, "role %s may rest and has %zu peers", r->name, peers);
+    return RC_OK;
+}
 
 static struct rc check_plan(struct ctx *ctx, const struct parent_plan *plan)
 {
@@ -437,6 +502,7 @@ static struct rc check_plan(struct ctx *ctx, const struct parent_plan *plan)
         uid_t uid;
         gid_t gid;
         TRY(parent_uid(ctx, plan, r->name, &uid, &gid));
+        TRY(check_rest(ctx, plan, r));
         for (size_t k = 0; k < PARENT_NAMES_MAX && r->peers[k]; k++)
             TRY(parent_uid(ctx, plan, r->peers[k], &uid, &gid));
         for (size_t k = 0; k < PARENT_NAMES_MAX && r->listeners[k]; k++) {
@@ -474,7 +540,7 @@ struct rc parent_run(struct ctx *ctx, struct parent_plan *plan)
     TRY(parent_open(ctx, plan));
     struct parent p = {.ctx = ctx, .plan = plan, .n = plan->n_roles};
     for (size_t i = 0; i < p.n; i++)
-        p.children[i] = (struct child){.row = &plan->roles[i], .control = -1};
+        p.children[i] = (struct child){.row = &plan->roles[i], .control = -1, .held = -1};
     sigset_t ours, before;
     sigemptyset(&ours);
     static const int handled[] = {SIGTERM, SIGINT, SIGCHLD, SIGHUP, SIGUSR1, SIGUSR2};
@@ -487,6 +553,8 @@ struct rc parent_run(struct ctx *ctx, struct parent_plan *plan)
         return ctx_fail_errno(ctx, "cannot receive signals");
     }
     watch(&p);
+    for (size_t i = 0; i < p.n; i++)
+        fd_close(&p.children[i].held);
     close(p.signals);
     sigprocmask(SIG_SETMASK, &before, NULL);
     return p.failed;

@@ -25,6 +25,9 @@ struct parent_role {
     const char *peers[PARENT_NAMES_MAX]; /* roles it is connected to; naming it on one side is enough */
     const char *listeners[PARENT_NAMES_MAX];
     const char *credentials[PARENT_NAMES_MAX];
+    /* Ends by itself where its one peer has asked nothing for so long, nothing is under way and nothing is held
+     * (wire_server_holds), and is started again by the next message, which waits meanwhile.  0: never. */
+    int rest_ms;
 };
 
 struct parent_listener {
@@ -67,7 +70,8 @@ RC parent_open(struct ctx *ctx, struct parent_plan *plan);
 /* parent_run opens what is not open, runs the roles, and returns when all have ended after SIGTERM or SIGINT, or fails where a role
  * could not become ready for the first time (with the role's own words).  Single-threaded; takes over SIGTERM, SIGINT, SIGCHLD,
  * SIGHUP and SIGUSR2 (ignored).  SIGTERM or SIGINT: each role is asked to drain when those after it have ended, all within
- * PARENT_DRAIN_MS, then killed; a second signal kills at once.  A role that dies is restarted after 100 ms, doubling to 5 s; ten
+ * PARENT_DRAIN_MS, then killed; a second signal kills at once.  A role that rests is started even then where one that drains
+ * asks it.  A role that dies is restarted after 100 ms, doubling to 5 s; ten
  * seconds of life bring it back to 100 ms. */
 RC parent_run(struct ctx *ctx, struct parent_plan *plan);
 /* parent_uid finds the user id a role of the plan would run as. */

@@ -38,7 +38,7 @@ struct role_env {
     size_t n_peers, n_listeners, n_credentials;
     struct wire_server *server;
     bool switch_user, no_sandbox, threads_left;
-    int64_t uid, gid, log_json, log_least;
+    int64_t uid, gid, log_json, log_least, rest_ms;
     const char *failpoint, *sandbox_state;
     int stop_fd;
     pthread_t control;
@@ -181,6 +181,8 @@ static struct rc take_setting(struct ctx *ctx, struct role_env *env, const char 
         env->log_json = n;
     } else if (str_equal(name, "log_least")) {
         env->log_least = n;
+    } else if (str_equal(name, "rest_ms")) {
+        env->rest_ms = n;
     } else {
         return ctx_fail(ctx, E_BUG, "no setting is named %s", name);
     }
@@ -302,6 +304,17 @@ static void *control_main(void *arg)
     return NULL;
 }
 
+/* Nobody asks: the parent watches the connection from here on, and starts the role again when something comes.  Nothing is lost:
+ * the reader that calls this has read nothing of what may be on its way. */
+static void rest(void *arg, int fd)
+{
+    struct role_env *env = arg;
+    if (!atomic_load(&env->ready) || atomic_load(&env->stopping) || atomic_load(&env->leaving) || wire_server_busy(env->server))
+        return;
+    if (control_send(CONTROL_FD, CONTROL_REST, env->row->name, NULL, fd))
+        _exit(0);
+}
+
 static struct rc start_threads(struct ctx *ctx, struct role_env *env)
 {
     env->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -310,6 +323,8 @@ static struct rc start_threads(struct ctx *ctx, struct role_env *env)
     env->server = wire_server_new(&env->clock);
     for (size_t i = 0; i < env->n_peers; i++) {
         env->peers[i] = wire_peer_new(env->row->name, env->peer_fds[i].name, env->server);
+        if (env->rest_ms > 0)
+            wire_peer_on_quiet(env->peers[i], (int)env->rest_ms, rest, env);
         wire_peer_replace(env->peers[i], env->peer_fds[i].fd);
     }
     int e = pthread_create(&env->control, NULL, control_main, env);

@@ -30,7 +30,7 @@ enum sandbox_may {
     SANDBOX_CHOWN = 32, /* change owner and mode */
 };
 
-#define SANDBOX_PATHS_MAX 64
+#define SANDBOX_PATHS_MAX 256
 struct sandbox {
     struct sandbox_path paths[SANDBOX_PATHS_MAX];
     size_t n_paths;

@@ -220,16 +220,22 @@ static void set_result(struct ctx *ctx, X509_STORE_CTX *c, const struct cert_cha
         out->text = arena_printf(&ctx->arena, "%s (issuer: %s)", out->text, chain->v[chain->n - 1].issuer.text);
 }
 
-static bool configure(X509_STORE_CTX *c, const char *host, int64_t now, enum chain_use use)
+static int purpose_of(enum chain_use use)
+{
+    static const int purposes[] = {X509_PURPOSE_SSL_SERVER, X509_PURPOSE_SSL_CLIENT, X509_PURPOSE_ANY};
+    return purposes[use];
+}
+
+static bool configure(X509_STORE_CTX *c, const char *host, int64_t now, enum chain_use use, int level)
 {
     X509_VERIFY_PARAM *p = X509_STORE_CTX_get0_param(c);
     uint8_t ip[16];
     size_t n = 0;
     X509_VERIFY_PARAM_set_time(p, (time_t)now);
     X509_VERIFY_PARAM_set_depth(p, CHAIN_MAX);
-    X509_VERIFY_PARAM_set_auth_level(p, 2); /* 112 bits: no SHA-1, no RSA under 2,048 */
+    X509_VERIFY_PARAM_set_auth_level(p, level);
     X509_VERIFY_PARAM_set_hostflags(p, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
-    if (X509_VERIFY_PARAM_set_purpose(p, use == CHAIN_FOR_SERVER ? X509_PURPOSE_SSL_SERVER : X509_PURPOSE_SSL_CLIENT) != 1)
+    if (X509_VERIFY_PARAM_set_purpose(p, purpose_of(use)) != 1)
         return false;
     if (!host)
         return true;
@@ -243,9 +249,40 @@ static void free_stack(STACK_OF(X509) **stack)
     sk_X509_pop_free(*stack, X509_free);
 }
 
-struct rc chain_verify(struct ctx *ctx, const struct chain_roots *roots, const struct cert_chain *chain, const char *host,
-                       int64_t now, enum chain_use use, struct chain_result *out)
+/* 112 bits: no SHA-1, no RSA under 2,048. */
+#define LEVEL_FOR_CLIENTS 2
+
+struct verifying {
+    const struct chain_roots *roots;
+    const struct cert_chain *chain;
+    size_t most;
+    const char *host;
+    int64_t now;
+    enum chain_use use;
+    int level;
+};
+
+/* What OpenSSL went through, whatever came of it. */
+static struct rc copy_built(struct ctx *ctx, X509_STORE_CTX *c, struct bytes **built, size_t *n)
 {
+    STACK_OF(X509) *got = X509_STORE_CTX_get0_chain(c);
+    const int count = got ? sk_X509_num(got) : 0;
+    *built = arena_array(&ctx->arena, count > 0 ? (size_t)count : 1, sizeof **built);
+    *n = 0;
+    for (int i = 0; i < count; i++) {
+        uint8_t *der = NULL;
+        int size = i2d_X509(sk_X509_value(got, i), &der);
+        if (size <= 0)
+            return alg_fail(ctx, E_CRYPTO, "a certificate of a chain could not be written");
+        (*built)[(*n)++] = arena_bytes(&ctx->arena, bytes_of(der, (size_t)size));
+        OPENSSL_free(der);
+    }
+    return RC_OK;
+}
+
+static struct rc verify(struct ctx *ctx, const struct verifying *v, struct chain_result *out, struct bytes **built, size_t *built_n)
+{
+    const struct cert_chain *chain = v->chain;
     X509 *leaf ALG_CLEANUP(X509) = NULL;
     __attribute__((cleanup(free_stack))) STACK_OF(X509) *others = sk_X509_new_null();
     X509_STORE_CTX *c ALG_CLEANUP(X509_STORE_CTX) = X509_STORE_CTX_new();
@@ -254,7 +291,7 @@ struct rc chain_verify(struct ctx *ctx, const struct chain_roots *roots, const s
         return RC_OK;
     if (!others || !c)
         return ctx_fail(ctx, E_NO_MEMORY, "no memory to verify a chain");
-    for (size_t i = 0; i < chain->n && i < CHAIN_MAX; i++) {
+    for (size_t i = 0; i < chain->n && i < v->most; i++) {
         X509 *x = to_x509(&chain->v[i]);
         if (x && i == 0) {
             leaf = x;
@@ -265,13 +302,30 @@ struct rc chain_verify(struct ctx *ctx, const struct chain_roots *roots, const s
             return RC_OK;
         }
     }
-    if (X509_STORE_CTX_init(c, roots->store, leaf, others) != 1 || !configure(c, host, now, use))
+    if (X509_STORE_CTX_init(c, v->roots->store, leaf, others) != 1 || !configure(c, v->host, v->now, v->use, v->level))
         return alg_fail(ctx, E_CRYPTO, "a chain could not be verified");
     int verified = X509_verify_cert(c);
     if (verified == 1)
         *out = (struct chain_result){.verdict = CHAIN_TRUSTED, .text = "", .at = -1};
     else
         set_result(ctx, c, chain, out);
+    struct rc rc = built ? copy_built(ctx, c, built, built_n) : RC_OK;
     ERR_clear_error();
-    return RC_OK;
+    return rc;
+}
+
+struct rc chain_verify(struct ctx *ctx, const struct chain_roots *roots, const struct cert_chain *chain, const char *host,
+                       int64_t now, enum chain_use use, struct chain_result *out)
+{
+    const struct verifying v = {roots, chain, CHAIN_MAX, host, now, use, LEVEL_FOR_CLIENTS};
+    return verify(ctx, &v, out, NULL, NULL);
+}
+
+struct rc chain_build(struct ctx *ctx, const struct chain_roots *roots, const struct cert_chain *chain, int64_t now,
+                      enum chain_use use, struct bytes **built, size_t *n, struct chain_result *out)
+{
+    const struct verifying v = {roots, chain, CHAIN_BUILD_MAX, NULL, now, use, 0};
+    *n = 0;
+    *built = NULL;
+    return verify(ctx, &v, out, built, n);
 }

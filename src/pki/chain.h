@@ -40,11 +40,18 @@ void chain_roots_freep(struct chain_roots **roots);
  * issuer; certificates that do not belong are an error, a self-signed root at the end is left out (`root` gets it, may be NULL). */
 RC chain_order(struct ctx *ctx, const struct cert_chain *in, struct cert_chain *out, struct cert *root);
 
-enum chain_use { CHAIN_FOR_SERVER, CHAIN_FOR_CLIENT };
+enum chain_use { CHAIN_FOR_SERVER, CHAIN_FOR_CLIENT, CHAIN_FOR_ANY };
 /* chain_verify says what a client makes of a chain (leaf first) at `now`.  `host` is a DNS name or IP address in text; NULL: any.
  * Only a failure of the machinery is an error: a chain that is not believed is a result. */
 RC chain_verify(struct ctx *ctx, const struct chain_roots *roots, const struct cert_chain *chain, const char *host, int64_t now,
                 enum chain_use use, struct chain_result *out);
 const char *chain_verdict_name(enum chain_verdict verdict); /* "trusted", "unknown-issuer" … */
+
+/* chain_build is chain_verify for what is only looked at: any host, keys and hashes as weak as they were in their time, and `chain`
+ * may hold candidates that do not belong, in any order behind the first.  `built` gets the DERs from the first to the root where it
+ * is trusted, else as far as it came. */
+RC chain_build(struct ctx *ctx, const struct chain_roots *roots, const struct cert_chain *chain, int64_t now, enum chain_use use,
+               struct bytes **built, size_t *n, struct chain_result *out);
+#define CHAIN_BUILD_MAX 64 /* certificates it begins with; those behind are left out */
 
 #endif

@@ -5,9 +5,9 @@
 #include "pki/ext.h"
 #include "pki/oid.h"
 
-static const char *const reasons[] = {"unspecified", "keyCompromise", "cACompromise", "affiliationChanged", "superseded",
-                                      "cessationOfOperation", "certificateHold", NULL, "removeFromCRL", "privilegeWithdrawn",
-                                      "aACompromise"};
+static const char *const reasons[] = {"unspecified",   "keyCompromise",        "cACompromise",    "affiliationChanged",
+                                      "superseded",    "cessationOfOperation", "certificateHold", NULL,
+                                      "removeFromCRL", "privilegeWithdrawn",   "aACompromise"};
 #define REASONS (sizeof reasons / sizeof *reasons)
 
 const char *crl_reason_name(int reason)
@@ -87,6 +87,34 @@ static struct rc malformed(struct ctx *ctx, const char *what)
     return ctx_fail(ctx, E_PARSE, "the CRL's %s cannot be read", what);
 }
 
+/* IssuingDistributionPoint (section 5.2.5).  Lists of some reasons alone, of attributes or of other issuers are none that tell who
+ * is good; `usable` is false for them. */
+static bool read_scope(struct bytes value, struct crl *out, bool *usable)
+{
+    struct bytes list, point, names, ignored;
+    bool has_point, flag;
+    *usable = true;
+    if (!der_only(value, DER_SEQUENCE, &list) || !der_take_optional(&list, DER_CONTEXT_CONS(0), &point, &has_point))
+        return false;
+    if (has_point && der_peek(point) == DER_CONTEXT_CONS(0)) {
+        if (!der_only(point, DER_CONTEXT_CONS(0), &names) || !names.n)
+            return false;
+        out->points = names;
+    } else if (has_point) {
+        *usable = false;
+    }
+    for (uint8_t tag = 1; tag <= 5; tag++) {
+        if (!der_take_optional(&list, DER_CONTEXT(tag), &ignored, &flag))
+            return false;
+        if (flag && tag != 3 && (ignored.n != 1 || !ignored.p[0]))
+            flag = false; /* FALSE, written out */
+        out->only_leaves |= flag && tag == 1;
+        out->only_cas |= flag && tag == 2;
+        *usable &= !flag || tag < 3;
+    }
+    return !list.n;
+}
+
 static bool read_extension(struct bytes oid, struct bytes value, struct crl *out)
 {
     struct bytes list;
@@ -109,8 +137,12 @@ static struct rc read_extensions(struct ctx *ctx, struct bytes wrapped, struct c
             (der_peek(extension) == DER_BOOLEAN && !der_take_bool(&extension, &critical)) ||
             !der_take_tag(&extension, DER_OCTET_STRING, &value) || extension.n || !read_extension(oid, value, out))
             return malformed(ctx, "extensions");
-        if (critical) /* delta and indirect lists mark themselves so */
-            return ctx_fail(ctx, E_UNSUPPORTED, "the CRL has a critical extension; only full and direct lists are read");
+        bool usable = false;
+        if (bytes_equal(oid, OID_CRL_SCOPE) && !read_scope(value, out, &usable))
+            return malformed(ctx, "scope");
+        if (bytes_equal(oid, OID_CRL_SCOPE) ? !usable : critical) /* delta and indirect lists mark themselves so */
+            return ctx_fail(ctx, E_UNSUPPORTED,
+                            "the CRL has a critical extension; only lists of all reasons, by their issuer, are read");
     }
     return RC_OK;
 }
@@ -168,6 +200,20 @@ struct rc crl_parse(struct ctx *ctx, struct bytes der, struct crl *out)
 struct rc crl_verify(struct ctx *ctx, const struct crl *crl, const struct key *issuer)
 {
     return key_verify(ctx, issuer, crl->signature_algorithm, crl->tbs, crl->signature);
+}
+
+bool crl_is_for(const struct crl *crl, bool ca, struct bytes url)
+{
+    struct bytes rest = crl->points, value;
+    uint8_t tag;
+    if (ca ? crl->only_leaves : crl->only_cas)
+        return false;
+    if (!crl->points.n)
+        return true;
+    while (rest.n && der_take(&rest, &tag, &value))
+        if (tag == DER_CONTEXT(6) && bytes_equal(value, url))
+            return true;
+    return false;
 }
 
 bool crl_has(const struct crl *crl, struct bytes serial)

@@ -27,6 +27,7 @@
 #define OID_SAN BYTES_LIT("\x55\x1d\x11")
 #define OID_BASIC_CONSTRAINTS BYTES_LIT("\x55\x1d\x13")
 #define OID_CRL_NUMBER BYTES_LIT("\x55\x1d\x14")
+#define OID_CRL_SCOPE BYTES_LIT("\x55\x1d\x1c") /* issuing distribution point */
 #define OID_CRL_REASON BYTES_LIT("\x55\x1d\x15")
 #define OID_NAME_CONSTRAINTS BYTES_LIT("\x55\x1d\x1e")
 #define OID_CRL_POINTS BYTES_LIT("\x55\x1d\x1f")

@@ -61,6 +61,24 @@ static struct rc read_status(struct ctx *ctx, const struct yaml *y, const json_t
     return port(ctx, y, o, &c->status_port);
 }
 
+static struct rc read_findings(struct ctx *ctx, const struct yaml *y, const json_t *root, struct hub_config *c)
+{
+    const json_t *o = NULL;
+    TRY(json_get_obj(ctx, root, "findings", false, &o));
+    if (o)
+        TRY(yaml_only(ctx, y, o,
+                      (const char *const[]){"domains", "issuers", "inner_names", "roots", "public_roots", "weak_keys", NULL}));
+    if (rc_failed(finding_settings_read(ctx, o, &c->findings)))
+        return yaml_fail(ctx, y, o, "%s", ctx_why(ctx));
+    if (!c->findings.weak_keys)
+        c->findings.weak_keys = c->blocklists;
+    const char *const paths[] = {c->findings.roots, c->findings.public_roots, c->findings.weak_keys};
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
+        if (paths[i] && paths[i][0] != '/')
+            return yaml_fail(ctx, y, o, "findings: %s is not an absolute path", paths[i]);
+    return RC_OK;
+}
+
 static struct rc read_all(struct ctx *ctx, const struct yaml *y, struct hub_config *c)
 {
     const json_t *root = y->root;
@@ -69,7 +87,7 @@ static struct rc read_all(struct ctx *ctx, const struct yaml *y, struct hub_conf
     TRY(yaml_only(ctx, y, root,
                   (const char *const[]){"name", "organization", "state", "run", "database", "https", "agents", "status", "kek",
                                         "blocklists", "issuers_dir", "preflight", "agent", "officer_uid", "users", "uid_base",
-                                        "external_root", "permitted_dns", NULL}));
+                                        "external_root", "permitted_dns", "findings", NULL}));
     TRY(json_get_str(ctx, root, "name", true, &c->name));
     TRY(json_get_str(ctx, root, "organization", false, &c->organization));
     TRY(json_get_str(ctx, root, "state", true, &c->state));
@@ -88,6 +106,7 @@ static struct rc read_all(struct ctx *ctx, const struct yaml *y, struct hub_conf
     TRY(json_get_bool(ctx, root, "external_root", false, &c->external_root));
     TRY(list(ctx, y, root, "permitted_dns", &c->permitted_dns));
     TRY(read_https(ctx, y, root, c));
+    TRY(read_findings(ctx, y, root, c));
     TRY(read_agents(ctx, y, root, c));
     TRY(read_status(ctx, y, root, c));
     if (c->state[0] != '/' || c->run[0] != '/')

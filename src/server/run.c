@@ -75,6 +75,17 @@ static struct bytes hub_json(struct ctx *ctx, const struct hub_config *c, const 
     json_put_int(&j, "admin_uid", getuid());
     put_list(&j, "permitted_dns", &c->permitted_dns);
     put_list(&j, "names", &c->https_names);
+    json_open_obj(&j, "findings");
+    put_list(&j, "domains", &c->findings.domains);
+    put_list(&j, "issuers", &c->findings.issuers);
+    put_list(&j, "inner_names", &c->findings.inner_names);
+    if (c->findings.roots)
+        json_put_str(&j, "roots", c->findings.roots);
+    if (c->findings.public_roots)
+        json_put_str(&j, "public_roots", c->findings.public_roots);
+    if (c->findings.weak_keys)
+        json_put_str(&j, "weak_keys", c->findings.weak_keys);
+    json_close(&j);
     json_close(&j);
     return buf_bytes(&b);
 }
@@ -163,7 +174,7 @@ static struct rc agent_add(struct ctx *ctx, const char *path, const struct agent
     struct bytes text;
     TRY(agent_file_trusted(ctx, path, 1 << 20, &text));
     TRY(agent_config_parse(ctx, path, text, cfg));
-    agent_plan_add(p->roles, &p->p.n_roles, text, users);
+    agent_plan_add(p->roles, &p->p.n_roles, cfg, text, users);
     return RC_OK;
 }
 
@@ -254,7 +265,7 @@ static struct rc run_agent(struct cli *cli)
                                            .relay = own ? "certwright-relay" : NULL,
                                            .probe = own ? "certwright-probe" : NULL,
                                            .uid_base = (uid_t)cfg.uid_base};
-    agent_plan_add(p.roles, &p.p.n_roles, text, &users);
+    agent_plan_add(p.roles, &p.p.n_roles, &cfg, text, &users);
     uid_t uid;
     gid_t gid;
     TRY(agent_prepare(cli->ctx, &p, &cfg, &uid, &gid));

@@ -3,6 +3,7 @@
 #define SERVER_SERVER_H
 
 #include "cli/cli.h"
+#include "core/finding_rules.h"
 #include "os/parent.h"
 #include "os/role.h"
 
@@ -28,7 +29,14 @@ void server_roles(struct role roles[SERVER_ROLES]);
  *     officer_uid: 0
  *     users: certwright                   # prefix: certwright-hub, certwright-signer …; or uid_base: 62000 for demonstrations
  *     external_root: false
- *     permitted_dns: [example.org] */
+ *     permitted_dns: [example.org]
+ *     findings:                           # what the inventory's findings are made by (core/finding_rules.h)
+ *       domains: [example.org]            # ours
+ *       issuers: ["Let's Encrypt", "Example CA"]   # who may issue for them, by O or CN
+ *       inner_names: [corp.example.org]   # exist only inside
+ *       roots: /etc/certwright/roots.pem  # CAs of our own
+ *       public_roots: FILE                # absent: the system's
+ *       weak_keys: DIR                    # absent: blocklists */
 struct hub_config {
     const char *file;
     const char *name, *organization, *state, *run, *database, *kek, *blocklists, *issuers_dir, *preflight, *agent, *users;
@@ -36,6 +44,7 @@ struct hub_config {
     int64_t https_port, agents_port, status_port, uid_base, officer_uid; /* port 0: none */
     struct str_list https_names, permitted_dns;
     bool external_root;
+    struct finding_settings findings;
 };
 RC hub_config_load(struct ctx *ctx, const char *path, struct hub_config *out);
 
@@ -64,6 +73,8 @@ void yaml_put_text(struct buf *b, const char *key, const char *value);
 RC server_run(struct cli *cli);
 /* certwright init. */
 RC server_init(struct cli *cli);
+/* certwright check: whether what the inventory derives follows from its certificates. */
+RC server_check(struct cli *cli);
 /* certwright join: enrols this host with a hub, and writes what its agent needs. */
 RC server_join(struct cli *cli);
 

@@ -18,6 +18,7 @@
     X(PQdescribePrepared) \
     X(PQerrorMessage) \
     X(PQexec) \
+    X(PQexecParams) \
     X(PQexecPrepared) \
     X(PQfinish) \
     X(PQfname) \
@@ -48,6 +49,7 @@ static struct {
 #define PQdescribePrepared lib.PQdescribePrepared_
 #define PQerrorMessage lib.PQerrorMessage_
 #define PQexec lib.PQexec_
+#define PQexecParams lib.PQexecParams_
 #define PQexecPrepared lib.PQexecPrepared_
 #define PQfinish lib.PQfinish_
 #define PQfname lib.PQfname_
@@ -80,7 +82,7 @@ enum {
 
 struct conn {
     PGconn *pg;
-    bool *prepared; /* by index of the query */
+    bool *prepared; /* by index of the query; the second half: as pg_each() has it */
     struct conn *next;
     char sqlstate[6]; /* of the first failure of the transaction */
 };
@@ -169,7 +171,7 @@ static void notice_drop(void *arg, const PGresult *r)
 static struct rc conn_open(struct ctx *ctx, const char *conninfo, struct conn **out)
 {
     struct conn *c = calloc(1, sizeof *c);
-    if (!c || !(c->prepared = calloc(sql_queries_n + 1, sizeof *c->prepared))) {
+    if (!c || !(c->prepared = calloc(2 * sql_queries_n + 1, sizeof *c->prepared))) {
         free(c);
         return ctx_fail(ctx, E_NO_MEMORY, "no memory for a database connection");
     }
@@ -267,15 +269,16 @@ static const char *name_of(char *text, size_t size, unsigned index)
     return text;
 }
 
+static const Oid parameter_oids[] = {[SQL_I64] = OID_INT8, [SQL_TEXT] = OID_TEXT, [SQL_BLOB] = OID_BYTEA};
+
 static struct rc prepare(struct ctx *ctx, struct conn *c, unsigned index)
 {
     const struct sql_query *q = &sql_queries[index];
     if (c->prepared[index])
         return RC_OK;
-    static const Oid oids[] = {[SQL_I64] = OID_INT8, [SQL_TEXT] = OID_TEXT, [SQL_BLOB] = OID_BYTEA};
     Oid types[SQL_PARAMS_MAX];
     for (unsigned i = 0; i < q->params_n; i++)
-        types[i] = oids[q->params[i]];
+        types[i] = parameter_oids[q->params[i]];
     char name[16];
     PGresult *r = PQprepare(c->pg, name_of(name, sizeof name, index), q->postgres ? q->postgres : q->sqlite, q->params_n, types);
     struct rc rc = PQresultStatus(r) == PGRES_COMMAND_OK ? RC_OK : fail_query(ctx, c, r, q->name, q);
@@ -338,6 +341,37 @@ static struct rc rows_read(struct ctx *ctx, const PGresult *r, const struct sql_
     return RC_OK;
 }
 
+/* Parameters as libpq takes them. */
+struct bound {
+    const char *values[SQL_PARAMS_MAX];
+    int lengths[SQL_PARAMS_MAX], formats[SQL_PARAMS_MAX];
+    uint8_t numbers[SQL_PARAMS_MAX][8];
+};
+
+static void bind(const struct sql_query *q, const struct sql_value *params, struct bound *b)
+{
+    for (unsigned i = 0; i < q->params_n; i++) {
+        b->formats[i] = 1;
+        b->lengths[i] = (int)params[i].b.n;
+        b->values[i] = params[i].type == SQL_NULL ? NULL : params[i].b.n ? (const char *)params[i].b.p : "";
+        if (params[i].type != SQL_I64)
+            continue;
+        for (int k = 0; k < 8; k++)
+            b->numbers[i][k] = (uint8_t)((uint64_t)params[i].i >> (56 - 8 * k));
+        b->values[i] = (const char *)b->numbers[i];
+        b->lengths[i] = 8;
+    }
+}
+
+static struct rc answered(struct ctx *ctx, struct txn *txn, const PGresult *r, const struct sql_query *q, sql_row_fn *row,
+                          void *arg)
+{
+    const ExecStatusType status = PQresultStatus(r);
+    if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK)
+        return refuse(txn, fail_query(ctx, txn->conn, r, q->name, q));
+    return row ? rows_read(ctx, r, q, row, arg) : RC_OK;
+}
+
 static struct rc pg_run(struct ctx *ctx, struct txn *txn, unsigned index, const struct sql_value *params, sql_row_fn *row,
                         void *arg, int64_t *changed)
 {
@@ -346,34 +380,121 @@ static struct rc pg_run(struct ctx *ctx, struct txn *txn, unsigned index, const 
     struct rc prepared = prepare(ctx, c, index);
     if (rc_failed(prepared))
         return refuse(txn, prepared);
-    const char *values[SQL_PARAMS_MAX];
-    int lengths[SQL_PARAMS_MAX], formats[SQL_PARAMS_MAX];
-    uint8_t numbers[SQL_PARAMS_MAX][8];
-    for (unsigned i = 0; i < q->params_n; i++) {
-        formats[i] = 1;
-        lengths[i] = (int)params[i].b.n;
-        values[i] = params[i].type == SQL_NULL ? NULL : params[i].b.n ? (const char *)params[i].b.p : "";
-        if (params[i].type != SQL_I64)
-            continue;
-        for (int k = 0; k < 8; k++)
-            numbers[i][k] = (uint8_t)((uint64_t)params[i].i >> (56 - 8 * k));
-        values[i] = (const char *)numbers[i];
-        lengths[i] = 8;
-    }
+    struct bound b;
+    bind(q, params, &b);
     char name[16];
-    PGresult *r = PQexecPrepared(c->pg, name_of(name, sizeof name, index), q->params_n, values, lengths, formats, 1);
-    const ExecStatusType status = PQresultStatus(r);
-    struct rc rc = RC_OK;
-    if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK)
-        rc = refuse(txn, fail_query(ctx, c, r, q->name, q));
-    else if (row)
-        rc = rows_read(ctx, r, q, row, arg);
+    PGresult *r = PQexecPrepared(c->pg, name_of(name, sizeof name, index), q->params_n, b.values, b.lengths, b.formats, 1);
+    struct rc rc = answered(ctx, txn, r, q, row, arg);
     if (changed) {
         uint64_t n = 0;
         for (const char *s = PQcmdTuples(r); *s; s++)
             n = n * 10 + (uint64_t)(*s - '0');
         *changed = (int64_t)n;
     }
+    PQclear(r);
+    return rc;
+}
+
+/* How many rows go into one statement: as many as the generated code gives at once. */
+static unsigned each_rows(const struct sql_query *q)
+{
+    return SQL_EACH_PARAMS / q->params_n < 64 ? SQL_EACH_PARAMS / q->params_n : 64;
+}
+
+/* "INSERT … VALUES ($1, f($2)) …" with as many tuples as each_rows(). */
+static struct rc each_text(struct ctx *ctx, const struct sql_query *q, const char **out)
+{
+    const char *text = q->postgres ? q->postgres : q->sqlite, *values = strstr(text, "VALUES ("), *end = values;
+    struct buf b;
+    int depth = 0;
+    if (!values)
+        return ctx_fail(ctx, E_BUG, "%s inserts no values", q->name);
+    for (end = values += strlen("VALUES "); *end && (depth += *end == '(', depth -= *end == ')', depth); end++)
+        ;
+    buf_init_arena(&b, &ctx->arena, 1 << 20);
+    buf_put(&b, bytes_of(text, (size_t)(values - text)));
+    for (unsigned row = 0; row < each_rows(q); row++) {
+        buf_put_z(&b, row ? ", " : "");
+        for (const char *p = values; p <= end; p++) {
+            if (*p != '$') {
+                buf_put_u8(&b, (uint8_t)*p);
+                continue;
+            }
+            unsigned number = 0;
+            while (p[1] >= '0' && p[1] <= '9')
+                number = number * 10 + (unsigned)(*++p - '0');
+            buf_printf(&b, "$%u", number + row * q->params_n);
+        }
+    }
+    buf_put_z(&b, end + 1);
+    TRY(buf_status(&b));
+    *out = buf_z(&b);
+    return RC_OK;
+}
+
+static struct rc each_prepare(struct ctx *ctx, struct conn *c, unsigned index, const char *name)
+{
+    const struct sql_query *q = &sql_queries[index];
+    Oid types[SQL_EACH_PARAMS];
+    const char *text = NULL;
+    if (c->prepared[sql_queries_n + index])
+        return RC_OK;
+    TRY(each_text(ctx, q, &text));
+    const unsigned n = each_rows(q) * q->params_n;
+    for (unsigned i = 0; i < n; i++)
+        types[i] = parameter_oids[q->params[i % q->params_n]];
+    PGresult *r = PQprepare(c->pg, name, text, (int)n, types);
+    struct rc rc = PQresultStatus(r) == PGRES_COMMAND_OK ? RC_OK : fail_query(ctx, c, r, q->name, q);
+    PQclear(r);
+    c->prepared[sql_queries_n + index] = rc_ok(rc);
+    return rc;
+}
+
+static struct rc pg_each(struct ctx *ctx, struct txn *txn, unsigned index, const struct sql_value *params, size_t n)
+{
+    struct conn *c = txn->conn;
+    const struct sql_query *q = &sql_queries[index];
+    if (n != each_rows(q)) { /* the last ones */
+        for (size_t i = 0; i < n; i++)
+            TRY(pg_run(ctx, txn, index, params + i * q->params_n, NULL, NULL, NULL));
+        return RC_OK;
+    }
+    const char *values[SQL_EACH_PARAMS];
+    int lengths[SQL_EACH_PARAMS], formats[SQL_EACH_PARAMS];
+    struct bound b;
+    uint8_t numbers[SQL_EACH_PARAMS][8];
+    for (size_t i = 0; i < n; i++) {
+        const size_t at = i * q->params_n;
+        bind(q, params + at, &b);
+        memcpy(numbers[at], b.numbers, (size_t)q->params_n * 8);
+        for (size_t k = 0; k < q->params_n; k++) {
+            values[at + k] = params[at + k].type == SQL_I64 ? (const char *)numbers[at + k] : b.values[k];
+            lengths[at + k] = b.lengths[k];
+            formats[at + k] = b.formats[k];
+        }
+    }
+    char name[24];
+    snprintf(name, sizeof name, "e%u", index);
+    struct rc prepared = each_prepare(ctx, c, index, name);
+    if (rc_failed(prepared))
+        return refuse(txn, prepared);
+    PGresult *r = PQexecPrepared(c->pg, name, (int)(n * q->params_n), values, lengths, formats, 1);
+    struct rc rc = answered(ctx, txn, r, q, NULL, NULL);
+    PQclear(r);
+    return rc;
+}
+
+static struct rc pg_run_text(struct ctx *ctx, struct txn *txn, const struct sql_query *q, const struct sql_value *params,
+                             sql_row_fn *row, void *arg)
+{
+    struct conn *c = txn->conn;
+    struct bound b;
+    Oid types[SQL_PARAMS_MAX];
+    bind(q, params, &b);
+    for (unsigned i = 0; i < q->params_n; i++)
+        types[i] = parameter_oids[q->params[i]];
+    PGresult *r = PQexecParams(c->pg, q->sqlite, q->params_n, types, b.values, b.lengths, b.formats, 1);
+    struct rc rc = answered(ctx, txn, r, q, row, arg);
     PQclear(r);
     return rc;
 }
@@ -582,4 +703,4 @@ static struct rc pg_prepare_all(struct ctx *ctx, struct store *store)
     return rc;
 }
 
-const struct sql_engine sql_postgres = {pg_open, pg_close, pg_read, pg_write, pg_run, pg_prepare_all};
+const struct sql_engine sql_postgres = {pg_open, pg_close, pg_read, pg_write, pg_run, pg_run_text, pg_prepare_all, pg_each, NULL};

@@ -65,6 +65,13 @@ typedef struct rc sql_row_fn(struct ctx *ctx, void *arg, const struct sql_value 
 RC sql_run(struct ctx *ctx, struct txn *txn, unsigned index, const struct sql_value *params, sql_row_fn *row, void *arg,
            int64_t *changed);
 RC sql_exactly(struct ctx *ctx, struct txn *txn, unsigned index, const struct sql_value *params);
+/* sql_each runs query `index`, an INSERT, for each of `n` rows of parameters that lie behind each other. */
+#define SQL_EACH_PARAMS 1024 /* of all rows, at most: tools/gen-sql.py sees to it */
+RC sql_each(struct ctx *ctx, struct txn *txn, unsigned index, const struct sql_value *params, size_t n);
+/* sql_run_text runs a query that was put together (store/select.c); its text is `sqlite`, whichever the engine.  A failure of `row`
+ * ends it, and is returned. */
+RC sql_run_text(struct ctx *ctx, struct txn *txn, const struct sql_query *q, const struct sql_value *params, sql_row_fn *row,
+                void *arg);
 
 /* For the engines.  sql_give checks that a row is what was declared, and gives it to `row`: an SQL text that gives NULL or another
  * type fails with E_BUG instead of being read as 0.  sql_closure runs `fn` and fails where it went on after a refusal
@@ -104,7 +111,11 @@ struct sql_engine {
     RC (*run)
     (struct ctx *ctx, struct txn *txn, unsigned index, const struct sql_value *params, sql_row_fn *row, void *arg,
      int64_t *changed);
+    RC (*run_text)
+    (struct ctx *ctx, struct txn *txn, const struct sql_query *q, const struct sql_value *params, sql_row_fn *row, void *arg);
     RC (*prepare_all)(struct ctx *ctx, struct store *store);
+    RC (*each)(struct ctx *ctx, struct txn *txn, unsigned index, const struct sql_value *params, size_t n);
+    void (*bulk)(struct store *store, bool begin); /* NULL: nothing to be set up */
 };
 RC sql_postgres_load(struct ctx *ctx); /* of store_load() */
 extern const struct sql_engine sql_sqlite, sql_postgres;

@@ -46,6 +46,8 @@ struct lite {
     bool thread_runs, stopping;
     struct write_job *first, **last;
     unsigned alone; /* of the writer's thread: so many of the next closures get a transaction each */
+    unsigned bulks; /* how many load much at once */
+    bool bulk;      /* of the writer's thread: it is set up for them */
 };
 
 /* `q` may be NULL. */
@@ -216,15 +218,10 @@ static void column(sqlite3_stmt *s, int i, struct sql_value *v)
     }
 }
 
-static struct rc lite_run(struct ctx *ctx, struct txn *txn, unsigned index, const struct sql_value *params, sql_row_fn *row,
-                          void *arg, int64_t *changed)
+static struct rc statement_run(struct ctx *ctx, struct txn *txn, const struct sql_query *q, sqlite3_stmt *s,
+                               const struct sql_value *params, sql_row_fn *row, void *arg)
 {
-    struct conn *c = txn->conn;
-    const struct sql_query *q = &sql_queries[index];
-    sqlite3_stmt *s;
-    int code = statement(c, index, &s);
-    if (code != SQLITE_OK)
-        return refuse(ctx, txn, q, code);
+    int code = SQLITE_OK;
     if (sqlite3_column_count(s) != q->columns_n)
         return ctx_fail(ctx, E_BUG, "%s gives %d columns, not %d", q->name, sqlite3_column_count(s), q->columns_n);
     for (int i = 0; i < q->params_n && code == SQLITE_OK; i++)
@@ -240,10 +237,41 @@ static struct rc lite_run(struct ctx *ctx, struct txn *txn, unsigned index, cons
     }
     if (code != SQLITE_DONE && code != SQLITE_OK)
         rc = refuse(ctx, txn, q, code);
+    return rc;
+}
+
+static struct rc lite_run(struct ctx *ctx, struct txn *txn, unsigned index, const struct sql_value *params, sql_row_fn *row,
+                          void *arg, int64_t *changed)
+{
+    struct conn *c = txn->conn;
+    const struct sql_query *q = &sql_queries[index];
+    sqlite3_stmt *s;
+    const int code = statement(c, index, &s);
+    if (code != SQLITE_OK)
+        return refuse(ctx, txn, q, code);
+    struct rc rc = statement_run(ctx, txn, q, s, params, row, arg);
     if (changed)
         *changed = sqlite3_changes(c->db);
     sqlite3_reset(s);
     sqlite3_clear_bindings(s);
+    return rc;
+}
+
+static struct rc lite_each(struct ctx *ctx, struct txn *txn, unsigned index, const struct sql_value *params, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        TRY(lite_run(ctx, txn, index, params + i * sql_queries[index].params_n, NULL, NULL, NULL));
+    return RC_OK;
+}
+
+static struct rc lite_run_text(struct ctx *ctx, struct txn *txn, const struct sql_query *q, const struct sql_value *params,
+                               sql_row_fn *row, void *arg)
+{
+    struct conn *c = txn->conn;
+    sqlite3_stmt *s = NULL;
+    const int code = sqlite3_prepare_v3(c->db, q->sqlite, -1, 0, &s, NULL);
+    struct rc rc = code == SQLITE_OK ? statement_run(ctx, txn, q, s, params, row, arg) : refuse(ctx, txn, q, code);
+    sqlite3_finalize(s);
     return rc;
 }
 
@@ -428,14 +456,38 @@ static void batch_answer(struct store *store, struct lite *l, struct write_job *
     l->first = again ? again : l->first;
 }
 
+/* Who loads millions of rows touches most pages of the indexes again and again: with room for them, and a checkpoint every so many
+ * commits, each is read once and written once for many rows.  The memory goes back when they are done. */
+static void bulk_set_up(struct conn *c, bool bulk)
+{
+    sqlite3_exec(c->db,
+                 bulk ? "PRAGMA cache_size=-262144; PRAGMA wal_autocheckpoint=131072"
+                      : "PRAGMA cache_size=-1024; PRAGMA wal_autocheckpoint=2000; PRAGMA shrink_memory",
+                 NULL, NULL, NULL); /* where it fails the load is slow, no more */
+}
+
+static void lite_bulk(struct store *store, bool begin)
+{
+    struct lite *l = store->own;
+    pthread_mutex_lock(&l->lock);
+    l->bulks = begin ? l->bulks + 1 : l->bulks - 1;
+    pthread_cond_signal(&l->work);
+    pthread_mutex_unlock(&l->lock);
+}
+
 static void *writer_main(void *arg)
 {
     struct store *store = arg;
     struct lite *l = store->own;
     pthread_mutex_lock(&l->lock);
     for (;;) {
-        while (!l->first && !l->stopping)
+        while (!l->first && !l->stopping && l->bulk == (l->bulks > 0))
             pthread_cond_wait(&l->work, &l->lock);
+        if (l->bulk != (l->bulks > 0)) {
+            l->bulk = !l->bulk;
+            bulk_set_up(l->writer, l->bulk);
+            continue;
+        }
         if (!l->first)
             break;
         struct write_job *batch = batch_take(l);
@@ -602,4 +654,5 @@ static struct rc lite_prepare_all(struct ctx *ctx, struct store *store)
     return rc;
 }
 
-const struct sql_engine sql_sqlite = {lite_open, lite_close, lite_read, lite_write, lite_run, lite_prepare_all};
+const struct sql_engine sql_sqlite = {lite_open, lite_close, lite_read, lite_write, lite_run, lite_run_text,
+                                      lite_prepare_all, lite_each, lite_bulk};

@@ -70,6 +70,12 @@ const char *store_trouble(struct ctx *ctx, struct store *store)
     return text;
 }
 
+void store_bulk(struct store *store, bool begin)
+{
+    if (store->engine->bulk)
+        store->engine->bulk(store, begin);
+}
+
 RC store_prepare_all(struct ctx *ctx, struct store *store)
 {
     return store->engine->prepare_all(ctx, store);
@@ -100,6 +106,17 @@ RC sql_run(struct ctx *ctx, struct txn *txn, unsigned index, const struct sql_va
            int64_t *changed)
 {
     return txn->engine->run(ctx, txn, index, params, row, arg, changed);
+}
+
+RC sql_each(struct ctx *ctx, struct txn *txn, unsigned index, const struct sql_value *params, size_t n)
+{
+    return txn->engine->each(ctx, txn, index, params, n);
+}
+
+RC sql_run_text(struct ctx *ctx, struct txn *txn, const struct sql_query *q, const struct sql_value *params, sql_row_fn *row,
+                void *arg)
+{
+    return txn->engine->run_text(ctx, txn, q, params, row, arg);
 }
 
 RC sql_closure(struct ctx *ctx, struct txn *txn, store_fn *fn, void *arg)

@@ -196,8 +196,17 @@ static const char *frame_wrong(const struct wire_conn *c, struct wire_frame *f, 
     return NULL;
 }
 
+/* Between two frames, so that nothing of the next one has been read where the connection is given away. */
+static void await_frame(struct wire_conn *c)
+{
+    struct pollfd p = {.fd = c->fd, .events = POLLIN};
+    while (c->quiet.after_ms > 0 && poll(&p, 1, c->quiet.after_ms) == 0)
+        c->quiet.fn(c->quiet.arg, c->fd);
+}
+
 static bool read_frame(struct wire_conn *c, struct wire_frame *f)
 {
+    await_frame(c);
     uint8_t raw[WIRE_HEADER];
     if (!read_full(c->fd, raw, sizeof raw))
         return false;

@@ -15,6 +15,13 @@
 
 enum { WIRE_FLAG_ANSWER = 1 };
 
+/* What is done where a connection brings nothing for so long; see wire_peer_on_quiet. */
+struct wire_quiet {
+    int after_ms; /* 0: nothing */
+    void (*fn)(void *arg, int fd);
+    void *arg;
+};
+
 struct wire_frame {
     uint16_t type;
     uint16_t flags;
@@ -38,6 +45,7 @@ struct wire_conn {
     uid_t uid;
     struct wire_server *server;
     struct wire_peer *peer; /* NULL on accepted connections */
+    struct wire_quiet quiet;
     atomic_bool finished;   /* the reader has returned */
 };
 

@@ -24,6 +24,7 @@ struct call {
 struct wire_peer {
     char self[WIRE_ROLE_MAX], name[WIRE_ROLE_MAX];
     struct wire_server *server;
+    struct wire_quiet quiet;
     pthread_mutex_t lock; /* of all below */
     pthread_cond_t connected;
     struct wire_conn *conn; /* stays after its end until it is replaced: its reader is still to be joined */
@@ -48,6 +49,11 @@ struct wire_peer *wire_peer_new(const char *self, const char *name, struct wire_
 const char *wire_peer_name(const struct wire_peer *peer)
 {
     return peer->name;
+}
+
+void wire_peer_on_quiet(struct wire_peer *peer, int after_ms, void (*fn)(void *arg, int fd), void *arg)
+{
+    peer->quiet = (struct wire_quiet){after_ms, fn, arg};
 }
 
 bool wire_peer_connected(struct wire_peer *peer)
@@ -109,6 +115,7 @@ void wire_peer_replace(struct wire_peer *peer, int fd)
     struct wire_conn *c = NULL;
     if (fd >= 0) {
         c = conn_new(fd, peer->self, peer->name, (uid_t)-1, peer->server, peer);
+        c->quiet = peer->quiet;
         struct ctx ctx CTX_CLEANUP;
         ctx_init(&ctx, &clock_system);
         if (rc_failed(conn_start(&ctx, c))) {
@@ -219,6 +226,14 @@ static struct rc encode_request(struct ctx *ctx, struct wire_peer *peer, uint16_
 
 struct rc wire_call(struct ctx *ctx, struct wire_peer *peer, uint16_t type, const void *in, uint16_t reply_type, void *out)
 {
+    bool answered;
+    return wire_call_answered(ctx, peer, type, in, reply_type, out, &answered);
+}
+
+struct rc wire_call_answered(struct ctx *ctx, struct wire_peer *peer, uint16_t type, const void *in, uint16_t reply_type, void *out,
+                             bool *answered)
+{
+    *answered = false;
     struct buf body BUF_CLEANUP;
     buf_init(&body, 0);
     TRY(encode_request(ctx, peer, type, in, &body));
@@ -230,6 +245,7 @@ struct rc wire_call(struct ctx *ctx, struct wire_peer *peer, uint16_t type, cons
     cond_init_mono(&call.changed);
     struct rc rc = send_and_wait(ctx, peer, &call, type, buf_bytes(&body));
     pthread_cond_destroy(&call.changed);
+    *answered = rc_ok(rc);
     if (rc_ok(rc) && call.frame.type == WIRE_ERROR) {
         rc = error_decode(ctx, call.frame.body, peer->name);
     } else if (rc_ok(rc)) {

@@ -20,6 +20,9 @@ struct wire_server {
     struct wire_request *first, **last;
     size_t n, bytes;
     bool stopped;
+    bool (*holds)(void *arg);
+    void *holds_arg;
+    atomic_size_t open; /* requests that are not given back */
 };
 
 struct wire_server *wire_server_new(const struct clock *clock)
@@ -47,6 +50,8 @@ static void request_free(struct wire_request *req)
     if (req->in && codec->wipe)
         codec->wipe(req->in);
     drop_body(req);
+    if (req->conn_->server)
+        atomic_fetch_sub(&req->conn_->server->open, 1);
     conn_unref(req->conn_);
     ctx_free(&req->ctx);
     free(req);
@@ -74,6 +79,22 @@ void wire_server_stop(struct wire_server *s)
     pthread_mutex_unlock(&s->lock);
 }
 
+bool wire_server_busy(struct wire_server *s)
+{
+    pthread_mutex_lock(&s->lock);
+    bool busy = atomic_load(&s->open) > 0 || (s->holds && s->holds(s->holds_arg));
+    pthread_mutex_unlock(&s->lock);
+    return busy;
+}
+
+void wire_server_holds(struct wire_server *s, bool (*holds)(void *arg), void *arg)
+{
+    pthread_mutex_lock(&s->lock);
+    s->holds = holds;
+    s->holds_arg = arg;
+    pthread_mutex_unlock(&s->lock);
+}
+
 static struct wire_request *request_new(const struct clock *clock, struct wire_conn *c, struct wire_frame *f)
 {
     struct wire_request *req = calloc(1, sizeof *req);
@@ -91,6 +112,8 @@ static struct wire_request *request_new(const struct clock *clock, struct wire_c
     req->body_ = f->body;
     req->conn_ = c;
     conn_ref(c);
+    if (c->server)
+        atomic_fetch_add(&c->server->open, 1);
     return req;
 }
 

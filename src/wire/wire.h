@@ -66,6 +66,9 @@ struct wire_peer *wire_peer_new(const char *self, const char *name, struct wire_
 /* wire_peer_replace gives it a connection, which it owns from now on (-1: none).  Calls that wait on the one before fail with
  * E_UNREACHABLE. */
 void wire_peer_replace(struct wire_peer *peer, int fd);
+/* wire_peer_on_quiet: where nothing comes on the connection `fd` for `after_ms`, again and again, `fn` is called by its reader,
+ * which meanwhile reads nothing of it.  Before the first wire_peer_replace(). */
+void wire_peer_on_quiet(struct wire_peer *peer, int after_ms, void (*fn)(void *arg, int fd), void *arg);
 bool wire_peer_connected(struct wire_peer *peer);
 const char *wire_peer_name(const struct wire_peer *peer);
 /* wire_peer_end fails every call to it, those under way and those to come: for a process that ends with threads left behind. */
@@ -81,6 +84,9 @@ void wire_peer_free(struct wire_peer *peer);
 #define WIRE_CONNECT_MS   5000
 #define WIRE_CALL_MOST_MS (15 * 60 * 1000)
 RC wire_call(struct ctx *ctx, struct wire_peer *peer, uint16_t type, const void *in, uint16_t reply_type, void *out);
+/* wire_call_answered tells as well whether the other role has answered: then an error is what it said, and not that it has gone. */
+RC wire_call_answered(struct ctx *ctx, struct wire_peer *peer, uint16_t type, const void *in, uint16_t reply_type, void *out,
+                      bool *answered);
 /* wire_notify sends a message that has no answer. */
 RC wire_notify(struct ctx *ctx, struct wire_peer *peer, uint16_t type, const void *in);
 
@@ -104,6 +110,11 @@ struct wire_server *wire_server_new(const struct clock *clock);
 void wire_server_free(struct wire_server *s);
 /* wire_server_stop: what comes from now on is refused with E_SHUTTING_DOWN; receivers get what is queued, then nothing. */
 void wire_server_stop(struct wire_server *s);
+
+/* wire_server_busy says whether something that was asked has not been answered yet, or `holds` says so: what was asked before
+ * lives on (a port is open).  wire_server_holds sets it; NULL: nothing does. */
+bool wire_server_busy(struct wire_server *s);
+void wire_server_holds(struct wire_server *s, bool (*holds)(void *arg), void *arg);
 
 /* wire_receive_batch waits until something is asked and takes all that waits, at most `max`.  Returns how many; 0: stopped. */
 size_t wire_receive_batch(struct wire_server *s, size_t max, struct wire_request **reqs);

@@ -183,3 +183,19 @@ def test_tls_alpn_answers_cas_alone_and_again_after_a_restart(make_hub, peer, ht
     wait.until(lambda: hub.show("cert", WWW).get("current_version"), "the name is proved", 30)
     with socket.socket() as s:
         wait.until(lambda: s.connect_ex(("127.0.0.1", http_port)) != 0, "the port is closed", 10)
+
+
+def test_a_hundred_orders_wait_at_a_ca_at_once_and_hold_no_thread(make_hub, peer):
+    hub = make_hub()
+    issuer(hub, peer)
+    peer.hold = True
+    names = [f"h{i}.example.org" for i in range(110)]
+    for name in names:
+        assert hub.unix("POST", "/api/v1/managed-certificates", {"names": [name], "issuers": ["peer"]}).status_code == 201
+    wait.until(lambda: sum("asked" in a for a in list(peer.authorizations.values())) == len(names), "the CA is at all of them", 60)
+    assert all(o["status"] == "pending" for o in peer.orders.values()) and len(peer.orders) == len(names)
+    threads = sum(len(list(Path(f"/proc/{hub.pids()[role]}/task").iterdir())) for role in ("agent", "relay"))
+    assert threads < len(names), threads
+    peer.hold = False
+    wait.until(lambda: peer.orders and all(o["status"] == "valid" for o in list(peer.orders.values())), "all are issued", 60)
+    assert len(peer.orders) == len(names)

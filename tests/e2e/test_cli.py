@@ -142,10 +142,10 @@ def test_version_is_told_with_and_without_a_hub(hub):
 
 def test_help_describes_every_verb_of_every_noun(hub):
     main = hub.ok("help").out
-    nouns = re.findall(r"certwright help (\w+)", main)
+    nouns = re.findall(r"certwright help ([\w-]+)", main)
     assert {"cert", "issuer", "target", "ca"} <= set(nouns)
     for noun in nouns:
-        verbs = re.findall(rf"^  certwright {noun} (\w+)", hub.ok("help", noun).out, re.M)
+        verbs = re.findall(rf"^  certwright {noun} ([a-z][\w-]*)", hub.ok("help", noun).out, re.M)
         assert verbs, noun
         for verb in verbs:
             assert f"certwright {noun} {verb}" in hub.ok("help", noun, verb).out
@@ -158,6 +158,7 @@ def test_the_shell_completes_nouns_verbs_options_and_names(hub):
     assert "cert" in offered("ce") and "status" in offered("st")
     assert {"add", "renew"} <= offered("cert", "")
     assert "--to" in offered("cert", "add", "--t")
+    assert "--ports" in offered("scan", "--p") and "--follow" in offered("scan", "show", "--f") and "pause" in offered("scan", "p")
     assert WWW in offered("cert", "show", "www")
     assert "out" in offered("cert", "add", "x.example.org", "--to", "o")
 

@@ -1,11 +1,14 @@
 """DNS providers as data (dns/*.yaml), each against a server that checks every call (lib/dns_rest.py); PowerDNS against the real one.  The
 engine is driven without a hub, by the unit test's own driver (tests/unit/agent/test_dns.c)."""
+import ctypes
+import http.server
 import json
 import os
 import shutil
 import sqlite3
 import subprocess
 import tempfile
+import threading
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -16,6 +19,7 @@ from lib import dns_rest, process, wait
 from lib.dns_rest import KINDS, NAME, RELATIVE, ZONE, Refused
 from lib.hub import PROGRAM, ROOT
 from lib.knot import _own_address
+from lib.network import Host
 from lib.pebble import Pebble
 from lib.push import Api
 
@@ -30,7 +34,8 @@ pytestmark = pytest.mark.one_engine
 
 
 class Relay:
-    """agent.yaml of a host that may change one zone with one provider."""
+    """agent.yaml of a host that may change one zone with one provider.  `via` is put before the command."""
+    via = ()
 
     def __init__(self, folder, provider, credentials, parameters, port, roots, dns_dir=ROOT / "dns", zones=(ZONE,)):
         self.provider, self.parameters, self.config = provider, parameters, folder / "agent.yaml"
@@ -47,7 +52,7 @@ class Relay:
     def run(self, *messages):
         """At once; what came of each."""
         lines = "".join(json.dumps({"provider": self.provider, "parameters": self.parameters, "zone": ZONE, **m}) + "\n" for m in messages)
-        done = subprocess.run([str(DRIVER), str(self.config)], input=lines, capture_output=True, text=True, timeout=60)
+        done = subprocess.run([*self.via, str(DRIVER), str(self.config)], input=lines, capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, done.stderr
         return [json.loads(x) for x in done.stdout.splitlines()]
 
@@ -229,6 +234,74 @@ def test_a_credential_goes_only_where_it_is_bound_to(make, folder):
     assert relay.one("add", V1, name=f"{RELATIVE}.example.com", zone="example.com")["error"] == "not_granted"
     relay.provider = "gandi"
     assert "is not allowed on this host" in relay.one("add", V1)["why"]
+
+
+# --- the metadata service of a virtual machine
+
+def inside(host, make):
+    """What `make` opens belongs to the host's namespace."""
+    made = []
+
+    def run():
+        with open(f"/run/netns/{host.name}") as f:
+            assert ctypes.CDLL(None).setns(f.fileno(), 0) == 0
+        made.append(make())
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    return made[0]
+
+
+def metadata(api):
+    class Service(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            status, answer = api.token(self)
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(json.dumps(answer).encode())
+
+        def log_message(self, *args):
+            pass
+    server = http.server.ThreadingHTTPServer(("169.254.169.254", 80), Service)
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    return server
+
+
+@pytest.fixture
+def machine(folder):
+    """A host of its own with the service's address, and the API beside it."""
+    host = Host("vm")
+    host.ip("address", "add", "169.254.169.254/32", "dev", "lo")
+    api = inside(host, lambda: dns_rest.AzureIdentity(folder))
+    service = inside(host, lambda: metadata(api))
+    relay = Relay(folder, api.provider, api.secrets, api.parameters(), api.port, api.roots)
+    relay.via = host.via
+    yield api, relay
+    for server in (service, api.server):
+        server.shutdown()
+        server.server_close()
+    host.remove()
+
+
+def test_azure_by_the_identity_of_the_machine(machine, folder):
+    api, relay = machine
+    done = relay.one("test")
+    assert done["error"] == "not_granted" and "may not be sent to 169.254.169.254 port 80" in done["why"], "root says that it may be asked"
+    config = json.loads(relay.config.read_text())
+    config["credentials"]["identity"]["hosts"].append("169.254.169.254:80")
+    relay.config.write_text(json.dumps(config))
+    assert relay.ok("test") == "accepted"
+    assert relay.ok("add", V1) == "added" and api.plain() == [V1]
+    (folder / "identity").write_text("0-1\n") # assigned by the user
+    assert relay.ok("remove", V1) == "taken away" and api.plain() == [] and not api.wrong
+    api.calls.clear()
+    (folder / "identity").write_text("0-1&resource=https://vault.azure.net\n")
+    assert "holds the word system, or the client id" in relay.one("test")["why"] and not api.calls
+    (folder / "identity").write_text("0-2\n")
+    assert "Identity not found" in relay.one("test")["why"] and not api.calls
+    relay.parameters["server"] = f"https://localhost:{api.port}"
+    done = relay.one("test")
+    assert done["error"] == "not_granted" and "may not be sent to localhost" in done["why"] and not api.calls
 
 
 def test_every_description_is_read_and_is_in_the_manual(folder):

@@ -178,6 +178,13 @@ def test_duck_dns_has_one_value_a_name(driven):
     assert d.good("test", "") == "accepted" and d.api.txt == ""
     assert d.good("add", "value-one") == "added" and d.api.txt == "value-one"
     assert d.good("remove", "value-one") == "taken away" and d.api.txt == ""
+    granted = d.api.params()
+    for other in ("other.example.org", "ww.example.org", "w.www.example.org"): # of the same account, which nobody granted
+        d.api.params = lambda other=other: {**granted, "domain": other}
+        d.api.calls.clear()
+        said = d.one("add", "value-two")
+        assert said["error"] == "not_granted" and f"change records of {other}" in said["why"] and not d.api.calls, said
+    d.api.params = lambda: granted
     (d.folder / "token").write_text("wrong\n")
     said = d.one("add", "value-two")
     assert said["error"] and "KO" in said["why"] and d.api.txt == "", said

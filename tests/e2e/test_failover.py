@@ -129,6 +129,32 @@ def test_a_ca_that_fails_is_left_alone_by_all_and_tried_by_one(hub, liar, lie, w
     assert len(audited(hub, "issuer.failing")) == 1 and len(audited(hub, "issuer.healthy")) == 1
 
 
+def test_a_ca_that_takes_an_order_again_is_well_whatever_becomes_of_the_answer_to_its_challenge(hub, liar):
+    """The trial hangs on a target's agent that is away: nobody waits for that."""
+    acme(hub, "only", liar, "--failover-after", "1")
+    liar.lie = "page new"
+    hub.ok("cert", "add", "a.example.org", "--issuer", "only", "--no-wait")
+    wait.until(lambda: hub.show("issuer", "only")["state"] == "waiting", "it has failed", 20)
+    hub.ok("cert", "add", "b.example.org", "--issuer", "only", "--no-wait")
+    liar.lie = "pending"
+    hub.move_clock(100)
+    hub.ok("cert", "add", "c.example.org")  # a poll that waits does not see that the clock was moved
+    wait.until(lambda: hub.show("issuer", "only")["state"] == "ready", "it has taken an order", 20)
+    assert version(hub, "a.example.org")["number"] == version(hub, "b.example.org")["number"] == 0
+    assert len(audited(hub, "issuer.healthy")) == 1
+
+
+def test_a_ca_that_fails_at_issuing_is_not_believed_for_taking_orders(hub, liar):
+    acme(hub, "only", liar, "--failover-after", "1")
+    liar.lie = "page finalize"
+    hub.ok("cert", "add", "a.example.org", "--issuer", "only", "--no-wait")
+    wait.until(lambda: hub.show("issuer", "only")["state"] == "waiting", "it has failed", 20)
+    hub.move_clock(100)
+    hub.ok("cert", "add", "b.example.org")
+    wait.until(lambda: hub.show("issuer", "only")["failures"] > 1, "the trial has failed", 20)
+    assert not audited(hub, "issuer.healthy")
+
+
 def test_a_long_retry_after_is_waited_for_and_nobody_hammers(hub, liar):
     acme(hub, "only", liar)
     liar.lie = "down new"
@@ -153,6 +179,25 @@ def test_a_retry_after_that_is_too_long_has_the_next_ca_asked_at_once(hub, liar)
     assert done.code == 0, done
     assert version(hub)["issuer"] == "ca" and "ca is asked instead" in done.out
     assert "only is failing since" in steps(hub, WWW, "failover")[0]
+
+
+def test_a_new_certificate_does_not_wait_long_for_its_first_choice(hub, liar):
+    acme(hub, "first", liar, "--limit", "account=1/3h", "--failover-new", "11m")
+    hub.ok("cert", "add", "a.example.org", "--issuer", "first")
+    hub.ok("cert", "add", "b.example.org", "--issuer", "first,ca")
+    assert version(hub, "b.example.org")["issuer"] == "ca"
+    assert "issued by ca (the limit of first is reached: 1 order of the account in 3 hours; ca is asked instead)" in hub.why("b.example.org")
+    hub.ok("issuer", "edit", "first", "--limit", "account=1/10m")
+    assert hub.show("issuer", "first")["failover"] == {"after": 3, "within_s": 21600, "new_within_s": 660}
+    hub.ok("cert", "add", "c.example.org", "--issuer", "first,ca", "--no-wait")
+    assert waits(hub, "c.example.org") and "asked instead" not in hub.why("c.example.org")
+    # Somebody else was first: the time that it has waited already counts.
+    hub.move_clock(400)
+    hub.ok("issuer", "edit", "first", "--limit", "account=1/16m")
+    wait.until(lambda: "ca is asked instead before that" in hub.why("c.example.org"), "it says how long it waits", 10)
+    hub.move_clock(680)
+    wait.until(lambda: version(hub, "c.example.org")["number"] == 1, "it waits no longer", 20)
+    assert version(hub, "c.example.org")["issuer"] == "ca" and liar.asked.count("new") == 1
 
 
 def test_a_limit_that_the_ca_names_holds_up_one_certificate_and_no_other(hub, liar):
@@ -199,9 +244,12 @@ def test_a_published_limit_is_waited_for_and_other_domains_go_on(hub, liar):
 
 
 def test_a_second_choice_is_looked_at_every_day(hub, liar):
-    acme(hub, "second", liar)
+    (hub.folder / "eab").write_text("c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3JldA\n")
+    acme(hub, "second", liar, "--staging", liar.directory, "--eab-kid", "kid-1", "--eab-key-file", hub.folder / "eab")
     hub.ok("cert", "add", WWW, "--issuer", "ca,second")
     wait.until(lambda: "standby_at" in hub.show("issuer", "second"), "it was looked at", 15)
+    rehearsed = hub.show("issuer", "second")["rehearsed"]
+    assert rehearsed["state"] == "blocked" and "certwright issuer rehearse second DOMAIN --eab-kid" in rehearsed["error"]
     assert "account" in liar.asked and "new" not in liar.asked and "account_url" in hub.show("issuer", "second")
     for day, lie, words in ((1, "down dir", "maintenance until noon"), (2, "other terms", "has new terms of service")):
         liar.lie = lie
@@ -222,6 +270,28 @@ def test_a_rehearsal_is_a_certificate_from_staging(hub, liar, pebble):
     made = hub.show("cert", "prod-rehearsal")
     assert made["names"] == [WWW] and made["issuers"] == ["prod-staging"] and made["renewal"] == {"at_percent": 10}
     assert hub.show("issuer", "prod-staging")["challenge"]["via"] == "listener"
+
+
+@pytest.mark.one_engine
+def test_a_second_choice_is_rehearsed_every_day_by_itself(hub, liar, own_pebble):
+    bad = "bad.example.org"
+    pebble = own_pebble(dns=Dns(unknown=lambda name: name == bad))
+    hub.ok("target", "add", "out", "--connector", "files", "--set", f"fullchain={hub.files}/a.pem", "--set", f"key={hub.files}/a.key")
+    roots = hub.folder / "roots.pem"
+    roots.write_text(Path(liar.roots).read_text() + Path(pebble.all_roots).read_text())
+    hub.ok("issuer", "add", "prod", "--acme", liar.directory, "--agree", "--roots", roots, "--grant", "127.0.0.0/8", "--via", "listener",
+           "--staging", pebble.directory)
+    hub.ok("cert", "add", WWW, "--to", "out", "--issuer", "ca,prod")
+    passed = wait.until(lambda: (r := hub.show("issuer", "prod").get("rehearsed", {})).get("state") == "passed" and r, "it was rehearsed", 30)
+    assert passed["names"] == [WWW] and passed["certificate"] == "prod-rehearsal" and passed["at"]
+    assert version(hub, "prod-rehearsal")["issuer"] == "prod-staging" and "new" not in liar.asked
+    # The next day it is another one's turn, and that fails.
+    hub.ok("cert", "add", bad, "--issuer", "ca,prod")
+    hub.move_clock(86400 + 600)
+    failed = wait.until(lambda: (r := hub.show("issuer", "prod")["rehearsed"])["state"] == "failed" and r, "it was rehearsed again", 40)
+    assert failed["names"] == [bad] and bad in failed["error"] and "prod-rehearsal failed" in hub.cw("status").out
+    hub.ok("issuer", "edit", "prod", "--rehearsal", "off")
+    wait.until(lambda: "rehearsed" not in hub.show("issuer", "prod") and "rehearsal" not in hub.cw("status").out, "it is over", 15)
 
 
 # --- one bad name of many
@@ -294,6 +364,28 @@ def test_a_name_that_leads_here_no_more_pauses_with_a_reason(picky):
     broken.value = False
     hub.ok("cert", "resume", "gone")
     wait.until(lambda: version(hub, "gone")["number"] == 1, "it is issued", 30)
+
+
+# --- changing an issuer
+
+def test_another_way_to_prove_names_is_looked_at_before_and_told(hub, liar):
+    acme(hub, "only", liar)
+    hub.ok("cert", "add", WWW, "api.example.org", "--issuer", "only")
+    words = f"Warning: 1 certificate could not be proved to it any more: {WWW} ({WWW}: no DNS provider answers for it; enter one: "
+    done = hub.ok("issuer", "edit", "only", "--challenge", "dns-01", "--dry-run")
+    assert words in done.out and "Nothing was changed." in done.out and hub.show("issuer", "only")["challenge"]["method"] == "auto"
+    assert "Nothing speaks against it" in hub.ok("issuer", "edit", "only", "--challenge", "tls-alpn-01", "--dry-run").out
+    assert hub.cw("issuer", "edit", "only", "--challenge", "dns-account-01", "--dry-run").code == 2
+    assert words in hub.ok("issuer", "edit", "only", "--challenge", "dns-01").out
+    assert hub.show("issuer", "only")["challenge"]["method"] == "dns-01"
+
+
+def test_nothing_of_who_may_not_reaches_the_signer(hub):
+    """What it would say of the key is not said."""
+    body = {"name": "x", "kind": "acme", "directory_url": "https://ca.example/dir", "terms_agreed": True, "eab": {"kid": "k", "key": "!"}}
+    assert "base64url" in hub.unix("POST", "/api/v1/issuers", body).text
+    refused = hub.unix("POST", "/api/v1/issuers", {**body, "team": "nobodys"})
+    assert refused.status_code in (403, 404) and "base64url" not in refused.text
 
 
 # --- presets

@@ -111,6 +111,78 @@ def test_a_request_that_is_not_decided_is_asked_about_until_it_is(make_issuer):
     assert len([c for c in api.calls[asked:] if c.path.endswith("certfnsh.asp")]) == 0
 
 
+@pytest.mark.one_engine
+def test_who_never_decides_gives_way_before_the_certificate_ends(make_issuer):
+    hub, api = make_issuer("est")
+    add(hub)
+    hub.ok("cert", "edit", WWW, "--issuer", "corp,ca")
+    api.hold = 1000
+    hub.move_clock(29 * 86400)
+    hub.cw("cert", "renew", WWW)
+    wait.until(lambda: "issued by ca" in hub.why(), "the next one issues", 20)
+    assert "has not decided since" in "".join(s["text"] for s in hub.unix("GET", f"/api/v1/managed-certificates/{WWW}/events?after=0").json()["items"])
+
+
+@pytest.mark.parametrize("protocol", KINDS)
+def test_an_issuer_is_tested_before_it_is_asked(make_issuer, protocol):
+    hub, api = make_issuer(protocol)
+    assert "corp: issuer: it answers, and takes the credential" in hub.ok("issuer", "test", "corp", "--name", WWW).out
+    assert not api.ca.issued and api.wrong == []
+    hub.ok("issuer", "edit", "corp", "--set", f"server={api.url}/nowhere")
+    done = hub.cw("issuer", "test", "corp")
+    assert done.code == 6 and "fail" in done.out, done
+
+
+@pytest.mark.one_engine
+def test_a_second_choice_that_takes_the_credential_no_more_is_told(make_issuer):
+    hub, api = make_issuer("vault-pki")
+    hub.ok("cert", "add", WWW, "--issuer", "ca,corp")
+    wait.until(lambda: "standby_at" in hub.show("issuer", "corp"), "it was looked at", 15)
+    assert "standby_error" not in hub.show("issuer", "corp") and not api.ca.issued
+    hub.ok("issuer", "edit", "corp", "--set", f"server={api.url}/nowhere")
+    hub.move_clock(86400)
+    wait.until(lambda: "issuer corp stands by for another one and would not work now" in hub.cw("status").out, "it is told", 15)
+    hub.ok("issuer", "edit", "corp", "--set", f"server={api.url}")
+    wait.until(lambda: "corp" not in hub.cw("status").out, "all is well", 15)
+
+
+def test_a_name_that_the_host_does_not_grant_is_told_by_the_test(make_issuer):
+    hub, _ = make_issuer("est", only=True)
+    hub.ok("issuer", "test", "corp", "--name", WWW)
+    assert "www.example.net" in hub.cw("issuer", "test", "corp", "--name", "www.example.net").err
+
+
+def test_a_request_is_asked_about_when_the_issuer_said(make_issuer):
+    hub, api = make_issuer("est")
+    api.hold, api.again = 1, 7200
+    hub.ok("cert", "add", WWW, "--to", "out", "--issuer", "corp", "--no-wait")
+    wait.until(lambda: "asked again at" in hub.why(), "it is pending", 20)
+    told = [s["text"] for s in hub.unix("GET", f"/api/v1/managed-certificates/{WWW}/events?after=0").json()["items"] if s["step"] == "pending"]
+    assert told == ["the issuer has not decided yet; asked again every 7200 s"], told
+
+
+def enrolled(hub):
+    return [s["text"] for s in hub.unix("GET", f"/api/v1/managed-certificates/{WWW}/events?after=0").json()["items"] if s["step"] == "enroll"]
+
+
+@pytest.mark.one_engine
+def test_an_issuer_is_asked_once_whatever_happens_to_the_agent(make_issuer):
+    hub, api = make_issuer("vault-pki")
+    hub.restart(failpoint="agent:agent.enroll_noted=kill")
+    add(hub)
+    served(hub, api)
+    assert len(api.ca.issued) == 1 and "the issuer had answered already; it is not asked again" in enrolled(hub)
+    assert [p.name for p in (hub.state / "agent" / "results").glob("enroll-*")]
+
+
+@pytest.mark.soak
+def test_what_only_the_relay_had_seen_is_lost_with_it_and_that_is_said(make_issuer):
+    hub, api = make_issuer("vault-pki")
+    hub.restart(failpoint="relay:relay.after_enroll=kill")
+    add(hub)
+    assert len(api.ca.issued) == 2 and any("may have issued a certificate that nobody has" in t for t in enrolled(hub))
+
+
 def test_people_bring_the_certificate(make_hub):
     hub, ca = make_hub(), issuers.Signer()
     hub.ok("issuer", "add", "paper", "--manual")

@@ -71,7 +71,7 @@ class Elsewhere(http.server.BaseHTTPRequestHandler):
 def world(hub_maker):
     ours, theirs, nowhere, where = address(), address(), address(), [folder(), folder(), folder()]
     knot = Signed(where[0], "example.org", BROKEN, "org", "net")
-    knot.write_zone("example.org", f"good A {ours}", f"also A {ours}", f"forbidden A {ours}", 'forbidden CAA 0 issue ";"', f"named A {ours}",
+    knot.write_zone("example.org", f"good A {ours}", f"also A {ours}", f"forbidden A {ours}", 'forbidden CAA 0 issue ";"', f"stays A {ours}", 'stays CAA 0 issue ";"', f"named A {ours}",
                     'named CAA 0 issue "ca.example"', 'none TXT "no address"', f"closed A {nowhere}", f"twice A {ours}",
                     f"moving A {ours}", f"killed A {ours}",
                     *[f"{n} A {theirs}" for n in ("moved", "secure", "onward", "other")], "twice AAAA ::1")
@@ -232,6 +232,22 @@ def test_a_renewal_that_failed_is_looked_at_and_ordered_again_all_the_same(world
     assert world.show("cert", name)["current_version"]["number"] == 2
 
 
+@pytest.mark.one_engine
+def test_a_second_choice_that_caa_forbids_is_told_before_it_is_needed(world):
+    world.ok("cert", "add", "good.example.org", "stays.example.org", "--name", "spare", "--issuer", "ca,pebble")
+    words = "issuer pebble stands by for spare and could not issue for it: stays.example.org: "
+    wait.until(lambda: words in world.cw("status").out, "it is told", 20)
+    assert "let no CA issue" in world.show("issuer", "pebble")["standby_names"][0]
+    world.knot.control("zone-begin", "example.org")
+    world.knot.control("zone-unset", "example.org", "stays", "CAA")
+    world.knot.control("zone-commit", "example.org")
+    world.second.control("zone-refresh", "example.org")
+    world.move_clock(2 * 3600)
+    wait.until(lambda: words not in world.cw("status").out, "it is looked at again within the hour", 20)
+    world.ok("cert", "remove", "spare")
+    world.move_clock(0)
+
+
 def test_an_agent_that_may_not_look_holds_nothing_up(world, make_remote):
     make_remote(world, "web9", "--grant", "present,clean", http01={"address": world.nowhere, "port": 80})
     world.ok("issuer", "add", "far", "--acme", world.ca.directory, "--agree", "--roots", world.ca.all_roots, "--grant", "127.0.0.0/8", "--via", "listener",
@@ -250,4 +266,5 @@ def test_what_is_put_in_place_to_look_is_gone_after_kill_9(world, point):
     assert done.code == 0, done
     assert f" failpoint name={point.split(':')[1]} " in world.text()
     wait.until(lambda: not listens(world.agent_settings["http01"]["address"]), "nothing listens any more", 10)
-    assert not list((world.state / "agent" / "challenges").glob("*.json"))
+    # What is noted of it goes after the listener: a crash between the two leaves nothing that listens.
+    wait.until(lambda: not list((world.state / "agent" / "challenges").glob("*.json")), "nothing of it is kept", 10)

@@ -178,7 +178,7 @@ def module_hub(engine, http_port, hub_maker, nginx_maker):
     nginx.http = [f"root {nginx.webroot};"]
     nginx.write()
     nginx.reload()
-    hub = hub_maker(nginx=nginx, start=False)
+    hub = hub_maker(nginx=nginx, start=False, rest_s=0)  # every hand is looked into
     folder, root = hub.folder / "tls", pki.Root()
     folder.mkdir()
     cert, key, roots = root.write(folder, ["localhost", "127.0.0.1"])
@@ -199,7 +199,7 @@ def module_hub(engine, http_port, hub_maker, nginx_maker):
     hub._fleet = roots  # its HTTPS certificate is not of the fleet CA
     (outside / "far").mkdir()
     (outside / "far").chmod(0o755)
-    far, join_token = Remote(hub, outside / "far", "far1"), remote_token(hub, "far")
+    far, join_token = Remote(hub, outside / "far", "far1", rest_s=0), remote_token(hub, "far")
     assert far.join(join_token).code == 0
     far.start()
     yield hub, nginx, vault, far, join_token

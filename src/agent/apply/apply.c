@@ -5,10 +5,12 @@
 #include "agent/apply/challenge.h"
 #include "agent/apply/disk.h"
 #include "agent/apply/dns_note.h"
+#include "agent/apply/hosts.h"
 #include "agent/apply/keystore.h"
 #include "agent/apply/sharing.h"
 #include "agent/apply/send.h"
 #include "agent/apply/target.h"
+#include "agent/lineage.h"
 #include "base/failpoint.h"
 #include "base/log.h"
 #include "wire/messages.h"
@@ -222,6 +224,20 @@ static RC on_dns_list(struct ctx *ctx, void *arg, const void *in, void *out)
     return dns_note_list(ctx, config(arg), out);
 }
 
+static RC on_hosts(struct ctx *ctx, void *arg, const void *in, void *out)
+{
+    const struct wire_apply_hosts *m = in;
+    struct wire_apply_hosts_are *o = out;
+    const struct hosts_ask ask = {m->files.v, m->services.v, m->files.n, m->after};
+    struct hosts_batch b;
+    if (m->services.n != m->files.n)
+        return ctx_fail(ctx, E_BUG, "%zu files, but %zu services", m->files.n, m->services.n);
+    TRY(hosts_look(ctx, config(arg), &ask, &b));
+    *o = (struct wire_apply_hosts_are){.json = b.json, .after = b.after, .looked = b.looked, .told = b.told,
+                                       .certificates = b.certificates};
+    return RC_OK;
+}
+
 static RC on_health(struct ctx *ctx, void *arg, const void *in, void *out)
 {
     struct wire_apply_healthy *o = out;
@@ -257,6 +273,7 @@ static const struct wire_route routes[] = {
     {WIRE_apply_dns_noted, on_dns_noted},
     {WIRE_apply_dns_forget, on_dns_forget},
     {WIRE_apply_dns_list, on_dns_list},
+    {WIRE_apply_hosts, on_hosts},
     {WIRE_apply_health, on_health},
 };
 
@@ -278,6 +295,20 @@ static bool sends(struct ctx *ctx, const struct agent_config *cfg)
     return any;
 }
 
+/* What the inventory reads: no more than reading, where `paths` does not say otherwise. */
+static void allow_inventory(const struct agent_config *cfg, struct sandbox *sb)
+{
+    for (size_t i = 0; i < cfg->inventory_folders.n; i++)
+        sandbox_allow(sb, cfg->inventory_folders.v[i], SANDBOX_READ | SANDBOX_OPTIONAL);
+    for (size_t i = 0; i < cfg->n_inventory_stores; i++) {
+        sandbox_allow(sb, cfg->inventory_stores[i].file, SANDBOX_READ | SANDBOX_OPTIONAL);
+        sandbox_allow(sb, cfg->inventory_stores[i].passphrase, SANDBOX_READ | SANDBOX_OPTIONAL);
+    }
+    for (const char *const *path = lineage_schedule_paths(); *path != NULL; path++)
+        sandbox_allow(sb, *path, SANDBOX_READ | SANDBOX_OPTIONAL);
+    sandbox_allow(sb, "/var/log/letsencrypt", SANDBOX_READ | SANDBOX_OPTIONAL);
+}
+
 RC apply_confine(struct ctx *ctx, struct role_env *env, struct sandbox *sb)
 {
     struct agent_config cfg;
@@ -289,6 +320,7 @@ RC apply_confine(struct ctx *ctx, struct role_env *env, struct sandbox *sb)
             log_event(LOG_WARN_, "path_missing", "path", cfg.paths.v[i], "remedy", "make the folder, then restart the agent", NULL);
         sandbox_allow(sb, cfg.paths.v[i], SANDBOX_READ | SANDBOX_WRITE | SANDBOX_OPTIONAL);
     }
+    allow_inventory(&cfg, sb);
     sb->may |= SANDBOX_CHOWN;
     if (sends(ctx, &cfg))
         sb->may |= SANDBOX_UNIX;

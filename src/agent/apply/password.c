@@ -29,14 +29,12 @@ static RC first_line(struct ctx *ctx, const char *path, struct bytes text, struc
     return secret_from(ctx, out, line);
 }
 
-RC password_read(struct ctx *ctx, const struct agent_config *cfg, const char *path, struct secret *out)
+/* `path` is what messages call it, `real` what it leads to. */
+static RC read_at(struct ctx *ctx, const char *path, const char *real, struct secret *out)
 {
     __attribute__((cleanup(disk_close))) int fd = -1;
-    const char *real;
     char room[PASSWORD_FILE_MAX];
     struct stat st;
-    TRY(disk_resolve(ctx, path, &real));
-    TRY(agent_config_check_path(ctx, cfg, real)); /* again: a link may have led elsewhere */
     fd = open(real, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
     if (fd < 0 && errno == ENOENT)
         return ctx_fail(ctx, E_NOT_FOUND,
@@ -50,4 +48,19 @@ RC password_read(struct ctx *ctx, const struct agent_config *cfg, const char *pa
     struct rc rc = n < 0 ? ctx_fail_errno(ctx, "reading %s", path) : first_line(ctx, path, bytes_of(room, (size_t)n), out);
     wipe(room, sizeof room);
     return rc;
+}
+
+RC password_read(struct ctx *ctx, const struct agent_config *cfg, const char *path, struct secret *out)
+{
+    const char *real;
+    TRY(disk_resolve(ctx, path, &real));
+    TRY(agent_config_check_path(ctx, cfg, real)); /* again: a link may have led elsewhere */
+    return read_at(ctx, path, real, out);
+}
+
+RC password_read_given(struct ctx *ctx, const char *path, struct secret *out)
+{
+    const char *real;
+    TRY(disk_resolve(ctx, path, &real));
+    return read_at(ctx, path, real, out);
 }

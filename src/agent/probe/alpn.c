@@ -90,3 +90,8 @@ void alpn_remove(struct alpn *a, const char *token)
     tls_alpn_remove(a->tls, token);
     door_look(a->door);
 }
+
+uint16_t alpn_port(struct alpn *a)
+{
+    return door_port(a->door);
+}

@@ -15,5 +15,6 @@ void alpn_free(struct alpn *a); /* NULL is fine */
 RC alpn_put(struct ctx *ctx, struct alpn *a, const char *identifier, const char *token, const char *key_authorization);
 /* alpn_remove closes it with the last. */
 void alpn_remove(struct alpn *a, const char *token);
+uint16_t alpn_port(struct alpn *a); /* bound to; 0 while closed */
 
 #endif

@@ -62,14 +62,24 @@ static RC ask_in_time(struct search *s, struct dns_ask *ask, struct dns_reply *o
     return dns_ask(s->ctx, ask, out);
 }
 
+static const char *resolvers_text(const struct search *s)
+{
+    struct buf b;
+    buf_init_arena(&b, &s->ctx->arena, 4096);
+    for (size_t i = 0; i < s->n_resolvers; i++)
+        buf_printf(&b, "%s%s", i > 0 ? ", " : "", address_port_str(&s->ctx->arena, &s->resolvers[i]));
+    return rc_ok(buf_status(&b)) && b.n > 0 ? buf_z(&b) : "none is named";
+}
+
 static RC ask_resolvers(struct search *s, const char *name, enum dns_type type, struct dns_reply *out)
 {
     struct dns_ask ask = {.servers = s->resolvers, .n = s->n_resolvers, .name = name, .type = type, .recurse = true};
     struct rc rc = ask_in_time(s, &ask, out);
     return rc_ok(rc) ? rc
                      : ctx_wrap(s->ctx, rc,
-                                "no DNS resolver of this host answers when asked for %s (resolvers in %s, else /etc/resolv.conf)",
-                                name, s->cfg->file);
+                                "no DNS resolver of this host answers when asked for %s: %s (resolvers in %s, else "
+                                "/etc/resolv.conf)",
+                                name, resolvers_text(s), s->cfg->file);
 }
 
 /* --- the zone above a name, as the resolvers see it */

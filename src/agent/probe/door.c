@@ -6,7 +6,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#define CONNS_MAX 32
+#define CONNS_MAX 256 /* CAs that ask from several places, for many names at once */
 #define CONN_MS   5000
 
 struct conn {

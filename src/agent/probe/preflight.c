@@ -488,7 +488,7 @@ static enum preflight_verdict check_tls(struct ctx *ctx, struct look *l, const c
 
 static bool to_a_server(const struct look *l)
 {
-    return strncmp(l->in->method, "dns-", 4) != 0 && !l->is_ip;
+    return strncmp(l->in->method, "dns-", 4) != 0 && !l->is_ip && !l->in->caa_alone;
 }
 static bool by_ca(const struct look *l)
 {
@@ -496,7 +496,7 @@ static bool by_ca(const struct look *l)
 }
 static bool by_name(const struct look *l)
 {
-    return !l->is_ip && !l->deaf;
+    return !l->is_ip && !l->deaf && !l->in->caa_alone;
 }
 static bool over_http(const struct look *l)
 {

@@ -6,6 +6,7 @@
 #include "agent/probe/dns.h"
 #include "agent/probe/preflight.h"
 #include "agent/probe/responder.h"
+#include "agent/probe/scan_serve.h"
 #include "base/failpoint.h"
 #include "net/dns.h"
 #include "net/dnssec.h"
@@ -14,7 +15,7 @@
 #include "pki/digest.h"
 #include "wire/messages.h"
 
-#define PROBE_THREADS 8
+#define PROBE_THREADS 12 /* each scan has one of them waiting */
 #define TRUSTS_MAX 16
 
 /* The system's roots and those of jobs, by their hash: reading them takes longer than a handshake. */
@@ -29,6 +30,7 @@ struct probe {
     struct address_grants grants;
     struct http_client *http;
     struct responder *responder;
+    struct scans *scans;
     struct alpn *alpn; /* NULL where agent.yaml has no tls_alpn */
     pthread_mutex_t lock; /* over trusts */
     struct trust trusts[TRUSTS_MAX];
@@ -195,6 +197,26 @@ static RC on_preflight(struct ctx *ctx, void *arg, const void *in, void *out)
     return rc;
 }
 
+static RC on_scan_begin(struct ctx *ctx, void *arg, const void *in, void *out)
+{
+    FAILPOINT("probe.scan_begin");
+    return scans_begin(ctx, ((struct probe *)arg)->scans, in, out);
+}
+
+static RC on_scan_next(struct ctx *ctx, void *arg, const void *in, void *out)
+{
+    FAILPOINT("probe.scan_next");
+    return scans_next(ctx, ((struct probe *)arg)->scans, in, out);
+}
+
+static RC on_scan_stop(struct ctx *ctx, void *arg, const void *in, void *out)
+{
+    (void)ctx;
+    (void)out;
+    scans_stop(((struct probe *)arg)->scans, ((const struct wire_probe_scan_stop *)in)->scan);
+    return RC_OK;
+}
+
 static RC on_health(struct ctx *ctx, void *arg, const void *in, void *out)
 {
     struct wire_probe_healthy *o = out;
@@ -213,6 +235,9 @@ static const struct wire_route routes[] = {
     {WIRE_probe_dns_zone, on_dns_zone},
     {WIRE_probe_dns_txt, on_dns_txt},
     {WIRE_probe_preflight, on_preflight},
+    {WIRE_probe_scan_begin, on_scan_begin},
+    {WIRE_probe_scan_next, on_scan_next},
+    {WIRE_probe_scan_stop, on_scan_stop},
     {WIRE_probe_health, on_health},
 };
 
@@ -227,8 +252,16 @@ static RC grants_of(struct ctx *ctx, const struct agent_config *cfg, struct addr
     return RC_OK;
 }
 
+/* Whoever asks at these ports comes from outside. */
+static bool is_open(void *arg)
+{
+    const struct probe *p = arg;
+    return (p->responder != NULL && responder_port(p->responder) != 0) || (p->alpn != NULL && alpn_port(p->alpn) != 0);
+}
+
 static void probe_free(struct probe *p)
 {
+    scans_free(p->scans);
     responder_free(p->responder);
     alpn_free(p->alpn);
     http_client_free(p->http);
@@ -246,6 +279,7 @@ RC probe_serve(struct ctx *ctx, struct wire_server *server, const struct agent_c
         return ctx_fail(ctx, E_INVALID, "%s: http01: address: %s is not an IP address", cfg->file, cfg->http01_address);
     listen.port = (uint16_t)cfg->http01_port;
     TRY(http_client_new(ctx, &(struct http_client_config){.grants = p.grants}, &p.http));
+    TRY(scans_new(ctx, cfg, &p.scans));
     TRY(responder_new(ctx, listen, &p.responder));
     if (cfg->tls_alpn_port != 0) {
         if (!address_parse(bytes_z(cfg->tls_alpn_address), &listen))
@@ -253,7 +287,10 @@ RC probe_serve(struct ctx *ctx, struct wire_server *server, const struct agent_c
         listen.port = (uint16_t)cfg->tls_alpn_port;
         TRY(alpn_new(ctx, listen, &p.alpn));
     }
-    return wire_serve(ctx, server, routes, sizeof routes / sizeof *routes, threads, &p);
+    wire_server_holds(server, is_open, &p);
+    struct rc rc = wire_serve(ctx, server, routes, sizeof routes / sizeof *routes, threads, &p);
+    wire_server_holds(server, NULL, NULL);
+    return rc;
 }
 
 RC probe_confine(struct ctx *ctx, struct role_env *env, struct sandbox *sb)

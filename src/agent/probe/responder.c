@@ -8,7 +8,7 @@
 #include "base/buf.h"
 
 #define REQUEST_MAX 4096
-#define TOKENS_MAX 1000
+#define TOKENS_MAX 4096
 #define PATH_HEAD "/.well-known/acme-challenge/"
 
 struct answer {

@@ -31,7 +31,11 @@ RC oauth2_read(struct ctx *ctx, struct bytes text, const char **token, int64_t *
         return ctx_fail(ctx, E_BAD_ANSWER, "it is no JSON object");
     TRY(json_get_str(ctx, root, "access_token", true, token));
     TRY(json_get_str(ctx, root, "token_type", true, &type));
-    TRY(json_get_int(ctx, root, "expires_in", false, expires_s));
+    const char *seconds = json_string_value(json_object_get(root, "expires_in")); /* Azure writes it as a text */
+    if (seconds == NULL)
+        TRY(json_get_int(ctx, root, "expires_in", false, expires_s));
+    else if (!str_to_i64(bytes_z(seconds), expires_s))
+        return ctx_fail(ctx, E_BAD_ANSWER, "expires_in is no number");
     if (!bytes_equal_nocase(bytes_z(type), BYTES_LIT("bearer")))
         return ctx_fail(ctx, E_BAD_ANSWER, "it gives a token of type %.40s, not Bearer", type);
     size_t n = strlen(*token);
@@ -70,21 +74,26 @@ RC oauth2_ask(struct ctx *ctx, struct push_session *s, const char *url, struct b
 {
     struct push_request r = {.method = "POST", .url = url, .body = form, .has_body = true};
     struct push_answer a = {0};
-    const char *token = NULL;
-    int64_t life = 0;
     TRY(push_header(ctx, s, &r, "Content-Type", BYTES_LIT("application/x-www-form-urlencoded")));
     TRY(push_header(ctx, s, &r, "Accept", BYTES_LIT("application/json")));
     struct rc rc = push_send(ctx, s, &r, &a);
     if (rc_failed(rc))
         return ctx_wrap(ctx, rc, "asking %s for a token", url);
-    if (a.status == 429 || a.status == 503) {
-        ctx->retry_after_s = a.retry_after_s > 0 ? a.retry_after_s : 0;
-        return ctx_fail(ctx, E_RATE_LIMITED, "%s has no time for us (%d)", url, a.status);
+    return oauth2_take(ctx, s, url, &a);
+}
+
+RC oauth2_take(struct ctx *ctx, struct push_session *s, const char *url, const struct push_answer *a)
+{
+    const char *token = NULL;
+    int64_t life = 0;
+    if (a->status == 429 || a->status == 503) {
+        ctx->retry_after_s = a->retry_after_s > 0 ? a->retry_after_s : 0;
+        return ctx_fail(ctx, E_RATE_LIMITED, "%s has no time for us (%d)", url, a->status);
     }
-    if (a.status != 200)
+    if (a->status != 200)
         return ctx_fail(ctx, E_DEPLOY_FAILED, "%s gives no token (%d): %s; check the credential and this host's clock", url,
-                        a.status, words(ctx, s, a.body));
-    rc = oauth2_read(ctx, a.body, &token, &life);
+                        a->status, words(ctx, s, a->body));
+    struct rc rc = oauth2_read(ctx, a->body, &token, &life);
     if (rc_failed(rc))
         return ctx_wrap(ctx, rc, "the token endpoint %s", url);
     if (life == 0 || life > LIFE_MOST_S)

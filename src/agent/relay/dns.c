@@ -268,11 +268,33 @@ static RC test(struct ctx *ctx, const struct change *c, struct wire_relay_dns_do
 
 /* --- the message */
 
+static bool is_within(struct bytes name, struct bytes above)
+{
+    return name.n >= above.n && bytes_equal_nocase(bytes_of(name.p + name.n - above.n, above.n), above) &&
+           (name.n == above.n || name.p[name.n - above.n - 1] == '.');
+}
+
+/* The hub says the parameters: of one that the request names in place of the record it must be true that the record is there. */
+static RC check_below(struct ctx *ctx, const struct change *c)
+{
+    struct bytes at;
+    const bool test = c->in->verb == WIRE_relay_dns_verb_test;
+    const struct bytes name = bytes_z(test && c->in->name[0] == '\0' ? c->in->zone : c->in->name);
+    if (c->d->below == NULL)
+        return RC_OK;
+    TRY(push_expand(ctx, c->s, c->d->below, PUSH_PLAIN, NULL, &at));
+    if (at.n > 0 && (is_within(name, at) || (test && is_within(at, name))))
+        return RC_OK;
+    return ctx_fail(ctx, E_NOT_GRANTED, "it would change records of %s, and %s is not below that", arena_str(&ctx->arena, at),
+                    arena_str(&ctx->arena, name));
+}
+
 static RC run(struct ctx *ctx, const struct change *c, struct wire_relay_dns_done *out)
 {
     out->first_s = c->d->first_s;
     out->most_s = c->d->most_s;
     TRY(set_names(ctx, c->s, c->in));
+    TRY(check_below(ctx, c));
     return c->in->verb == WIRE_relay_dns_verb_test ? test(ctx, c, out) : change(ctx, c, &out->what);
 }
 

@@ -125,7 +125,7 @@ static RC take_certificate(struct ctx *ctx, const struct enroll *e, const char *
             return ctx_fail(ctx, E_BAD_ANSWER, "the issuer answered without a certificate");
         out->state = WIRE_relay_enroll_done_state_pending;
         out->reference = reference.n > 0 ? arena_str(&ctx->arena, reference) : e->in->reference;
-        out->retry_after_s = ctx->retry_after_s > 0 ? ctx->retry_after_s : e->d->wait_s;
+        out->retry_after_s = e->s->wait_s > 0 ? e->s->wait_s : e->d->wait_s;
         return RC_OK;
     }
     TRY(put_in_order(ctx, certificate, chain, &out->chain_pem));
@@ -158,7 +158,6 @@ static RC run(struct ctx *ctx, const struct enroll *e, struct wire_relay_enroll_
     }
 }
 
-/* The credential is good for what the issuer allows it, which may be users and CAs too: what it is used for is host names. */
 /* What agent.yaml grants: the names, and the values of parameters that the hub cannot choose. */
 static RC check_granted(struct ctx *ctx, const struct agent_config *cfg, const struct wire_relay_enroll *in)
 {
@@ -186,6 +185,7 @@ static RC check_request(struct ctx *ctx, const struct wire_relay_enroll *in)
     return RC_OK;
 }
 
+/* The credential is good for what the issuer allows it, which may be users and CAs too: what it is used for is host names. */
 static RC check_wish(struct ctx *ctx, const struct wire_relay_enroll *in)
 {
     const bool asks = in->verb == WIRE_relay_enroll_verb_enroll || in->verb == WIRE_relay_enroll_verb_collect;

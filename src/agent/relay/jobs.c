@@ -8,10 +8,17 @@
 RC relay_do_order(struct ctx *ctx, const struct relay_job *job, const struct wire_relay_order *in,
                   struct wire_relay_order_done *out)
 {
-    struct relay_session s = {
-        .http = job->http, .agent = job->agent, .job = in->job, .fence = in->fence, .directory_url = in->directory_url};
-    TRY(relay_open(ctx, &s));
-    return relay_order_run(ctx, &s, in, out);
+    struct relay_session s = {.http = job->http,
+                              .agent = job->agent,
+                              .memory = job->memory,
+                              .job = in->job,
+                              .fence = in->fence,
+                              .directory_url = in->directory_url};
+    struct rc rc = relay_open(ctx, &s);
+    if (rc_ok(rc))
+        rc = relay_order_run(ctx, &s, in, out);
+    relay_close(&s, rc);
+    return rc;
 }
 
 RC relay_do_revoke(struct ctx *ctx, const struct relay_job *job, const struct wire_relay_acme_revoke *in)

@@ -18,7 +18,9 @@ struct run {
     const struct wire_relay_order *in;
     struct wire_relay_order_done *out;
     struct acme_order order;
-    struct http_answer answer; /* the last with the order in it */
+    struct http_answer answer; /* the last with the order in it, or about it */
+    struct relay_known_order known;
+    bool waits;                /* the CA is at it: to be asked again after out->wait_ms */
 };
 
 static void tell_subproblems(struct ctx *ctx, struct run *r);
@@ -104,6 +106,18 @@ static RC with_account(struct ctx *ctx, struct run *r, RC (*step)(struct ctx *ct
     r->s->account_url = NULL;
     TRY(relay_account(ctx, r->s, r->in->contacts, r->in->terms_agreed));
     return step(ctx, r);
+}
+
+/* Waits while the CA is at it and looks again; or has that asked of us later, so that it holds no thread. */
+static RC wait_and_look(struct ctx *ctx, struct run *r, unsigned round)
+{
+    if (r->s->memory == NULL) {
+        TRY(relay_poll_wait(ctx, &r->answer, round));
+        return look(ctx, r);
+    }
+    r->waits = true;
+    r->out->wait_ms = relay_poll_ms(&r->answer, r->known.round++);
+    return RC_OK;
 }
 
 /* --- authorizations */
@@ -251,6 +265,7 @@ static RC read_challenges(struct ctx *ctx, struct run *r)
         str_list_add(a, &l->types, c->type);
         str_list_add(a, &l->tokens, c->token != NULL ? c->token : c->issuer_domain);
     }
+    r->known = (struct relay_known_order){l->urls, l->authorization_urls, l->identifiers, l->types, false, r->known.round};
     r->out->identifiers = (struct wire_texts){l->identifiers.v, l->identifiers.n};
     r->out->urls = (struct wire_texts){l->urls.v, l->urls.n};
     r->out->authorization_urls = (struct wire_texts){l->authorization_urls.v, l->authorization_urls.n};
@@ -276,10 +291,9 @@ static const struct acme_challenge *answered(const struct wire_relay_order *in, 
 static RC say_one(struct ctx *ctx, struct run *r, const char *authorization_url, const struct acme_challenge *c)
 {
     struct wire_relay_sign req = {.operation = WIRE_relay_sign_operation_challenge, .url = c->url};
-    struct http_answer answer;
     struct acme_authorization now;
     const struct acme_challenge *same = NULL;
-    struct rc rc = relay_post(ctx, r->s, &req, "the check of a challenge", &answer);
+    struct rc rc = relay_post(ctx, r->s, &req, "the check of a challenge", &r->answer);
     if (rc.e != E_ISSUER_REFUSED)
         return rc;
     const char *why = ctx_why(ctx);
@@ -317,10 +331,8 @@ static RC say_answered(struct ctx *ctx, struct run *r)
 /* Waits while the order is in `state`; the answer at hand says how long. */
 static RC wait_while(struct ctx *ctx, struct run *r, enum acme_status state)
 {
-    for (unsigned round = 0; r->order.status == state; round++) {
-        TRY(relay_poll_wait(ctx, &r->answer, round));
-        TRY(look(ctx, r));
-    }
+    for (unsigned round = 0; r->order.status == state && !r->waits; round++)
+        TRY(wait_and_look(ctx, r, round));
     return RC_OK;
 }
 
@@ -397,9 +409,10 @@ static RC download(struct ctx *ctx, struct run *r)
 static RC finish(struct ctx *ctx, struct run *r)
 {
     unsigned finalized = 0;
-    if (r->order.status == ACME_PENDING)
+    if (r->order.status == ACME_PENDING && !r->known.said)
         TRY(say_answered(ctx, r));
-    for (;;) {
+    r->known.said = true;
+    while (!r->waits) {
         switch (r->order.status) {
         case ACME_PENDING:
         case ACME_PROCESSING:
@@ -416,6 +429,7 @@ static RC finish(struct ctx *ctx, struct run *r)
             return order_failed(ctx, r);
         }
     }
+    return RC_OK;
 }
 
 /* --- the phases */
@@ -423,16 +437,45 @@ static RC finish(struct ctx *ctx, struct run *r)
 static RC start(struct ctx *ctx, struct run *r)
 {
     /* A CA takes a moment to see that all authorizations are valid from before. */
-    for (unsigned round = 0; r->order.status == ACME_PENDING; round++) {
+    for (unsigned round = 0; r->order.status == ACME_PENDING && !r->waits; round++) {
         TRY(read_challenges(ctx, r));
         if (r->out->urls.n > 0)
             return RC_OK;
-        TRY(relay_poll_wait(ctx, &r->answer, round));
-        TRY(look(ctx, r));
+        TRY(wait_and_look(ctx, r, round));
     }
     if (r->order.status == ACME_INVALID)
         return order_failed(ctx, r);
     return r->order.status == ACME_VALID ? download(ctx, r) : RC_OK;
+}
+
+/* Its challenges are known from the phase before: the CA is told at once that they are answered, and looked at after that. */
+static RC say_known(struct ctx *ctx, struct run *r)
+{
+    r->s->order_url = r->in->order_url;
+    r->order = (struct acme_order){.status = ACME_PENDING, .finalize = r->in->finalize_url};
+    for (size_t i = 0; i < r->in->identifiers.n; i++)
+        str_list_add(&ctx->arena, &r->order.identifiers, r->in->identifiers.v[i]);
+    for (size_t i = 0; i < r->known.urls.n; i++) {
+        const struct acme_challenge c = {.url = r->known.urls.v[i], .type = r->known.types.v[i]};
+        TRY(say_one(ctx, r, r->known.authorization_urls.v[i], &c));
+        FAILPOINT("relay.after_challenge");
+        relay_tell(ctx, r->s, "challenge", "the CA checks %s", r->known.identifiers.v[i]);
+    }
+    r->known.said = true;
+    return RC_OK;
+}
+
+/* What the phase before has left to be done without another look: where the hub has all of it answered. */
+static bool known_answered(const struct run *r)
+{
+    for (size_t i = 0; i < r->known.urls.n; i++) {
+        bool has = false;
+        for (size_t k = 0; k < r->in->challenge_urls.n && !has; k++)
+            has = strcmp(r->in->challenge_urls.v[k], r->known.urls.v[i]) == 0;
+        if (!has)
+            return false;
+    }
+    return r->known.urls.n > 0 && !r->known.said;
 }
 
 static RC take_up(struct ctx *ctx, struct run *r)
@@ -450,20 +493,44 @@ static RC take_up(struct ctx *ctx, struct run *r)
     return gone ? ctx_fail(ctx, E_NOT_FOUND, "the CA does not know the order any more") : rc;
 }
 
+static RC run(struct ctx *ctx, struct run *r)
+{
+    const bool to_finish = r->in->phase == WIRE_relay_order_phase_finish;
+    TRY(with_account(ctx, r, to_finish && known_answered(r) ? say_known : take_up));
+    return to_finish ? finish(ctx, r) : start(ctx, r);
+}
+
+static void remember(const struct run *r, struct rc rc)
+{
+    const char *url = r->s->order_url;
+    if (r->s->memory == NULL || url == NULL)
+        return;
+    if (rc_ok(rc) && (r->waits || r->known.urls.n > 0) && r->order.status != ACME_VALID)
+        relay_memory_keep_order(r->s->memory, url, &r->known);
+    else
+        relay_memory_forget_order(r->s->memory, url);
+}
+
 RC relay_order_run(struct ctx *ctx, struct relay_session *s, const struct wire_relay_order *in, struct wire_relay_order_done *out)
 {
     struct run r = {.s = s, .in = in, .out = out};
-    bool to_finish = in->phase == WIRE_relay_order_phase_finish;
     if (in->identifiers.n == 0)
         return ctx_fail(ctx, E_INVALID, "an order without a name");
-    if (to_finish && in->order_url[0] == 0)
+    if (in->phase == WIRE_relay_order_phase_finish && in->order_url[0] == 0)
         return ctx_fail(ctx, E_INVALID, "no order to finish");
+    if (s->memory != NULL && in->order_url[0] != 0)
+        (void)relay_memory_order(ctx, s->memory, in->order_url, &r.known);
     s->account_url = in->account_url[0] == 0 ? NULL : in->account_url;
-    TRY(with_account(ctx, &r, take_up));
-    TRY(to_finish ? finish(ctx, &r) : start(ctx, &r));
+    struct rc rc = run(ctx, &r);
+    remember(&r, rc);
+    TRY(rc);
     out->account_url = s->account_url;
     out->order_url = s->order_url;
     out->finalize_url = r.order.finalize;
+    if (r.waits) {
+        out->state = WIRE_relay_order_done_state_waiting;
+        return RC_OK;
+    }
     switch (r.order.status) {
     case ACME_READY:
         out->state = WIRE_relay_order_done_state_ready;

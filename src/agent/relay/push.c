@@ -223,6 +223,7 @@ static RC run_request(struct ctx *ctx, struct push_session *s, const struct push
     enum outcome outcome;
     TRY(send_patiently(ctx, s, request, answer));
     TRY(judge(ctx, s, step, answer, was_touched, &outcome));
+    s->wait_s = answer->retry_after_s > 0 ? answer->retry_after_s : 0;
     if (outcome == GOOD && step->has_poll)
         TRY(poll_until(ctx, s, step, request, answer));
     *absent |= outcome == NOTHING_THERE;

@@ -49,6 +49,7 @@ struct push_session {
     struct push_room *rooms;
     enum push_list list;
     bool loaded;  /* `before` is known */
+    int64_t wait_s; /* what the newest good answer asked to wait (Retry-After); 0: nothing */
     int refused;  /* the status of the newest refusal; 0: none */
     bool now_only; /* what changes something is made of what was there a moment ago: never sent again after a wait */
     bool touched; /* a step of this list that may change something has been sent */

@@ -4,6 +4,7 @@
 
 #include "agent/relay/dns.h"
 #include "agent/relay/enroll.h"
+#include "agent/relay/outside.h"
 #include "agent/relay/push_serve.h"
 #include "agent/relay/rfc2136.h"
 #include "agent/relay/ssh.h"
@@ -28,6 +29,7 @@ struct relay {
     struct credential_files credentials;
     struct push_keys *push_keys;
     struct dns_locks *dns_locks;
+    struct relay_memory *memory;
 };
 
 /* --- what a job may reach */
@@ -117,6 +119,7 @@ static RC client_for(struct ctx *ctx, struct relay *r, const char *roots_pem, st
     bool own = false;                                                                                                              \
     struct relay_job job = {.agent = r->agent};                                                                                    \
     TRY(client_for(ctx, r, m->ca_roots_pem, m->granted_networks, &job.http, &own));                                                \
+    job.memory = own ? NULL : r->memory; /* another client may be where this one was */                                            \
     struct rc rc = (call);                                                                                                         \
     if (own)                                                                                                                       \
         http_client_free(job.http);                                                                                                \
@@ -145,6 +148,27 @@ static RC on_info(struct ctx *ctx, void *arg, const void *in, void *out)
 {
     const struct wire_relay_acme_info *m = in;
     WITH_CLIENT(relay_do_info(ctx, &job, m, out));
+}
+
+/* What certificates name may be reached as far as anything may: an outside client of the relay's own grants. */
+#define OUTSIDE(call)                                                                                                              \
+    struct relay *r = arg;                                                                                                         \
+    bool own = false;                                                                                                              \
+    struct http_client *http;                                                                                                      \
+    TRY(client_for(ctx, r, "", (struct wire_texts){0}, &http, &own));                                                              \
+    struct rc rc = (call);                                                                                                         \
+    if (own)                                                                                                                       \
+        http_client_free(http);                                                                                                    \
+    return rc
+
+static RC on_fetch_issuer(struct ctx *ctx, void *arg, const void *in, void *out)
+{
+    OUTSIDE(outside_fetch_issuer(ctx, http, in, out));
+}
+
+static RC on_revocation(struct ctx *ctx, void *arg, const void *in, void *out)
+{
+    OUTSIDE(outside_revocation(ctx, http, in, out));
 }
 
 static RC on_renewal_info(struct ctx *ctx, void *arg, const void *in, void *out)
@@ -194,6 +218,7 @@ static const struct wire_route routes[] = {
     {WIRE_relay_order, on_order},    {WIRE_relay_acme_revoke, on_revoke},
     {WIRE_relay_acme_info, on_info}, {WIRE_relay_renewal_info, on_renewal_info},
     {WIRE_relay_acme_account, on_account},
+    {WIRE_relay_fetch_issuer, on_fetch_issuer}, {WIRE_relay_revocation, on_revocation},
     {WIRE_relay_push_key, on_push_key}, {WIRE_relay_push, on_push},
     {WIRE_relay_enroll, on_enroll},  {WIRE_relay_dns, on_dns},        {WIRE_relay_health, on_health},
 };
@@ -204,6 +229,7 @@ static void relay_free(struct relay *r)
         http_client_free(r->clients[i].http);
     push_keys_free(r->push_keys);
     dns_locks_free(r->dns_locks);
+    relay_memory_free(r->memory);
     pthread_mutex_destroy(&r->lock);
 }
 
@@ -212,8 +238,8 @@ RC relay_serve(struct ctx *ctx, struct wire_server *server, const struct agent_c
 {
     __attribute__((cleanup(relay_free))) struct relay r = {
         .cfg = cfg, .agent = agent, .sandbox = sandbox, .lock = PTHREAD_MUTEX_INITIALIZER, .push_keys = push_keys_new(),
-        .dns_locks = dns_locks_new()};
-    if (r.push_keys == NULL || r.dns_locks == NULL)
+        .dns_locks = dns_locks_new(), .memory = relay_memory_new()};
+    if (r.push_keys == NULL || r.dns_locks == NULL || r.memory == NULL)
         return ctx_fail(ctx, E_NO_MEMORY, "no memory for the relay");
     if (credentials != NULL)
         r.credentials = *credentials;

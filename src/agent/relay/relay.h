@@ -19,6 +19,7 @@ RC relay_serve(struct ctx *ctx, struct wire_server *server, const struct agent_c
 struct relay_job {
     struct http_client *http;
     const struct relay_agent *agent;
+    struct relay_memory *memory; /* NULL: nothing is remembered, and waiting is done here (wire/relay.def, `waiting`) */
 };
 RC relay_do_order(struct ctx *ctx, const struct relay_job *job, const struct wire_relay_order *in,
                   struct wire_relay_order_done *out);

@@ -33,13 +33,18 @@ static int64_t backoff_ms(int64_t first, int64_t most, unsigned round)
     return ms - ms / 8 + (int64_t)random_below((uint64_t)(ms / 4 + 1));
 }
 
-RC relay_poll_wait(struct ctx *ctx, const struct http_answer *last, unsigned round)
+int64_t relay_poll_ms(const struct http_answer *last, unsigned round)
 {
     if (last->retry_after_s < 0)
-        return relay_wait(ctx, backoff_ms(POLL_FIRST_MS, POLL_MOST_MS, round));
-    if (last->retry_after_s * 1000 >= ctx_left_ms(ctx, DEADLINE_MOST_MS))
+        return backoff_ms(POLL_FIRST_MS, POLL_MOST_MS, round);
+    return last->retry_after_s > 0 ? last->retry_after_s * 1000 : POLL_FIRST_MS;
+}
+
+RC relay_poll_wait(struct ctx *ctx, const struct http_answer *last, unsigned round)
+{
+    if (last->retry_after_s >= 0 && last->retry_after_s * 1000 >= ctx_left_ms(ctx, DEADLINE_MOST_MS))
         ctx->retry_after_s = last->retry_after_s;
-    return relay_wait(ctx, last->retry_after_s > 0 ? last->retry_after_s * 1000 : POLL_FIRST_MS);
+    return relay_wait(ctx, relay_poll_ms(last, round));
 }
 
 void relay_tell(struct ctx *ctx, struct relay_session *s, const char *step, const char *fmt, ...)
@@ -138,21 +143,46 @@ RC relay_get(struct ctx *ctx, struct relay_session *s, const char *url, const ch
     }
 }
 
+static struct relay_ca ca_of(const struct relay_session *s)
+{
+    return (struct relay_ca){s->http, s->directory_url};
+}
+
 RC relay_open(struct ctx *ctx, struct relay_session *s)
 {
     struct http_answer answer;
+    bool known = false;
     TRY(uri_parse(ctx, bytes_z(s->directory_url), &s->origin));
     if (!s->origin.https)
         return ctx_fail(ctx, E_INVALID, "%s: the directory of an ACME CA has an https:// URL (RFC 8555 section 6.1)",
                         s->directory_url);
-    TRY(relay_get(ctx, s, s->directory_url, "its directory", &answer));
-    return acme_directory_parse(ctx, answer.body, &s->directory);
+    if (s->memory != NULL)
+        relay_memory_directory(ctx, s->memory, ca_of(s), &answer.body, &known);
+    if (!known)
+        TRY(relay_get(ctx, s, s->directory_url, "its directory", &answer));
+    TRY(acme_directory_parse(ctx, answer.body, &s->directory));
+    if (s->memory != NULL && !known)
+        relay_memory_keep_directory(s->memory, ca_of(s), answer.body);
+    return RC_OK;
+}
+
+void relay_close(struct relay_session *s, struct rc how)
+{
+    if (s->memory == NULL)
+        return;
+    if (rc_failed(how))
+        relay_memory_forget_ca(s->memory, ca_of(s));
+    else if (s->nonce != NULL)
+        relay_memory_keep_nonce(s->memory, ca_of(s), s->nonce);
+    s->nonce = NULL;
 }
 
 /* --- signed requests */
 
 static RC take_nonce(struct ctx *ctx, struct relay_session *s, const char **out)
 {
+    if (s->nonce == NULL && s->memory != NULL)
+        s->nonce = relay_memory_nonce(ctx, s->memory, ca_of(s));
     if (s->nonce == NULL) {
         struct http_answer answer;
         struct http_call call = {.method = "HEAD", .url = s->directory.new_nonce, .total_ms = 30000, .body_max = 4096};
@@ -223,8 +253,11 @@ RC relay_post(struct ctx *ctx, struct relay_session *s, struct wire_relay_sign *
         if (out->status >= 200 && out->status < 300)
             return RC_OK;
         acme_problem_parse(ctx, out->body, &s->problem);
-        if (acme_problem_is(&s->problem, "badNonce") && ++nonces < SESSION_NONCES_MAX)
+        if (acme_problem_is(&s->problem, "badNonce") && ++nonces < SESSION_NONCES_MAX) {
+            if (s->memory != NULL) /* a CA that was started anew knows none of them */
+                relay_memory_forget_nonces(s->memory, ca_of(s));
             continue;
+        }
         if (!worth_another_try(out->status) || ++tries >= SESSION_TRIES_MAX || rc_failed(wait_as_asked(ctx, out, tries))) {
             ctx_forget(ctx);
             return refused(ctx, s, what, out);

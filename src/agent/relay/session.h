@@ -3,6 +3,7 @@
 #define AGENT_RELAY_SESSION_H
 
 #include "acme/objects.h"
+#include "agent/relay/memory.h"
 #include "net/http_client.h"
 #include "base/uri.h"
 #include "wire/messages.h"
@@ -18,6 +19,7 @@ struct relay_agent {
 struct relay_session {
     struct http_client *http;
     const struct relay_agent *agent;
+    struct relay_memory *memory; /* NULL: nothing is remembered */
     const char *job;
     int64_t fence;
     const char *directory_url;
@@ -34,8 +36,10 @@ struct relay_session {
 #define SESSION_NONCES_MAX 20
 #define SESSION_TRIES_MAX  4
 
-/* relay_open fetches the directory.  The fields up to directory_url are the caller's. */
+/* relay_open fetches the directory, where it is not remembered.  The fields up to directory_url are the caller's. */
 RC relay_open(struct ctx *ctx, struct relay_session *s);
+/* relay_close remembers the nonce that is left; after a failure the directory is forgotten. */
+void relay_close(struct relay_session *s, struct rc how);
 /* relay_check_url refuses a URL that is not https, too long, or at another host than the directory (E_BAD_ANSWER): account keys
  * are pinned to that host. */
 RC relay_check_url(struct ctx *ctx, const struct relay_session *s, const char *what, const char *url);
@@ -59,7 +63,8 @@ bool relay_account_refused(const struct relay_session *s);
 
 /* relay_wait sleeps; E_TIMEOUT where the deadline comes first. */
 RC relay_wait(struct ctx *ctx, int64_t ms);
-/* relay_poll_wait sleeps before the next look: what the CA said, or longer each time. */
+/* relay_poll_ms says how long until the next look: what the CA said, or longer each time; relay_poll_wait sleeps so long. */
+int64_t relay_poll_ms(const struct http_answer *last, unsigned round);
 RC relay_poll_wait(struct ctx *ctx, const struct http_answer *last, unsigned round);
 void relay_tell(struct ctx *ctx, struct relay_session *s, const char *step, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));

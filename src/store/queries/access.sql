@@ -23,7 +23,8 @@ INSERT INTO installation (one, name, epoch, created_at) VALUES (1, $name, $epoch
 -- query team_add : none
 -- doc A team; does nothing where its name is there.
 -- in id text, parent_id text?, name text, now i64
-INSERT INTO team (id, parent_id, name, created_at) VALUES ($id, $parent_id, $name, $now) ON CONFLICT DO NOTHING;
+INSERT INTO team (id, parent_id, name, created_at, number) VALUES ($id, $parent_id, $name, $now, (SELECT COALESCE(MAX(number), 0) + 1 FROM team))
+ON CONFLICT (name) DO NOTHING;
 
 -- query team_within_add : none
 -- doc States that a team lies within another.
@@ -50,16 +51,17 @@ SELECT 1 AS found FROM team_within WHERE team_id = $team_id AND ancestor_id = $a
 
 -- query token_add : none
 -- doc A new bearer token: only its hash is kept.
--- in id text, team_id text, name text, role text, hash blob, now i64, expires_at i64
-INSERT INTO token (id, team_id, name, role, hash, created_at, expires_at)
-VALUES ($id, $team_id, $name, $role, $hash, $now, $expires_at);
+-- in id text, team_id text, name text, role text, agent_id text?, hash blob, now i64, expires_at i64
+INSERT INTO token (id, team_id, name, role, agent_id, hash, created_at, expires_at)
+VALUES ($id, $team_id, $name, $role, $agent_id, $hash, $now, $expires_at);
 
 -- query token_by_hash : maybe
--- doc A token that is neither revoked nor expired.
+-- doc A token that is neither revoked nor expired; one for an agent's host ends with the agent.
 -- in hash blob, now i64
--- out id text, team_id text, name text, role text, expires_at i64, used_at i64?
-SELECT id, team_id, name, role, expires_at, used_at FROM token
-WHERE hash = $hash AND revoked_at IS NULL AND expires_at > $now;
+-- out id text, team_id text, name text, role text, agent_id text?, expires_at i64, used_at i64?
+SELECT id, team_id, name, role, agent_id, expires_at, used_at FROM token
+WHERE hash = $hash AND revoked_at IS NULL AND expires_at > $now
+  AND NOT EXISTS (SELECT 1 FROM agent a WHERE a.id = token.agent_id AND a.state = 'removed');
 
 -- query token_used : none
 -- doc When a token was last used; written at most once an hour.
@@ -70,15 +72,17 @@ UPDATE token SET used_at = $now WHERE id = $id AND (used_at IS NULL OR used_at <
 -- doc Tokens within a team, newest first.
 -- in scope text, after text, limit i64
 -- row token_get
-SELECT id, team_id, name, role, created_at, expires_at, used_at, revoked_at FROM token t
+SELECT t.id, t.team_id, t.name, t.role, a.name AS agent, t.created_at, t.expires_at, t.used_at, t.revoked_at
+FROM token t LEFT JOIN agent a ON a.id = t.agent_id
 WHERE t.id > $after AND t.role <> 'sign-in-link' AND EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = t.team_id AND w.ancestor_id = $scope)
-ORDER BY id LIMIT $limit;
+ORDER BY t.id LIMIT $limit;
 
 -- query token_get : maybe
 -- doc One token within a team, by id or name.
 -- in ref text, scope text
--- out id text, team_id text, name text, role text, created_at i64, expires_at i64, used_at i64?, revoked_at i64?
-SELECT id, team_id, name, role, created_at, expires_at, used_at, revoked_at FROM token t
+-- out id text, team_id text, name text, role text, agent text?, created_at i64, expires_at i64, used_at i64?, revoked_at i64?
+SELECT t.id, t.team_id, t.name, t.role, a.name AS agent, t.created_at, t.expires_at, t.used_at, t.revoked_at
+FROM token t LEFT JOIN agent a ON a.id = t.agent_id
 WHERE (t.id = $ref OR (t.name = $ref AND t.revoked_at IS NULL))
   AND EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = t.team_id AND w.ancestor_id = $scope)
 LIMIT 1;

@@ -55,17 +55,17 @@ UPDATE version SET replaced_at = $now WHERE managed_id = $managed_id AND number 
 -- query version_predecessor : maybe
 -- doc The certificate that an order of this issuer may name as replaced: the current one, issued by the same account, not replaced yet.
 -- in managed_id text, number i64, issuer_id text
--- out number i64, der blob, account_url text?
-SELECT v.number, c.der, v.account_url FROM version v JOIN issuer i ON i.id = v.issuer_id JOIN certificate c ON c.fingerprint = v.fingerprint
+-- out number i64, dictionary i64, der blob, account_url text?
+SELECT v.number, d.dictionary, d.der, v.account_url FROM version v JOIN issuer i ON i.id = v.issuer_id JOIN certificate_der d ON d.id = v.certificate_id
 WHERE v.managed_id = $managed_id AND v.number = $number AND v.issuer_id = $issuer_id AND v.replaced_at IS NULL
   AND i.kind = 'acme' AND i.account_url IS NOT NULL AND v.account_url = i.account_url;
 
 -- query ari_due : many
 -- doc Current versions of an issuer that it is asked about now.
 -- in issuer_id text, now i64, limit i64
--- out managed_id text, number i64, der blob
-SELECT v.managed_id, v.number, c.der FROM version v JOIN managed_certificate m ON m.id = v.managed_id AND m.version = v.number
-JOIN certificate c ON c.fingerprint = v.fingerprint
+-- out managed_id text, number i64, dictionary i64, der blob
+SELECT v.managed_id, v.number, d.dictionary, d.der FROM version v JOIN managed_certificate m ON m.id = v.managed_id AND m.version = v.number
+JOIN certificate_der d ON d.id = v.certificate_id
 WHERE v.issuer_id = $issuer_id AND m.removed_at IS NULL AND v.revoked_at IS NULL AND v.not_after > $now
   AND (v.ari_at IS NULL OR v.ari_at <= $now) ORDER BY v.managed_id LIMIT $limit;
 
@@ -102,44 +102,59 @@ SELECT managed_id, number, explanation_url FROM version WHERE fingerprint = $fin
 -- query persist_get : maybe
 -- doc The record that persists for a name and an issuer.
 -- in issuer_id text, name text
--- out id text, account_url text, issuer_domain text, wildcard i64, value text, until_at i64
-SELECT id, account_url, issuer_domain, wildcard, value, until_at FROM persist_record WHERE issuer_id = $issuer_id AND name = $name;
+-- out id text, account_url text, issuer_domain text, wildcard i64, value text, until_at i64, leaving_at i64?
+SELECT id, account_url, issuer_domain, wildcard, value, until_at, leaving_at FROM persist_record WHERE issuer_id = $issuer_id AND name = $name;
 
 -- query persist_keep : none
 -- doc A record that persists, as it was written last.
--- in id text, issuer_id text, name text, account_url text, issuer_domain text, wildcard i64, value text, until_at i64, agent_id text, via json
-INSERT INTO persist_record (id, issuer_id, name, account_url, issuer_domain, wildcard, value, until_at, agent_id, via)
-VALUES ($id, $issuer_id, $name, $account_url, $issuer_domain, $wildcard, $value, $until_at, $agent_id, $via)
+-- in id text, issuer_id text, name text, account_url text, issuer_domain text, wildcard i64, value text, until_at i64, agent_id text, via json, provider_id text?
+INSERT INTO persist_record (id, issuer_id, name, account_url, issuer_domain, wildcard, value, until_at, agent_id, via, provider_id)
+VALUES ($id, $issuer_id, $name, $account_url, $issuer_domain, $wildcard, $value, $until_at, $agent_id, $via, $provider_id)
 ON CONFLICT (issuer_id, name) DO UPDATE SET account_url = $account_url, issuer_domain = $issuer_domain, wildcard = $wildcard, value = $value,
-    until_at = $until_at, agent_id = $agent_id, via = $via, error = NULL;
+    until_at = $until_at, agent_id = $agent_id, via = $via, provider_id = $provider_id, error = NULL, leaving_at = NULL;
 
 -- query persist_by_id : maybe
 -- doc A record that persists.
 -- in id text
--- out id text, issuer_id text, name text, account_url text, issuer_domain text, wildcard i64, value text, until_at i64, agent_id text, via json
-SELECT id, issuer_id, name, account_url, issuer_domain, wildcard, value, until_at, agent_id, via FROM persist_record WHERE id = $id;
+-- out id text, issuer_id text, name text, account_url text, issuer_domain text, wildcard i64, value text, until_at i64, agent_id text, via json, provider_id text?, leaving_at i64?
+SELECT id, issuer_id, name, account_url, issuer_domain, wildcard, value, until_at, agent_id, via, provider_id, leaving_at FROM persist_record WHERE id = $id;
+
+-- query persist_all : many
+-- doc The records that persist, but those that are being taken away.
+-- out id text, name text
+SELECT id, name FROM persist_record WHERE leaving_at IS NULL ORDER BY id LIMIT 10000;
+
+-- query persist_leave : none
+-- doc It is being taken away from now on.
+-- in id text, now i64
+UPDATE persist_record SET leaving_at = $now, error = NULL WHERE id = $id AND leaving_at IS NULL;
+
+-- query persist_via : none
+-- doc Who writes it from now on.
+-- in id text, agent_id text, via json, provider_id text
+UPDATE persist_record SET agent_id = $agent_id, via = $via, provider_id = $provider_id WHERE id = $id;
 
 -- query persist_failed : none
--- doc It could not be written anew.
+-- doc It could not be written anew, or not be taken away.
 -- in id text, error text
 UPDATE persist_record SET error = $error WHERE id = $id;
 
 -- query persist_remove : none
--- doc A record that nobody needs any more: it ends by itself.
+-- doc A record that was taken away.
 -- in id text
 DELETE FROM persist_record WHERE id = $id;
 
--- query persist_needed : maybe
--- doc Whether a managed certificate of the issuer may have the name.
+-- query persist_needed : many
+-- doc Managed certificates of the issuer that may have the name.
 -- in issuer_id text, part text
--- out id text
-SELECT m.id FROM managed_certificate m JOIN managed_issuer i ON i.managed_id = m.id
-WHERE i.issuer_id = $issuer_id AND m.removed_at IS NULL AND m.wish LIKE $part LIMIT 1;
+-- out id text, team_id text, wish json
+SELECT m.id, m.team_id, m.wish FROM managed_certificate m JOIN managed_issuer i ON i.managed_id = m.id
+WHERE i.issuer_id = $issuer_id AND m.removed_at IS NULL AND m.wish LIKE $part ORDER BY m.id LIMIT 1000;
 
 -- query persist_ending : many
--- doc Records that persist and end soon.
+-- doc Records that persist and end soon, or are being taken away.
 -- in scope text, before i64, limit i64
--- out name text, issuer text, until_at i64, error text?
-SELECT p.name, i.name AS issuer, p.until_at, p.error FROM persist_record p JOIN issuer i ON i.id = p.issuer_id
-WHERE p.until_at < $before AND i.removed_at IS NULL
+-- out name text, issuer text, until_at i64, error text?, leaving_at i64?
+SELECT p.name, i.name AS issuer, p.until_at, p.error, p.leaving_at FROM persist_record p JOIN issuer i ON i.id = p.issuer_id
+WHERE (p.until_at < $before AND i.removed_at IS NULL OR p.leaving_at IS NOT NULL)
   AND EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = i.team_id AND w.ancestor_id = $scope) ORDER BY p.until_at LIMIT $limit;

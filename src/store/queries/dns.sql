@@ -76,7 +76,7 @@ UPDATE dns_zone SET trying = 0, tried_at = $now, failures = failures + 1, error_
 WHERE zone = $zone AND provider_id = $provider_id;
 
 -- query dns_answering : many
--- doc Who may answer for names below a zone: the team's providers and those above it, and what is granted to the team or to an agent; under is empty where the provider is its agent's own team's; above: it is a team's above, and not granted.
+-- doc Who may answer for names below a zone: the team's providers, and what is granted to the team or to an agent; under is empty where the provider is its agent's own team's.  above: it is a team's above, and not granted: it may not.
 -- in zone text, team_id text, agent_id text
 -- out id text, name text, provider text, agent_id text, agent text, parameters json, failures i64, under text, above i64
 SELECT p.id, p.name, p.provider, p.agent_id, a.name AS agent, p.parameters, z.failures, CASE WHEN a.team_id = p.team_id THEN '' ELSE z.zone END AS under,
@@ -92,11 +92,11 @@ WHERE z.zone = $zone AND p.removed_at IS NULL AND a.state <> 'removed'
 ORDER BY 7, 2, 1, 8 LIMIT 1000;
 
 -- query dns_reach : many
--- doc Below which names a provider may change records for a team, or for what an agent makes keys for: its zones where it is the team's, and what is granted.
+-- doc Below which names a provider may change records for a team, or for what an agent makes keys for: its zones where it is the team's own, and what is granted.
 -- in provider_id text, team_id text, agent_id text
 -- out name text
 SELECT z.zone AS name FROM dns_zone z JOIN dns_provider p ON p.id = z.provider_id
-WHERE p.id = $provider_id AND EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = $team_id AND w.ancestor_id = p.team_id)
+WHERE p.id = $provider_id AND p.team_id = $team_id
 UNION
 SELECT g.under AS name FROM dns_grant g
 WHERE g.provider_id = $provider_id
@@ -188,48 +188,56 @@ DELETE FROM challenge WHERE provider_id = $provider_id AND state = 'leftover';
 
 -- query managed_challenge_add : none
 -- doc A challenge of another client.
--- in id text, team_id text, provider_id text, agent_id text, via json, name text, value text, now i64, ends_at i64
-INSERT INTO managed_challenge (id, team_id, provider_id, agent_id, via, name, value, state, created_at, ends_at)
-VALUES ($id, $team_id, $provider_id, $agent_id, $via, $name, $value, 'presenting', $now, $ends_at);
+-- in id text, team_id text, provider_id text, agent_id text, via json, asker_id text?, name text, value text, now i64, ends_at i64
+INSERT INTO managed_challenge (id, team_id, provider_id, agent_id, via, asker_id, name, value, state, created_at, ends_at)
+VALUES ($id, $team_id, $provider_id, $agent_id, $via, $asker_id, $name, $value, 'presenting', $now, $ends_at);
 
 -- query managed_challenge_get : maybe
--- doc A challenge of another client within a team.
--- in id text, scope text
--- out id text, team_id text, provider_id text, agent_id text, via json, name text, value text, state text, error_code text?, error text?, created_at i64, ends_at i64
-SELECT id, team_id, provider_id, agent_id, via, name, value, state, error_code, error, created_at, ends_at FROM managed_challenge c
-WHERE c.id = $id AND EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = c.team_id AND w.ancestor_id = $scope);
+-- doc A challenge of another client within a team; asker: only those that a token of this agent has asked for.
+-- in id text, scope text, asker text
+-- out id text, team_id text, provider_id text, agent_id text, via json, name text, value text, state text, error_code text?, error text?, story json, created_at i64, ends_at i64
+SELECT id, team_id, provider_id, agent_id, via, name, value, state, error_code, error, story, created_at, ends_at FROM managed_challenge c
+WHERE c.id = $id AND ($asker = '' OR c.asker_id = $asker)
+  AND EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = c.team_id AND w.ancestor_id = $scope);
 
 -- query managed_challenge_list : many
--- doc Challenges of other clients within a team.
--- in scope text, after text, limit i64
+-- doc Challenges of other clients within a team; asker: only those that a token of this agent has asked for.
+-- in scope text, asker text, after text, limit i64
 -- row managed_challenge_get
-SELECT id, team_id, provider_id, agent_id, via, name, value, state, error_code, error, created_at, ends_at FROM managed_challenge c
-WHERE c.id > $after AND EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = c.team_id AND w.ancestor_id = $scope)
+SELECT id, team_id, provider_id, agent_id, via, name, value, state, error_code, error, story, created_at, ends_at FROM managed_challenge c
+WHERE c.id > $after AND ($asker = '' OR c.asker_id = $asker)
+  AND EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = c.team_id AND w.ancestor_id = $scope)
 ORDER BY c.id LIMIT $limit;
 
 -- query managed_challenge_same : maybe
 -- doc The same challenge, asked for before and not taken back.
--- in team_id text, name text, value text
+-- in team_id text, asker text, name text, value text
 -- row managed_challenge_get
-SELECT id, team_id, provider_id, agent_id, via, name, value, state, error_code, error, created_at, ends_at FROM managed_challenge
-WHERE team_id = $team_id AND name = $name AND value = $value AND state IN ('presenting', 'presented') ORDER BY id LIMIT 1;
+SELECT id, team_id, provider_id, agent_id, via, name, value, state, error_code, error, story, created_at, ends_at FROM managed_challenge
+WHERE team_id = $team_id AND COALESCE(asker_id, '') = $asker AND name = $name AND value = $value AND state IN ('presenting', 'presented')
+ORDER BY id LIMIT 1;
 
 -- query managed_challenge_by_id : maybe
 -- doc A challenge of another client, for the hub's own work.
 -- in id text
 -- row managed_challenge_get
-SELECT id, team_id, provider_id, agent_id, via, name, value, state, error_code, error, created_at, ends_at FROM managed_challenge WHERE id = $id;
+SELECT id, team_id, provider_id, agent_id, via, name, value, state, error_code, error, story, created_at, ends_at FROM managed_challenge WHERE id = $id;
 
 -- query managed_challenge_count : one
--- doc How many challenges of other clients a team has that are not taken away.
--- in team_id text
+-- doc How many challenges of other clients a team has that are not taken away; asker: those that a token of this agent has asked for.
+-- in team_id text, asker text
 -- out n i64
-SELECT COUNT(*) AS n FROM managed_challenge WHERE team_id = $team_id AND state <> 'cleaned';
+SELECT COUNT(*) AS n FROM managed_challenge WHERE team_id = $team_id AND COALESCE(asker_id, '') = $asker AND state <> 'cleaned';
 
 -- query managed_challenge_state : none
 -- doc Where a challenge of another client stands.
 -- in id text, state text, error_code text?, error text?
 UPDATE managed_challenge SET state = $state, error_code = $error_code, error = $error WHERE id = $id;
+
+-- query managed_challenge_told : none
+-- doc What was done for a challenge of another client so far.
+-- in id text, story json
+UPDATE managed_challenge SET story = $story WHERE id = $id;
 
 -- query managed_challenge_leftovers : many
 -- doc Challenges of other clients within a team that could not be taken away.
@@ -243,7 +251,7 @@ ORDER BY c.id LIMIT $limit;
 -- doc What a DNS provider left behind, or is to take away and has not yet.
 -- in provider_id text
 -- row managed_challenge_get
-SELECT id, team_id, provider_id, agent_id, via, name, value, state, error_code, error, created_at, ends_at FROM managed_challenge
+SELECT id, team_id, provider_id, agent_id, via, name, value, state, error_code, error, story, created_at, ends_at FROM managed_challenge
 WHERE provider_id = $provider_id AND state IN ('leftover', 'cleaning') ORDER BY id LIMIT 1000;
 
 -- query managed_challenge_expire : none

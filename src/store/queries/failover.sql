@@ -1,19 +1,20 @@
 -- Health of issuers, what they let us ask for, names that fail.
 
 -- query issuer_health : one
--- doc How an issuer is doing; trial_open says whether the attempt that tries it is still under way.
+-- doc How an issuer is doing; trial_open says whether the attempt that tries it is still under way, trial_asks whether the issuer has it in hand.
 -- in id text
--- out name text, team_id text, kind text, settings json, failures i64, failing_since i64?, trips i64, last_error text?, retry_at i64?, trial_id text?, trial_at i64?, trial_open bool, standby_at i64?, standby_error text?, terms_url text?, removed_at i64?
-SELECT name, team_id, kind, settings, failures, failing_since, trips, last_error, retry_at, trial_id, trial_at,
+-- out name text, team_id text, kind text, settings json, failures i64, failing_since i64?, failing_step text?, trips i64, last_error text?, retry_at i64?, trial_id text?, trial_at i64?, trial_open bool, trial_asks bool, standby_at i64?, standby_error text?, terms_url text?, removed_at i64?
+SELECT name, team_id, kind, settings, failures, failing_since, failing_step, trips, last_error, retry_at, trial_id, trial_at,
     CASE WHEN EXISTS (SELECT 1 FROM attempt a WHERE a.id = i.trial_id AND a.finished_at IS NULL) THEN 1 ELSE 0 END AS trial_open,
+    CASE WHEN EXISTS (SELECT 1 FROM attempt a WHERE a.id = i.trial_id AND a.state IN ('order', 'finalize', 'enroll', 'sign')) THEN 1 ELSE 0 END AS trial_asks,
     standby_at, standby_error, terms_url, removed_at
 FROM issuer i WHERE i.id = $id;
 
 -- query issuer_health_set : none
 -- doc An issuer that failed, in its own words, and when it may be asked again.
--- in id text, failures i64, failing_since i64, trips i64, error text, retry_at i64?
-UPDATE issuer SET failures = $failures, failing_since = $failing_since, trips = $trips, last_error = $error, retry_at = $retry_at, trial_id = NULL,
-    trial_at = NULL WHERE id = $id;
+-- in id text, failures i64, failing_since i64, failing_step text, trips i64, error text, retry_at i64?
+UPDATE issuer SET failures = $failures, failing_since = $failing_since, failing_step = $failing_step, trips = $trips, last_error = $error,
+    retry_at = $retry_at, trial_id = NULL, trial_at = NULL WHERE id = $id;
 
 -- query issuer_error_set : none
 -- doc The newest words of an issuer that is left alone already.
@@ -23,13 +24,18 @@ UPDATE issuer SET failures = failures + 1, last_error = $error, retry_at = $retr
 -- query issuer_healthy : none
 -- doc An issuer that answers as it should.
 -- in id text
-UPDATE issuer SET failures = 0, failing_since = NULL, trips = 0, last_error = NULL, retry_at = NULL, trial_id = NULL, trial_at = NULL
+UPDATE issuer SET failures = 0, failing_since = NULL, failing_step = NULL, trips = 0, last_error = NULL, retry_at = NULL, trial_id = NULL, trial_at = NULL
 WHERE id = $id AND (failures > 0 OR retry_at IS NOT NULL OR trial_id IS NOT NULL);
 
 -- query issuer_trial : none
 -- doc An attempt tries whether an issuer works again.
 -- in id text, attempt_id text, now i64
 UPDATE issuer SET trial_id = $attempt_id, trial_at = $now WHERE id = $id;
+
+-- query issuer_trial_over : none
+-- doc The attempt that tries an issuer waits for something else: another one may try, from then on.
+-- in id text, retry_at i64
+UPDATE issuer SET retry_at = $retry_at, trial_id = NULL, trial_at = NULL WHERE id = $id;
 
 -- query issuer_let_through : none
 -- doc A person wants the issuers of a managed certificate asked now.
@@ -60,15 +66,15 @@ DELETE FROM issuer_hold WHERE managed_id = $managed_id;
 
 -- query managed_wait_set : none
 -- doc A managed certificate waits for an issuer.
--- in managed_id text, issuer_id text, until i64, why text, remedy text
-INSERT INTO managed_wait (managed_id, issuer_id, until, why, remedy) VALUES ($managed_id, $issuer_id, $until, $why, $remedy)
+-- in managed_id text, issuer_id text, until i64, why text, remedy text, now i64
+INSERT INTO managed_wait (managed_id, issuer_id, until, why, remedy, since) VALUES ($managed_id, $issuer_id, $until, $why, $remedy, $now)
 ON CONFLICT (managed_id) DO UPDATE SET issuer_id = excluded.issuer_id, until = excluded.until, why = excluded.why, remedy = excluded.remedy;
 
 -- query managed_wait_get : maybe
 -- doc What a managed certificate waits for.
 -- in managed_id text
--- out issuer_id text, until i64, why text, remedy text
-SELECT issuer_id, until, why, remedy FROM managed_wait WHERE managed_id = $managed_id;
+-- out issuer_id text, until i64, why text, remedy text, since i64
+SELECT issuer_id, until, why, remedy, since FROM managed_wait WHERE managed_id = $managed_id;
 
 -- query managed_waiting : many
 -- doc Who waits for which issuer, but for those of which it is known that they fail.
@@ -79,6 +85,21 @@ FROM managed_wait w JOIN issuer i ON i.id = w.issuer_id JOIN managed_certificate
 WHERE m.removed_at IS NULL AND m.paused_at IS NULL AND m.failures = 0
   AND EXISTS (SELECT 1 FROM team_within t WHERE t.team_id = m.team_id AND t.ancestor_id = $scope)
 GROUP BY i.name ORDER BY i.name LIMIT $limit;
+
+-- query managed_paused_by_issuer : many
+-- doc Managed certificates that paused after an attempt with an issuer failed.
+-- in issuer_id text
+-- out id text
+SELECT m.id FROM managed_certificate m JOIN managed_issuer mi ON mi.managed_id = m.id
+WHERE mi.issuer_id = $issuer_id AND m.removed_at IS NULL AND m.paused_at IS NOT NULL AND (m.paused_itself = 1 OR m.error_code = 'account')
+  AND EXISTS (SELECT 1 FROM attempt a WHERE a.managed_id = m.id AND a.number = m.attempts AND a.issuer_id = $issuer_id)
+ORDER BY m.id LIMIT 100000;
+
+-- query step_failover : maybe
+-- doc Why an attempt asks another issuer than the first.
+-- in managed_id text, attempt_id text
+-- out text text
+SELECT text FROM step WHERE managed_id = $managed_id AND attempt_id = $attempt_id AND name = 'failover' ORDER BY seq LIMIT 1;
 
 -- query managed_wait_clear : none
 -- doc A managed certificate waits for no issuer.
@@ -191,7 +212,7 @@ ORDER BY name LIMIT $limit;
 -- doc The names that a version is for.
 -- in managed_id text, number i64
 -- out names json
-SELECT c.names FROM version v JOIN certificate c ON c.fingerprint = v.fingerprint WHERE v.managed_id = $managed_id AND v.number = $number;
+SELECT v.names FROM version v WHERE v.managed_id = $managed_id AND v.number = $number;
 
 -- query issuer_standby_clear : none
 -- doc An issuer that is nobody's second choice any more.
@@ -202,3 +223,93 @@ UPDATE issuer SET standby_at = NULL, standby_error = NULL WHERE id = $id;
 -- doc The terms of today are agreed to, whatever they are.
 -- in id text
 UPDATE issuer SET terms_url = NULL, standby_error = NULL WHERE id = $id;
+
+-- query managed_of_issuer : many
+-- doc The certificates that name an issuer.
+-- in issuer_id text
+-- out id text, name text, team_id text, wish json
+SELECT m.id, m.name, m.team_id, m.wish FROM managed_issuer mi JOIN managed_certificate m ON m.id = mi.managed_id
+WHERE mi.issuer_id = $issuer_id AND m.removed_at IS NULL ORDER BY m.name LIMIT 100000;
+
+-- query standby_next : many
+-- doc Certificates that would go to an issuer if their first one failed; those first whose names were looked at longest ago.
+-- in issuer_id text, limit i64
+-- out id text, team_id text, wish json
+SELECT m.id, m.team_id, m.wish FROM managed_issuer mi JOIN managed_certificate m ON m.id = mi.managed_id
+LEFT JOIN standby_look l ON l.issuer_id = mi.issuer_id AND l.managed_id = m.id
+WHERE mi.issuer_id = $issuer_id AND mi.position > 0 AND m.removed_at IS NULL
+ORDER BY COALESCE(l.looked_at, 0), m.id LIMIT $limit;
+
+-- query rehearsal_next : many
+-- doc The same; those first that were rehearsed longest ago.
+-- in issuer_id text, limit i64
+-- row standby_next
+SELECT m.id, m.team_id, m.wish FROM managed_issuer mi JOIN managed_certificate m ON m.id = mi.managed_id
+LEFT JOIN standby_look l ON l.issuer_id = mi.issuer_id AND l.managed_id = m.id
+WHERE mi.issuer_id = $issuer_id AND mi.position > 0 AND m.removed_at IS NULL AND m.rehearses IS NULL
+ORDER BY COALESCE(l.rehearsed_at, 0), m.id LIMIT $limit;
+
+-- query standby_look_begun : none
+-- doc The names of a certificate are being looked at for its second choice.
+-- in issuer_id text, managed_id text, now i64
+INSERT INTO standby_look (issuer_id, managed_id, looked_at, rehearsed_at) VALUES ($issuer_id, $managed_id, $now, 0)
+ON CONFLICT (issuer_id, managed_id) DO UPDATE SET looked_at = excluded.looked_at;
+
+-- query standby_look_rehearsed : none
+-- doc A certificate's names are being rehearsed for its second choice.
+-- in issuer_id text, managed_id text, now i64
+INSERT INTO standby_look (issuer_id, managed_id, looked_at, rehearsed_at) VALUES ($issuer_id, $managed_id, 0, $now)
+ON CONFLICT (issuer_id, managed_id) DO UPDATE SET rehearsed_at = excluded.rehearsed_at;
+
+-- query standby_look_error : none
+-- doc What keeps a certificate's second choice from issuing.
+-- in issuer_id text, managed_id text, error text?
+UPDATE standby_look SET error = $error WHERE issuer_id = $issuer_id AND managed_id = $managed_id;
+
+-- query standby_looked : many
+-- doc Whose names one look was at.
+-- in issuer_id text, looked_at i64
+-- out managed_id text, wish json
+SELECT l.managed_id, m.wish FROM standby_look l JOIN managed_certificate m ON m.id = l.managed_id
+WHERE l.issuer_id = $issuer_id AND l.looked_at = $looked_at AND m.removed_at IS NULL ORDER BY l.managed_id LIMIT 1000;
+
+-- query standby_look_tidy : none
+-- doc Forgets certificates of which an issuer is the second choice no more.
+-- in issuer_id text
+DELETE FROM standby_look WHERE issuer_id = $issuer_id AND NOT EXISTS (SELECT 1 FROM managed_issuer mi JOIN managed_certificate m ON m.id = mi.managed_id
+    WHERE mi.issuer_id = standby_look.issuer_id AND mi.managed_id = standby_look.managed_id AND mi.position > 0 AND m.removed_at IS NULL);
+
+-- query standby_look_bad : many
+-- doc Second choices that could not issue for some certificates.
+-- in scope text, limit i64
+-- out issuer text, n i64, managed text, error text
+SELECT i.name AS issuer, COUNT(*) AS n, MIN(m.name) AS managed, MIN(l.error) AS error FROM standby_look l JOIN issuer i ON i.id = l.issuer_id
+JOIN managed_certificate m ON m.id = l.managed_id JOIN managed_issuer mi ON mi.managed_id = l.managed_id AND mi.issuer_id = l.issuer_id
+WHERE l.error IS NOT NULL AND mi.position > 0 AND m.removed_at IS NULL AND i.removed_at IS NULL
+  AND EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = m.team_id AND w.ancestor_id = $scope)
+GROUP BY i.name ORDER BY i.name LIMIT $limit;
+
+-- query standby_look_of : many
+-- doc The certificates that an issuer, as their second choice, could not issue for.
+-- in issuer_id text, scope text, limit i64
+-- out managed text, error text
+SELECT m.name AS managed, l.error FROM standby_look l JOIN managed_certificate m ON m.id = l.managed_id
+JOIN managed_issuer mi ON mi.managed_id = l.managed_id AND mi.issuer_id = l.issuer_id
+WHERE l.issuer_id = $issuer_id AND l.error IS NOT NULL AND mi.position > 0 AND m.removed_at IS NULL
+  AND EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = m.team_id AND w.ancestor_id = $scope)
+ORDER BY m.name LIMIT $limit;
+
+-- query rehearsal_get : maybe
+-- doc What an issuer's staging environment is rehearsed with: by whom it was begun, and how it stands.
+-- in name text, staging text
+-- out id text, name text, team_id text, rehearses text?, wish json, revision i64, paused_at i64?, paused_itself bool, version i64, failures i64, error text?, failed_at i64?, begun_at i64, under_way bool
+SELECT m.id, m.name, m.team_id, m.rehearses, m.wish, m.revision, m.paused_at, m.paused_itself, m.version, m.failures, m.error, m.failed_at,
+    COALESCE((SELECT MAX(a.created_at) FROM attempt a WHERE a.managed_id = m.id), 0) AS begun_at,
+    CASE WHEN EXISTS (SELECT 1 FROM attempt a WHERE a.managed_id = m.id AND a.finished_at IS NULL) THEN 1 ELSE 0 END AS under_way
+FROM managed_certificate m JOIN managed_issuer mi ON mi.managed_id = m.id JOIN issuer i ON i.id = mi.issuer_id
+WHERE m.name = $name AND m.removed_at IS NULL AND i.name = $staging AND i.removed_at IS NULL;
+
+-- query rehearsal_set : exactly
+-- doc Whose names a rehearsal is for, and so of which team it is.
+-- in id text, rehearses text, team_id text
+UPDATE managed_certificate SET rehearses = $rehearses, team_id = $team_id WHERE id = $id;

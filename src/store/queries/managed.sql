@@ -58,8 +58,8 @@ LIMIT 1;
 -- query managed_by_id : one
 -- doc One managed certificate, for the hub's own work (also a removed one).
 -- in id text
--- out id text, team_id text, name text, wish json, wish_hash blob, paused_at i64?, failures i64, refusals i64, version i64, renew_above i64, attempts i64, revision i64, removed_at i64?
-SELECT id, team_id, name, wish, wish_hash, paused_at, failures, refusals, version, renew_above, attempts, revision, removed_at
+-- out id text, team_id text, name text, wish json, wish_hash blob, paused_at i64?, failures i64, refusals i64, version i64, renew_above i64, attempts i64, revision i64, rehearses text?, removed_at i64?
+SELECT id, team_id, name, wish, wish_hash, paused_at, failures, refusals, version, renew_above, attempts, revision, rehearses, removed_at
 FROM managed_certificate WHERE id = $id;
 
 -- query managed_list : many
@@ -107,12 +107,17 @@ WHERE id = $id;
 -- query managed_pause : exactly
 -- doc Pauses: no attempt begins until it is resumed.
 -- in id text, reason text, now i64
-UPDATE managed_certificate SET paused_reason = $reason, paused_at = $now, revision = revision + 1, updated_at = $now WHERE id = $id;
+UPDATE managed_certificate SET paused_reason = $reason, paused_at = $now, paused_itself = 0, revision = revision + 1, updated_at = $now WHERE id = $id;
+
+-- query managed_pause_itself : exactly
+-- doc Pauses after failures: no attempt begins until it is resumed, or what made it fail has changed.
+-- in id text, reason text, now i64
+UPDATE managed_certificate SET paused_reason = $reason, paused_at = $now, paused_itself = 1, revision = revision + 1, updated_at = $now WHERE id = $id;
 
 -- query managed_resume : exactly
 -- doc Ends a pause.
 -- in id text, now i64
-UPDATE managed_certificate SET paused_reason = NULL, paused_at = NULL, refusals = 0, revision = revision + 1, updated_at = $now WHERE id = $id;
+UPDATE managed_certificate SET paused_reason = NULL, paused_at = NULL, paused_itself = 0, refusals = 0, revision = revision + 1, updated_at = $now WHERE id = $id;
 
 -- query managed_remove : exactly
 -- doc Removes a managed certificate; what is served stays as it is.
@@ -146,25 +151,27 @@ SELECT COUNT(*) AS n FROM (SELECT 1 AS one FROM managed_certificate m WHERE m.re
 
 -- query version_add : none
 -- doc A version: a certificate this managed certificate got.
--- in managed_id text, number i64, attempt_id text, issuer_id text, fingerprint blob, chain_sha256 blob, wish_hash blob, not_before i64, not_after i64, renew_at i64, now i64
-INSERT INTO version (managed_id, number, attempt_id, issuer_id, fingerprint, chain_sha256, wish_hash, not_before, not_after, renew_at, created_at)
-VALUES ($managed_id, $number, $attempt_id, $issuer_id, $fingerprint, $chain_sha256, $wish_hash, $not_before, $not_after, $renew_at, $now);
+-- in managed_id text, number i64, attempt_id text, issuer_id text, certificate_id i64, fingerprint blob, serial blob, names json, chain_sha256 blob, wish_hash blob, not_before i64, not_after i64, renew_at i64, now i64
+INSERT INTO version (managed_id, number, attempt_id, issuer_id, certificate_id, fingerprint, serial, names, chain_sha256, wish_hash, not_before, not_after,
+    renew_at, created_at)
+VALUES ($managed_id, $number, $attempt_id, $issuer_id, $certificate_id, $fingerprint, $serial, $names, $chain_sha256, $wish_hash, $not_before, $not_after,
+    $renew_at, $now);
 
 -- query version_get : maybe
 -- doc One version with its certificate and issuer.
 -- in managed_id text, number i64
--- out number i64, attempt_id text, issuer_id text, issuer text, issuer_kind text, fingerprint blob, der blob, serial blob, chain_sha256 blob, wish_hash blob, not_before i64, not_after i64, renew_at i64, revoked_at i64?, revoke_reason i64?, created_at i64
-SELECT v.number, v.attempt_id, v.issuer_id, i.name AS issuer, i.kind AS issuer_kind, v.fingerprint, c.der, c.serial, v.chain_sha256, v.wish_hash,
+-- out number i64, attempt_id text, issuer_id text, issuer text, issuer_kind text, fingerprint blob, dictionary i64, der blob, serial blob, chain_sha256 blob, wish_hash blob, not_before i64, not_after i64, renew_at i64, revoked_at i64?, revoke_reason i64?, created_at i64
+SELECT v.number, v.attempt_id, v.issuer_id, i.name AS issuer, i.kind AS issuer_kind, v.fingerprint, d.dictionary, d.der, v.serial, v.chain_sha256, v.wish_hash,
     v.not_before, v.not_after, v.renew_at, v.revoked_at, v.revoke_reason, v.created_at
-FROM version v JOIN issuer i ON i.id = v.issuer_id JOIN certificate c ON c.fingerprint = v.fingerprint
+FROM version v JOIN issuer i ON i.id = v.issuer_id JOIN certificate_der d ON d.id = v.certificate_id
 WHERE v.managed_id = $managed_id AND v.number = $number;
 
 -- query version_list : many
 -- doc Versions, newest first, before a number.
 -- in managed_id text, before i64, limit i64
 -- out number i64, attempt_id text, issuer text, fingerprint blob, serial blob, not_before i64, not_after i64, renew_at i64, revoked_at i64?, revoke_reason i64?, created_at i64
-SELECT v.number, v.attempt_id, i.name AS issuer, v.fingerprint, c.serial, v.not_before, v.not_after, v.renew_at, v.revoked_at, v.revoke_reason, v.created_at
-FROM version v JOIN issuer i ON i.id = v.issuer_id JOIN certificate c ON c.fingerprint = v.fingerprint
+SELECT v.number, v.attempt_id, i.name AS issuer, v.fingerprint, v.serial, v.not_before, v.not_after, v.renew_at, v.revoked_at, v.revoke_reason, v.created_at
+FROM version v JOIN issuer i ON i.id = v.issuer_id
 WHERE v.managed_id = $managed_id AND v.number < $before ORDER BY v.number DESC LIMIT $limit;
 
 -- query version_newest : maybe
@@ -377,35 +384,35 @@ SELECT managed_id, version, fingerprint, at FROM placement WHERE target_id = $ta
 -- in target_id text
 DELETE FROM placement WHERE target_id = $target_id;
 
--- query observation_set : none
+-- query target_endpoint_set : none
 -- doc What was seen at an endpoint; first_seen stays while the same is seen.
 -- in target_id text, address text, port i64, name text, verdict text, fingerprint blob?, detail text, now i64
-INSERT INTO observation (target_id, address, port, name, verdict, fingerprint, detail, first_seen, last_seen)
+INSERT INTO target_endpoint (target_id, address, port, name, verdict, fingerprint, detail, first_seen, last_seen)
 VALUES ($target_id, $address, $port, $name, $verdict, $fingerprint, $detail, $now, $now)
 ON CONFLICT (target_id, address, port, name) DO UPDATE SET
-    first_seen = CASE WHEN observation.fingerprint = excluded.fingerprint AND observation.verdict = excluded.verdict
-                      THEN observation.first_seen ELSE excluded.first_seen END,
+    first_seen = CASE WHEN target_endpoint.fingerprint = excluded.fingerprint AND target_endpoint.verdict = excluded.verdict
+                      THEN target_endpoint.first_seen ELSE excluded.first_seen END,
     verdict = excluded.verdict, fingerprint = excluded.fingerprint, detail = excluded.detail, last_seen = excluded.last_seen;
 
--- query observation_clear : none
+-- query target_endpoint_clear : none
 -- doc Forgets what was seen at a target.
 -- in target_id text
-DELETE FROM observation WHERE target_id = $target_id;
+DELETE FROM target_endpoint WHERE target_id = $target_id;
 
--- query observation_of_managed : many
+-- query target_endpoint_of_managed : many
 -- doc What was seen at the targets of a managed certificate.
 -- in managed_id text
 -- out target text, target_id text, address text, port i64, name text, verdict text, fingerprint blob?, detail text, first_seen i64, last_seen i64
 SELECT t.name AS target, o.target_id, o.address, o.port, o.name, o.verdict, o.fingerprint, o.detail, o.first_seen, o.last_seen
-FROM managed_target mt JOIN observation o ON o.target_id = mt.target_id JOIN target t ON t.id = mt.target_id
+FROM managed_target mt JOIN target_endpoint o ON o.target_id = mt.target_id JOIN target t ON t.id = mt.target_id
 WHERE mt.managed_id = $managed_id ORDER BY t.name, o.address, o.port, o.name LIMIT 10000;
 
--- query observation_bad : many
+-- query target_endpoint_bad : many
 -- doc Endpoints of managed certificates where something else than the right certificate was seen last.
 -- in scope text, limit i64
 -- out managed text, target text, address text, port i64, name text, verdict text, detail text, last_seen i64
 SELECT m.name AS managed, t.name AS target, o.address, o.port, o.name, o.verdict, o.detail, o.last_seen
-FROM observation o JOIN managed_target mt ON mt.target_id = o.target_id
+FROM target_endpoint o JOIN managed_target mt ON mt.target_id = o.target_id
 JOIN managed_certificate m ON m.id = mt.managed_id JOIN target t ON t.id = o.target_id
 WHERE o.verdict NOT IN ('served', 'installed') AND m.removed_at IS NULL
   AND EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = m.team_id AND w.ancestor_id = $scope)

@@ -2,9 +2,9 @@
 
 -- query preflight_add : none
 -- doc A look that begins, with so many jobs.
--- in id text, team_id text, issuer_id text, attempt bool, open i64, findings json, now i64
-INSERT INTO preflight (id, team_id, issuer_id, attempt, open, findings, created_at)
-VALUES ($id, $team_id, $issuer_id, $attempt, $open, $findings, $now);
+-- in id text, team_id text, issuer_id text, attempt bool, standby bool, open i64, findings json, now i64
+INSERT INTO preflight (id, team_id, issuer_id, attempt, standby, open, findings, created_at)
+VALUES ($id, $team_id, $issuer_id, $attempt, $standby, $open, $findings, $now);
 
 -- query preflight_set : none
 -- doc What has been found so far.
@@ -14,8 +14,8 @@ UPDATE preflight SET open = $open, findings = $findings WHERE id = $id;
 -- query preflight_by_id : maybe
 -- doc One look, for the hub's own work.
 -- in id text
--- out id text, team_id text, issuer_id text, attempt bool, open i64, findings json, created_at i64
-SELECT id, team_id, issuer_id, attempt, open, findings, created_at FROM preflight WHERE id = $id;
+-- out id text, team_id text, issuer_id text, attempt bool, standby bool, open i64, findings json, created_at i64
+SELECT id, team_id, issuer_id, attempt, standby, open, findings, created_at FROM preflight WHERE id = $id;
 
 -- query preflight_get : maybe
 -- doc One look within a team.

@@ -48,11 +48,11 @@ UPDATE deployment SET rollout_id = $rollout_id, wave = $wave, version_before = $
 -- out rollout_id text?, wave i64?, version_before i64?
 SELECT rollout_id, wave, version_before FROM deployment WHERE id = $id;
 
--- query observation_of_target : many
+-- query target_endpoint_of_target : many
 -- doc What was seen at a target last.
 -- in target_id text
 -- out verdict text
-SELECT verdict FROM observation WHERE target_id = $target_id LIMIT 1000;
+SELECT verdict FROM target_endpoint WHERE target_id = $target_id LIMIT 1000;
 
 -- query managed_makers : many
 -- doc The agents of a managed certificate's targets: those that work and were heard of lately first, in the order of the targets' names.

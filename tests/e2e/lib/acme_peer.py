@@ -322,6 +322,9 @@ class AcmePeer:
         if not any(wanted(v) for v in seen):
             raise Problem("unauthorized", f"{name} has {seen}")
 
+    def _check_dns_01(self, a, proof, account):
+        self._find(f"_acme-challenge.{a['identifier']['value']}", lambda v: v == b64(hashlib.sha256(proof.encode()).digest()))
+
     def _check_dns_account_01(self, a, proof, account):
         self._find(f"{account_label(account)}._acme-challenge.{a['identifier']['value']}", lambda v: v == b64(hashlib.sha256(proof.encode()).digest()))
 

@@ -547,6 +547,26 @@ class _Tokens(Sets):
         return Refused(status, {"error": {"code": str(status), "message": text}})
 
 
+class OvhOAuth2(Ovh):
+    """The same API, by a service account."""
+    provider = "ovh-oauth2"
+    secrets = {"client_secret": "cs-0123456789+/abcdef"}
+    more = {"client_id": "EU.0123456789abcdef"}
+    given, form, give, check_auth = _Tokens.given, _Tokens.form, _Tokens.give, _Tokens.check_auth
+
+    def parameters(self):
+        return {**super().parameters(), "login": self.url}
+
+    def answer(self, call):
+        if call.path == "/auth/oauth2/token":
+            form = self.form(call, "grant_type", "client_id", "client_secret", "scope")
+            self.expect((form["grant_type"], form["client_id"], form["scope"]) == ("client_credentials", self.more["client_id"], "all"), form)
+            if form["client_secret"] != self.secrets["client_secret"]:
+                raise Refused(401, {"error": "invalid_client", "error_description": "client authentication failed"})
+            return self.give()
+        return super().answer(call)
+
+
 class Azure(_Tokens):
     provider = "azure"
     secrets = {"client_secret": "8Q~a+secret/of~the.application"}
@@ -856,7 +876,27 @@ class Ns1(Sets):
         return 200, {}
 
 
-KINDS = [Cloudflare, DigitalOcean, Ovh, Hetzner, Ionos, DnsSimple, DnsMadeEasy, Linode, Route53, Azure, Google, GoDaddy, Gandi, Desec, Akamai, Ns1]
+class AzureIdentity(Azure):
+    """The token comes from the metadata service of the machine: `service` is that, on the address that is the same on each."""
+    provider = "azure-identity"
+    secrets = {"identity": "system"}
+    more = {k: v for k, v in Azure.more.items() if k not in ("tenant", "client_id")}
+
+    def parameters(self):
+        return Provider.parameters(self)
+
+    def token(self, handler):
+        """As https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token has it."""
+        at = urllib.parse.urlsplit(handler.path)
+        query = dict(urllib.parse.parse_qsl(at.query, strict_parsing=True))
+        wanted = {"api-version": "2018-02-01", "resource": f"{self.url}/"}
+        if handler.headers.get("Metadata") != "true" or at.path != "/metadata/identity/oauth2/token" or query.pop("client_id", "0-1") != "0-1" or query != wanted:
+            return 400, {"error": "invalid_request", "error_description": "Identity not found"}
+        return 200, {"access_token": self.given, "client_id": "0-1", "expires_in": "86399", "expires_on": "1506484173", "ext_expires_in": "86399",
+                     "not_before": "1506397773", "resource": query["resource"], "token_type": "Bearer"}
+
+
+KINDS = [Cloudflare, DigitalOcean, Ovh, OvhOAuth2, Hetzner, Ionos, DnsSimple, DnsMadeEasy, Linode, Route53, Azure, Google, GoDaddy, Gandi, Desec, Akamai, Ns1]
 
 
 class AcmeDns(Provider):

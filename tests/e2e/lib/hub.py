@@ -139,7 +139,8 @@ class Hub:
         code = process.stop(child)
         life = self.life()
         assert code == 0, f"the hub ended with {code}:\n{life[-4000:]}"
-        ended = re.findall(r" role_ended name=(\w+) exit=0 ", life)
+        last = {name: how for how, name in re.findall(r" role_(started|ended|died|rests) name=(\w+)", life)}
+        ended = [name for name, how in last.items() if how in ("ended", "rests")]
         assert sorted(ended) == sorted(ROLES), f"these roles ended well: {ended}\n{life[-4000:]}"
         if not self.may_die:
             assert " role_died " not in life, life[-4000:]
@@ -173,10 +174,16 @@ class Hub:
         """The newest process of each role."""
         return {name: int(pid) for name, pid in re.findall(r" role_started name=(\w+) pid=(\d+)", self.life())}
 
+    def rests(self, name):
+        """Whether a hand has ended for want of work."""
+        return re.findall(r" role_(started|rests) name=" + name + r"\b", self.life())[-1:] == ["rests"]
+
     def kill_role(self, name):
         """kill -9 of one role, and waits until its parent has started another."""
         self.may_die = True
         before = self.pids()[name]
+        if self.rests(name):
+            return
         os.kill(before, signal.SIGKILL)
         wait.until(lambda: self.pids()[name] != before, f"another {name} is started", 10)
 

@@ -87,12 +87,12 @@ class VaultPki(push.Api):
 
 
 class Est(push.Api):
-    """RFC 7030 sections 4.1 and 4.2; `hold`: how often a request is not decided yet (202)."""
+    """RFC 7030 sections 4.1 and 4.2; `hold`: how often a request is not decided yet (202), `again`: when to ask again."""
     token = "est secret with blanks"
 
     def __init__(self, folder):
         super().__init__(folder)
-        self.ca, self.hold = Signer(), 0
+        self.ca, self.hold, self.again = Signer(), 0, 1
 
     def answer(self, call):
         self.expect(call.headers.get("authorization") == "Basic " + base64.b64encode(f"certwright:{self.token}".encode()).decode(), f"{call}: login")
@@ -103,7 +103,7 @@ class Est(push.Api):
         self.expect(call.headers.get("content-type") == "application/pkcs10" and call.headers.get("content-transfer-encoding") == "base64", f"{call}: type")
         if self.hold:
             self.hold -= 1
-            raise push.Refused(202, b"", {"Retry-After": "1"})
+            raise push.Refused(202, b"", {"Retry-After": str(self.again)})
         return 200, base64.encodebytes(p7(self.ca.sign(base64.b64decode(call.body))))
 
 

@@ -74,7 +74,7 @@ class Trap:
 
 class LyingCa:
     """`lie` names what it does wrong from now on, None for nothing: "endless", "redirect", "page", "broken", "limited" or "down" and a resource ("dir",
-    "new", "finalize", "cert"), "slow" for all of them, or one of the words that stand below where each is told.  While `hold` is
+    "new", "finalize", "cert"), "slow" for all of them, "pending" (a challenge that it never looks at), or one of the words that stand below where each is told.  While `hold` is
     cleared it answers no finalizing.  Of what it was asked, `asked` has the resources, `issued` the number of certificates."""
 
     def __init__(self, folder):
@@ -158,7 +158,7 @@ class LyingCa:
         names = order["names"]
         if self.lie == "other names":
             names = ["evil.example"]
-        text = {"status": order["status"], "identifiers": [{"type": "dns", "value": n} for n in names],
+        text = {"status": "pending" if self.lie == "pending" else order["status"], "identifiers": [{"type": "dns", "value": n} for n in names],
                 "authorizations": [f"{self.base}/authz/{number}"], "finalize": f"{self.base}/finalize/{number}"}
         if "chain" in order:
             text["certificate"] = f"{self.base}/cert/{number}"
@@ -184,7 +184,12 @@ class LyingCa:
 
     def _authz(self, h, number, payload):
         name = self.orders[number]["names"][0]
-        self._send(h, 200, {"status": "valid", "identifier": {"type": "dns", "value": name}, "challenges": []})
+        open_ = [{"type": "http-01", "url": f"{self.base}/challenge/{number}", "token": "dG9rZW4tb2YtdGhlLWx5aW5nLWNh", "status": "pending"}]
+        pending = self.lie == "pending"
+        self._send(h, 200, {"status": "pending" if pending else "valid", "identifier": {"type": "dns", "value": name}, "challenges": open_ if pending else []})
+
+    def _challenge(self, h, number, payload):
+        self._send(h, 200, {"type": "http-01", "url": f"{self.base}/challenge/{number}", "token": "dG9rZW4tb2YtdGhlLWx5aW5nLWNh", "status": "processing"})
 
     def _finalize(self, h, number, payload):
         self.hold.wait(60)

@@ -12,7 +12,7 @@ UID_BASE = 62100
 
 class Remote:
     """`hub` is asked over the network alone; `via` is put before each command (ip netns exec …)."""
-    life, pids, text, kill_role, write_agent = Hub.life, Hub.pids, Hub.text, Hub.kill_role, Hub.write_agent
+    life, pids, text, kill_role, rests, write_agent = Hub.life, Hub.pids, Hub.text, Hub.kill_role, Hub.rests, Hub.write_agent
 
     def __init__(self, hub, folder, name, url=None, via=(), **settings):
         self.hub, self.folder, self.name, self.url, self.via = hub, folder, name, url or hub.agents_url, [str(v) for v in via]

@@ -200,6 +200,12 @@ static void challenges_in_dns_stand_where_the_drafts_say(void **state)
     assert_string_equal(said.account_url, "https://ca.example/acct/123");
     assert_true(said.wildcard && said.until == 1721952000);
     assert_int_equal(acme_persist_value(ctx, "a;b", "https://ca.example/acct/123", false, 0, &value).e, E_BAD_ANSWER);
+    assert_true(rc_ok(acme_persist_value(ctx, "authority.example", "https://ca.example/~x/acct?id=a%20b", false, 0, &value)));
+    assert_true(acme_dns_value_is(value));
+    static const char *const never[] = {"v=spf1 -all", "a.example; accounturi=http://ca.example/1", "a.example; accounturi=https://ca.example/\"",
+                                        "a.example; accounturi=https://ca.example/<&'", "a.example; accounturi=https://ca.example/\\"};
+    for (size_t i = 0; i < sizeof never / sizeof *never; i++)
+        assert_false(acme_dns_value_is(never[i]));
     assert_int_equal(acme_dns_proof(ctx, "http-01", "example.com", NULL, "t.k", &p).e, E_UNSUPPORTED);
 }
 

@@ -53,6 +53,14 @@ static void mistakes_are_refused_with_file_and_line(void **state)
         {"http01: {port: 99999}\n", "port must be"},
         {"tls_alpn: 443\n", "tls_alpn must hold"},
         {"tls_alpn: {port: 0}\n", "port must be"},
+        {"scan: all\n", "scan must hold"},
+        {"scan: {networks: [10.0.0.1/8]}\n", "10.0.0.1/8 is not a network"},
+        {"scan: {ports: [0]}\n", "ports must be"},
+        {"scan: {ports: [9-8]}\n", "ports must be"},
+        {"scan: {ports: [1-65536]}\n", "ports must be"},
+        {"scan: {ports: [[1]]}\n", "ports must be"},
+        {"scan: {rate: 0}\n", "rate must be"},
+        {"scan: {speed: 1}\n", "speed"},
         {"- a\n", "agent.yaml"},
     };
     (void)state;
@@ -63,6 +71,28 @@ static void mistakes_are_refused_with_file_and_line(void **state)
         assert_true(rc_failed(agent_config_parse(&ctx, "agent.yaml", bytes_z(rows[i].text), &c)));
         if (strstr(ctx_why(&ctx), rows[i].says) == NULL)
             fail_msg("%s: %s", rows[i].text, ctx_why(&ctx));
+    }
+}
+
+static void ports_may_be_scanned_where_they_are_granted(void **state)
+{
+    static const struct {
+        const char *text;
+        uint16_t port;
+        bool granted;
+    } rows[] = {
+        {"scan: {networks: [10.0.0.0/8]}\n", 1, true},          {"scan: {ports: [443, 8000-8999]}\n", 443, true},
+        {"scan: {ports: [443, 8000-8999]}\n", 444, false},      {"scan: {ports: [443, 8000-8999]}\n", 8000, true},
+        {"scan: {ports: [443, 8000-8999]}\n", 8999, true},      {"scan: {ports: [443, 8000-8999]}\n", 9000, false},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        CTX_CLEANUP struct ctx ctx;
+        struct agent_config c;
+        ctx_init(&ctx, &clock_system);
+        assert_true(rc_ok(agent_config_parse(&ctx, "agent.yaml", bytes_z(rows[i].text), &c)));
+        assert_int_equal(agent_config_scan_port(&c, rows[i].port), rows[i].granted);
+        assert_int_equal(c.scan_rate, 500);
     }
 }
 
@@ -234,6 +264,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_full_file_is_read),
         cmocka_unit_test(mistakes_are_refused_with_file_and_line),
+        cmocka_unit_test(ports_may_be_scanned_where_they_are_granted),
         cmocka_unit_test(only_paths_below_a_grant_are_allowed),
         cmocka_unit_test(a_file_that_others_may_write_is_not_trusted),
         cmocka_unit_test(the_connectors_that_come_along_are_good),

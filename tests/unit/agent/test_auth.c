@@ -271,6 +271,8 @@ static void a_token_endpoints_answer_is_read_strictly(void **state)
         int64_t life;
     } rows[] = {
         {"{\"access_token\": \"a.b\", \"token_type\": \"Bearer\", \"expires_in\": 3599}", E_OK, 3599},
+        {"{\"access_token\": \"a.b\", \"token_type\": \"Bearer\", \"expires_in\": \"86399\"}", E_OK, 86399}, /* Azure's IMDS */
+        {"{\"access_token\": \"a.b\", \"token_type\": \"Bearer\", \"expires_in\": \"-1\"}", E_BAD_ANSWER, 0},
         {"{\"access_token\": \"a.b\", \"token_type\": \"bearer\"}", E_OK, 0},
         {"{\"access_token\": \"a.b\", \"token_type\": \"mac\"}", E_BAD_ANSWER, 0},
         {"{\"access_token\": \"\", \"token_type\": \"Bearer\"}", E_BAD_ANSWER, 0},

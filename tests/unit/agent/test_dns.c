@@ -42,6 +42,8 @@ static const struct {
     {HEAD "  run: /bin/sh\n", "x.yaml:8: run is not a setting here"},
     {HEAD "  publish: {first_s: 9, most_s: 5}\n", "first_s must not be more than most_s"},
     {HEAD "  publish: {most_s: -1}\n", "most_s must be a number"},
+    {HEAD "  below: 5\n", "below must be a name"},
+    {HEAD "  below: \"{nothing}\"\n", "{nothing}"},
     {HEAD "  test: [{method: POST, path: \"/{value}\"}]\n", "{value} is no parameter, and not known in test"},
     {HEAD "  test: [{method: DELETE, path: /t}]\n", "test must not change anything: no DELETE"},
     {HEAD "  test: [{method: GET, path: \"/{zone.id}\"}]\n", "by no step before this one"},

@@ -30,7 +30,8 @@ struct world {
     pthread_t responder_thread;
     atomic_bool wrong_answers, stop;
     const char *thumbprint, *account;
-    int signatures, finalizes;
+    int signatures, finalizes, gets;
+    struct relay_memory *memory; /* NULL: nothing is remembered */
     /* A relay of bytes between us and Pebble, for connections that are lost. */
     int proxy;
     uint16_t proxy_port;
@@ -304,6 +305,7 @@ static RC sign(struct ctx *ctx, void *arg, const struct wire_relay_sign *in, con
         atomic_store(&w->drop, true);
     }
     w->finalizes += in->operation == WIRE_relay_sign_operation_finalize;
+    w->gets += in->operation == WIRE_relay_sign_operation_get;
     return work.rc;
 }
 
@@ -401,7 +403,7 @@ static struct wire_relay_order order_wish(struct world *w, struct wire_texts nam
 
 static struct rc order(struct world *w, const struct wire_relay_order *in, struct wire_relay_order_done *out)
 {
-    struct relay_job job = {.http = w->client, .agent = &w->agent};
+    struct relay_job job = {.http = w->client, .agent = &w->agent, .memory = w->memory};
     *out = (struct wire_relay_order_done){0};
     ctx_forget(&w->f->ctx);
     w->f->ctx.deadline_ms = clock_mono_ms() + 60000;
@@ -459,6 +461,35 @@ static void a_certificate_comes_from_a_ca_that_rejects_every_second_nonce(void *
     revoke.account_url = ""; /* found by its key */
     assert_true(rc_ok(relay_do_revoke(&w->f->ctx, &job, &revoke)));
 }
+
+static void wait_for_ca(struct world *w, bool forgets)
+{
+    w->memory = relay_memory_new();
+    struct wire_relay_order in = started(w);
+    struct wire_relay_order_done out;
+    struct relay_known_order known;
+    int waits = 0, gets = w->gets;
+    must_order(w, &in, &out);
+    assert_int_equal(w->gets, gets); /* what the start has seen is not asked for again */
+    for (; out.state == WIRE_relay_order_done_state_waiting && waits < 100; waits++) {
+        assert_string_equal(out.order_url, in.order_url);
+        assert_true(out.wait_ms > 0 && out.wait_ms < 10000);
+        usleep((useconds_t)out.wait_ms * 1000);
+        if (forgets) {
+            relay_memory_free(w->memory);
+            w->memory = relay_memory_new();
+        }
+        must_order(w, &in, &out);
+    }
+    assert_true(waits > 0);
+    assert_int_equal(out.state, WIRE_relay_order_done_state_valid);
+    assert_false(relay_memory_order(&w->f->ctx, w->memory, in.order_url, &known));
+    relay_memory_free(w->memory);
+}
+
+static void an_order_that_waits_is_given_back_and_gone_on_with(void **state) { wait_for_ca(*state, false); }
+
+static void an_order_that_waits_is_gone_on_with_by_a_relay_that_forgot_it(void **state) { wait_for_ca(*state, true); }
 
 static void an_order_is_taken_up_in_its_start_phase(void **state)
 {
@@ -585,6 +616,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         PEBBLE_TEST(a_certificate_comes_from_a_ca_that_rejects_every_second_nonce),
+        PEBBLE_TEST(an_order_that_waits_is_given_back_and_gone_on_with),
+        PEBBLE_TEST(an_order_that_waits_is_gone_on_with_by_a_relay_that_forgot_it),
         PEBBLE_TEST(an_order_is_taken_up_in_its_start_phase),
         PEBBLE_TEST(killed_at_any_point_the_order_ends_in_one_certificate),
         PEBBLE_TEST(a_refused_challenge_comes_with_the_cas_own_words),

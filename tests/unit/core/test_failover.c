@@ -65,7 +65,7 @@ static void must(struct ctx *ctx, struct rc rc)
 
 static struct rc fails(struct ctx *ctx, struct txn *txn, void *arg)
 {
-    return issuer_note_failure(ctx, txn, ISSUER, "it burns", *(int64_t *)arg);
+    return issuer_note_failure(ctx, txn, ISSUER, false, "it burns", *(int64_t *)arg);
 }
 
 static struct rc works(struct ctx *ctx, struct txn *txn, void *arg)
@@ -144,6 +144,50 @@ static void retry_after(struct ctx *ctx, struct store *store)
     assert_in_range(alone(ctx, store), 8990, 9001);
     fail_once(ctx, store, 60);
     assert_in_range(alone(ctx, store), 8980, 9001);
+}
+
+struct taken {
+    const char *step; /* NULL: an order is taken; else what fails now */
+    bool trial;
+};
+
+static struct rc takes(struct ctx *ctx, struct txn *txn, void *arg)
+{
+    const struct taken *t = arg;
+    const struct q_attempt_by_id_row a = {.id = "01trial", .issuer_id = ISSUER};
+    if (t->step)
+        return issuer_note_failure(ctx, txn, ISSUER, str_equal(t->step, "issue"), "it burns", 3600);
+    if (t->trial)
+        TRY(q_issuer_trial(ctx, txn, ISSUER, a.id, ctx_now_s(ctx)));
+    return issuer_note_taken(ctx, txn, &a);
+}
+
+static void order_taken(struct ctx *ctx, struct store *store)
+{
+    struct taken order = {.step = "order"}, issue = {.step = "issue"}, other = {0}, trial = {.trial = true};
+    must(ctx, store_write(ctx, store, takes, &order));
+    assert_in_range(alone(ctx, store), 3600, 3631);
+    must(ctx, store_write(ctx, store, takes, &other));
+    assert_int_equal(alone(ctx, store), 0);
+    /* One that fails at issuing is not believed for taking orders, whatever else it fails at. */
+    must(ctx, store_write(ctx, store, takes, &issue));
+    moved_s += 4000;
+    must(ctx, store_write(ctx, store, takes, &order));
+    moved_s += 4000;
+    must(ctx, store_write(ctx, store, takes, &other));
+    assert_true(verdict(ctx, store).trial);
+    must(ctx, store_write(ctx, store, takes, &trial));
+    assert_in_range(alone(ctx, store), 58, 61); /* and then another one may try */
+    moved_s += 70;
+    assert_true(verdict(ctx, store).trial);
+    must(ctx, store_write(ctx, store, works, NULL));
+    assert_false(verdict(ctx, store).trial);
+}
+
+static void an_order_that_is_taken_closes_the_breaker_where_orders_were_the_trouble(void **state)
+{
+    (void)state;
+    with_store(order_taken);
 }
 
 static void one_word_of_the_ca_is_enough(void **state)
@@ -312,6 +356,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_breaker_opens_after_three_failures_and_longer_each_time),
         cmocka_unit_test(one_word_of_the_ca_is_enough),
+        cmocka_unit_test(an_order_that_is_taken_closes_the_breaker_where_orders_were_the_trouble),
         cmocka_unit_test(a_failed_validation_is_no_fault_of_the_ca),
         cmocka_unit_test(published_limits_are_counted_as_cas_do),
         cmocka_unit_test(registered_domains_are_as_the_list_says),

@@ -62,13 +62,13 @@ static struct rc people(struct ctx *ctx, struct txn *txn, void *arg)
         for (size_t k = 0; k < 3 && teams[i][k]; k++)
             TRY(q_team_within_add(ctx, txn, teams[i][0], teams[i][k]));
     }
-    for (size_t i = 0; i < 2; i++) {
-        const char *name = i ? "gone" : "web1";
+    for (size_t i = 0; i < 3; i++) {
+        const char *name = i == 2 ? "own" : i ? "gone" : "web1";
         const struct q_agent_add_in in = {.id = name,
                                           .team_id = "root",
                                           .name = name,
-                                          .identity = name,
-                                          .state = i ? "removed" : "active",
+                                          .identity = i == 2 ? "unix:0" : name,
+                                          .state = i == 1 ? "removed" : "active",
                                           .version = "1",
                                           .platform = "",
                                           .granted = "[]",
@@ -96,9 +96,12 @@ static struct rc people(struct ctx *ctx, struct txn *txn, void *arg)
     TRY(q_dns_grant_add(ctx, txn,
                         &(struct q_dns_grant_add_in){
                             .id = "g1", .provider_id = "p-press", .team_id = "shop", .under = "news.example.edu", .now = 1}));
+    TRY(q_dns_grant_add(ctx, txn,
+                        &(struct q_dns_grant_add_in){
+                            .id = "g2", .provider_id = "p-press", .agent_id = "web1", .under = "blog.example.edu", .now = 1}));
     return q_dns_grant_add(ctx, txn,
                            &(struct q_dns_grant_add_in){
-                               .id = "g2", .provider_id = "p-press", .agent_id = "web1", .under = "blog.example.edu", .now = 1});
+                               .id = "g3", .provider_id = "p-press", .agent_id = "own", .under = "own.example.edu", .now = 1});
 }
 
 struct asked {
@@ -129,10 +132,11 @@ static void who_answers(struct ctx *ctx, struct store *store)
         {"root", NULL, "a.b.c.example.org", "p-root"},
         {"root", NULL, "notexample.org", ""},
         {"root", NULL, "org", ""},
-        {"shop", NULL, "www.example.org", "p-root"},        /* of a team above */
-        {"checkout", NULL, "*.shop.example.org", "p-shop"}, /* the longest zone wins */
+        {"shop", NULL, "www.example.org", ""},          /* that of a team above needs a grant */
+        {"shop", NULL, "*.shop.example.org", "p-shop"}, /* the longest zone wins */
+        {"checkout", NULL, "*.shop.example.org", ""},
         {"root", NULL, "*.shop.example.org", "p-root"},     /* that of a team below is not asked */
-        {"press", NULL, "pay.shop.example.org", "p-root"},
+        {"press", NULL, "pay.shop.example.org", ""},
         {"root", NULL, "www.example.net", "p-two"}, /* of two the one that failed less */
         {"root", NULL, "www.example.com", ""},      /* its agent was removed */
         {"press", NULL, "www.example.edu", "p-press"},
@@ -144,6 +148,7 @@ static void who_answers(struct ctx *ctx, struct store *store)
         {"root", "web1", "www.blog.example.edu", "p-press"},
         {"root", "web1", "news.example.edu", ""},
         {"root", "gone", "www.blog.example.edu", ""},
+        {"root", "own", "www.own.example.edu", ""}, /* makes keys for every team */
     };
     must(ctx, store_write(ctx, store, people, NULL));
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -210,7 +215,7 @@ static void ask_both(struct ctx *ctx, struct store *store)
     how_each_name_is_proved(ctx, store);
 }
 
-static void the_longest_zone_of_the_teams_above_answers(void **state)
+static void the_longest_zone_of_the_team_and_its_grants_answers(void **state)
 {
     (void)state;
     on_both(ask_both);
@@ -260,7 +265,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(only_challenges_that_were_asked_for_are_answered),
         cmocka_unit_test(the_issuer_and_the_name_say_which_way),
-        cmocka_unit_test(the_longest_zone_of_the_teams_above_answers),
+        cmocka_unit_test(the_longest_zone_of_the_team_and_its_grants_answers),
         cmocka_unit_test(two_challenges_of_a_name_queue_in_one_lane),
     };
     return cmocka_run_group_tests(tests, pg_up, pg_down);

@@ -26,6 +26,13 @@ struct conversation {
 #define MYSQL_HELLO   "\x28\x00\x00\x00\x0a" "8.0.36\0" "\x01\0\0\0" "abcdefgh\0" "\xff\xff\x21\x02\0\xff\xdf\x15" "0123456789\0"
 #define MYSQL_ASK     "\x20\x00\x00\x01\x00\x8a\x00\x00\x00\x00\x00\x01\x21\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
 
+#define XMPP_OPEN     "<?xml version='1.0'?><stream:stream to='localhost' version='1.0' xmlns='jabber:client' "                    \
+                      "xmlns:stream='http://etherx.jabber.org/streams'>"
+#define XMPP_TLS      "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"
+#define XMPP_CAN      "<?xml version='1.0'?><stream:stream id='1'><stream:features>" XMPP_TLS "</stream:features>"
+#define RDP_ASK       "\x03\x00\x00\x13\x0e\xe0\x00\x00\x00\x00\x00\x01\x00\x08\x00\x03\x00\x00\x00"
+#define RDP_YES       "\x03\x00\x00\x13\x0e\xd0\x00\x00\x12\x34\x00\x02\x00\x08\x00\x01\x00\x00\x00"
+
 static const struct conversation good[] = {
     {STARTTLS_SMTP, {B(SMTP_GREETING), B(SMTP_CAN), B("220 go ahead\r\n")}, {B(EHLO), B("STARTTLS\r\n")}},
     {STARTTLS_SMTP, {B("220 \n"), B("250 mx\n"), B("220\n")}, {B(EHLO), B("STARTTLS\r\n")}},
@@ -46,6 +53,9 @@ static const struct conversation good[] = {
     {STARTTLS_SIEVE,
      {B("\"IMPLEMENTATION\" \"Dovecot\"\r\n\"STARTTLS\"\r\nOK \"ready\"\r\n"), B("ok \"begin\"\r\n")},
      {B("STARTTLS\r\n")}},
+    {STARTTLS_XMPP, {B(""), B(XMPP_CAN), B("<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")}, {B(XMPP_OPEN), B(XMPP_TLS)}},
+    {STARTTLS_NNTP, {B("201 news.example.org ready\r\n"), B("382 go on\r\n")}, {B("STARTTLS\r\n")}},
+    {STARTTLS_RDP, {B(""), B(RDP_YES)}, {B(RDP_ASK)}},
 };
 
 /* ---- the server ---- */
@@ -150,7 +160,7 @@ static int teardown(void **state)
 static void protocols_have_names(void **state)
 {
     (void)state;
-    static const char *const names[] = {"", "smtp", "imap", "pop3", "ftp", "ldap", "postgres", "mysql", "sieve"};
+    static const char *const names[] = {"", "smtp", "imap", "pop3", "ftp", "ldap", "postgres", "mysql", "sieve", "xmpp", "nntp", "rdp"};
     assert_int_equal(sizeof names / sizeof *names, STARTTLS_PROTOCOLS);
     for EACH(i, names)
         assert_int_equal(starttls_by_name(names[i]), i);
@@ -205,6 +215,21 @@ static void servers_that_do_not_begin_tls_are_quoted(void **state)
         {{STARTTLS_LDAP, {B(""), B("\x30\x13\x02\x01\x00\x78\x0e\x0a\x01\x34\x04\x00\x04\x07" "too bad")}, {B(LDAP_ASK)}},
          "LDAP result 52, too bad"},
         {{STARTTLS_POSTGRES, {B(""), B("N")}, {B(POSTGRES_ASK)}}, "ssl is off there"},
+        {{STARTTLS_NNTP, {B("400 closed\r\n")}, {B("")}}, "does not begin TLS: 400 closed"},
+        {{STARTTLS_NNTP, {B("200 hi\r\n"), B("580 no\r\n")}, {B("STARTTLS\r\n")}}, "does not begin TLS: 580 no"},
+        {{STARTTLS_XMPP,
+          {B(""), B("<stream:stream id='1'><stream:error><host-unknown/></stream:error></stream:stream>")},
+          {B(XMPP_OPEN)}},
+         "does not begin TLS: <stream:error><host-unknown/>"},
+        {{STARTTLS_XMPP, {B(""), B("<stream:stream id='1'><stream:features/>")}, {B(XMPP_OPEN)}}, "does not offer STARTTLS"},
+        {{STARTTLS_XMPP, {B(""), B("<stream:stream><stream:features><x/></stream:features>")}, {B(XMPP_OPEN)}},
+         "does not offer STARTTLS"},
+        {{STARTTLS_XMPP, {B(""), B(XMPP_CAN), B("<failure/></stream:stream>")}, {B(XMPP_OPEN), B(XMPP_TLS)}}, "<failure/>"},
+        {{STARTTLS_RDP, {B(""), B("\x03\x00\x00\x0b\x06\xd0\x00\x00\x12\x34\x00")}, {B(RDP_ASK)}}, "RDP's own security (0)"},
+        {{STARTTLS_RDP,
+          {B(""), B("\x03\x00\x00\x13\x0e\xd0\x00\x00\x12\x34\x00\x03\x00\x08\x00\x02\x00\x00\x00")},
+          {B(RDP_ASK)}},
+         "RDP's own security (2)"},
         {{STARTTLS_MYSQL, {B("\x17\x00\x00\x00\xff\x10\x04" "Too many connections")}, {B("")}}, "Too many connections"},
         {{STARTTLS_MYSQL,
           {B("\x1c\x00\x00\x00\x0a" "5.5\0" "\x01\x00\x00\x00" "abcdefgh\0" "\xff\xf7\x21\x02\x00\xff\xdf\x15\0\0")},

@@ -82,6 +82,8 @@ static const struct role roles[] = {{.name = "signer", .enter = signer_enter}, {
 
 /* --- the parent, in a child of the test */
 
+#define REST_MS 20
+
 struct run {
     char dir[64], socket[80], kek[80];
     pid_t pid;
@@ -93,7 +95,8 @@ static void run_parent(struct run *r, const char *signer_config, int words)
     ctx_init(&ctx, &clock_system);
     struct parent_user user = {.uid_base = 41000};
     struct parent_role plan_roles[] = {
-        {.name = "signer", .user = user, .config = bytes_z(signer_config), .credentials = {"kek"}},
+        {.name = "signer", .user = user, .config = bytes_z(signer_config), .credentials = {"kek"},
+         .rest_ms = str_equal(signer_config, "rests") ? REST_MS : 0},
         {.name = "hub", .user = user, .peers = {"signer"}, .listeners = {"status"}},
     };
     struct parent_listener listener = {
@@ -221,6 +224,32 @@ static void a_killed_role_is_replaced_and_its_peer_goes_on(void **state)
     end(&r);
 }
 
+/* Asked again and again just when it is about to rest: not one call may get lost between two of its lives. */
+static void a_role_without_work_rests_and_no_call_is_lost(void **state)
+{
+    (void)state;
+    struct run r;
+    struct told t, after;
+    int lives = 0, before = 0;
+    close(run_start(&r, "rests"));
+    for (useconds_t i = 0; i < 60; i++) {
+        assert_true(ask(&r, &t));
+        if (t.signer <= 0)
+            fail_msg("call %u: %s", (unsigned)i, t.rest);
+        lives += t.signer != before;
+        before = t.signer;
+        usleep(REST_MS * 1000 - 2000 + i % 12 * 500);
+    }
+    assert_in_range(lives, 3, 60);
+    assert_true(gone_soon(t.signer));
+    kill(t.hub, SIGKILL); /* who comes after it finds it, too */
+    assert_true(gone_soon(t.hub));
+    assert_true(ask(&r, &after));
+    assert_true(after.signer > 0 && after.hub != t.hub);
+    assert_true(gone_soon(after.signer));
+    end(&r);
+}
+
 static void roles_die_with_their_parent(void **state)
 {
     (void)state;
@@ -321,6 +350,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(roles_get_config_credentials_listeners_and_users_of_their_own),
         cmocka_unit_test(a_killed_role_is_replaced_and_its_peer_goes_on),
+        cmocka_unit_test(a_role_without_work_rests_and_no_call_is_lost),
         cmocka_unit_test(roles_die_with_their_parent),
         cmocka_unit_test(a_role_that_cannot_start_ends_the_run_with_its_own_words),
         cmocka_unit_test(a_failpoint_kills_the_first_life_alone),

@@ -111,8 +111,11 @@ static void same_key_twice_and_a_reference_to_nothing_are_told_apart(void **stat
 }
 
 struct values {
-    struct bytes print, der;
-    struct q_certificate_get_row row;
+    struct bytes print, dn;
+    struct q_certificate_find_row found_row;
+    struct q_certificate_row_row row;
+    struct q_issuer_name_find_row issuer;
+    struct q_issuer_name_get_row name_row;
     struct q_token_by_hash_row token;
     bool found;
     const char *name;
@@ -121,27 +124,26 @@ struct values {
 static struct rc values_write(struct ctx *ctx, struct txn *txn, void *arg)
 {
     struct values *v = arg;
-    const struct q_certificate_add_in in = {.fingerprint = v->print,
-                                            .der = v->der,
-                                            .serial = BYTES_LIT("\0\1"),
-                                            .subject = v->name,
-                                            .issuer = "",
-                                            .names = "[]",
-                                            .key_kind = "ec-p256",
-                                            .spki_sha256 = v->print,
-                                            .not_before = -5,
-                                            .not_after = INT64_MAX,
-                                            .now = 7};
-    return q_certificate_add(ctx, txn, &in);
+    struct q_certificate_ids_row *ids = NULL;
+    size_t n = 0;
+    const struct q_issuer_name_add_in name = {.sha256 = v->print, .dn = v->dn, .text = v->name, .organization = NULL};
+    TRY(q_issuer_name_add(ctx, txn, &name));
+    TRY(q_certificate_find(ctx, txn, v->print, &v->found_row, &v->found));
+    if (v->found)
+        return RC_OK;
+    TRY(q_certificate_ids(ctx, txn, 1, &ids, &n));
+    const struct q_certificate_add_in in = {
+        .id = ids[0].id, .fingerprint = v->print, .not_before = -5, .not_after = INT64_MAX, .seen = 7};
+    return q_certificate_add(ctx, txn, &in, 1);
 }
 
-static struct rc values_list(struct ctx *ctx, struct txn *txn, void *arg)
+static struct rc values_read(struct ctx *ctx, struct txn *txn, void *arg)
 {
     struct values *v = arg;
-    struct q_certificate_list_row *rows = NULL;
-    size_t n = 0;
-    TRY(q_certificate_list(ctx, txn, "none", (struct bytes){0}, 10, &rows, &n));
-    assert_int_equal(n, 0); /* no managed certificate of that team has it */
+    bool found = false;
+    TRY(q_issuer_name_find(ctx, txn, v->print, &v->issuer, &found));
+    TRY(q_issuer_name_get(ctx, txn, v->issuer.id, &v->name_row, &found));
+    TRY(q_certificate_row(ctx, txn, v->found_row.id, &v->row, &found));
     return q_token_by_hash(ctx, txn, v->print, 1, &v->token, &v->found);
 }
 
@@ -149,10 +151,16 @@ static void kinds(struct ctx *ctx, struct store *store)
 {
     uint8_t print[32];
     random_fill(print, sizeof print);
-    struct values v = {.print = bytes_of(print, 32), .der = BYTES_LIT("\x30\0\xff"), .name = "CN=Zoë \xe2\x82\xac"};
+    struct values v = {.print = bytes_of(print, 32), .dn = BYTES_LIT("\x30\0\xff"), .name = "CN=Zoë \xe2\x82\xac"};
     must(ctx, store_write(ctx, store, values_write, &v));
     must(ctx, store_write(ctx, store, values_write, &v)); /* once is enough, twice is harmless */
-    must(ctx, store_read(ctx, store, values_list, &v));
+    assert_true(v.found);
+    must(ctx, store_read(ctx, store, values_read, &v));
+    assert_true(bytes_equal(v.row.fingerprint, v.print));
+    assert_int_equal(v.row.not_before, -5);
+    assert_true(v.row.not_after == INT64_MAX);
+    assert_string_equal(v.name_row.text, v.name);
+    assert_null(v.name_row.organization);
     assert_false(v.found);
 }
 

@@ -1,0 +1,75 @@
+/* Where certificates are seen. */
+#include "base/address.h"
+#include "core/inventory_own.h"
+
+const char *inventory_place_word(enum inventory_place kind)
+{
+    static const char *const words[] = {"tls", "file", "store", "list", "log"};
+    return words[kind];
+}
+
+/* Sixteen bytes, an IPv4 address mapped (RFC 4291 section 2.5.5.2): a network is then a range of them. */
+static struct rc address_of(struct ctx *ctx, const char *place, struct bytes *address, int64_t *port)
+{
+    const char *host = NULL;
+    uint16_t number = 0;
+    struct address a;
+    static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+    TRY(address_parse_host_port(ctx, bytes_z(place), 0, &host, &number));
+    if (!address_parse(bytes_z(host), &a))
+        return ctx_fail(ctx, E_INVALID, "%s is no address with a port", place);
+    uint8_t *p = arena_alloc(&ctx->arena, 16);
+    if (a.len == 4)
+        memcpy(p, mapped, 12);
+    memcpy(p + 16 - a.len, a.ip, a.len);
+    *address = bytes_of(p, 16);
+    *port = number;
+    return RC_OK;
+}
+
+RC inventory_observe(struct ctx *ctx, struct core *core, struct txn *txn, const char *team_id, const struct inventory_sighting *s,
+                     int64_t *endpoint_id, int64_t *unknown)
+{
+    int64_t ids[INVENTORY_CHAIN_MAX] = {0}, team = 0, port = 0;
+    const int64_t at = s->at ? s->at : ctx_now_s(ctx);
+    const size_t n = s->n < INVENTORY_CHAIN_MAX ? s->n : INVENTORY_CHAIN_MAX;
+    struct bytes address = {0};
+    struct q_endpoint_put_row row;
+    TRY(inventory_team_number(ctx, core, txn, team_id, &team));
+    if (s->kind == INVENTORY_TLS)
+        TRY(address_of(ctx, s->place, &address, &port));
+    for (size_t i = 0; i < n; i++) {
+        struct q_certificate_find_row known;
+        bool found = false;
+        TRY(q_certificate_find(ctx, txn, s->chain[i], &known, &found));
+        if (unknown && !found)
+            ++*unknown;
+        if (!found)
+            continue;
+        ids[i] = known.id;
+        if (at > known.last_seen && at / 86400 != known.last_seen / 86400) /* not a write a sighting */
+            TRY(q_certificate_seen(ctx, txn, known.id, at, known.flags));
+    }
+    const struct q_endpoint_put_in in = {.kind = inventory_place_word(s->kind),
+                                         .place = s->place,
+                                         .name = s->name ? s->name : "",
+                                         .address = address,
+                                         .port = address.n ? &port : NULL,
+                                         .agent_id = s->agent_id,
+                                         .team = team,
+                                         .certificate_id = ids[0] ? &ids[0] : NULL,
+                                         .result = s->result,
+                                         .error = s->error,
+                                         .options = s->options,
+                                         .at = at};
+    TRY(q_endpoint_put(ctx, txn, &in, &row));
+    for (size_t i = 0; i < n; i++) {
+        if (ids[i])
+            TRY(q_observation_put(ctx, txn, row.id, ids[i], (int64_t)i, at));
+    }
+    if (n)
+        TRY(q_endpoint_look_add(ctx, txn, row.id));
+    if (endpoint_id)
+        *endpoint_id = row.id;
+    return RC_OK;
+}

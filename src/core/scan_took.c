@@ -1,0 +1,254 @@
+/* What an agent's scan has found: from the batch into the inventory. */
+#include "base/address.h"
+#include "base/encode.h"
+#include "base/failpoint.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "core/inventory.h"
+#include "core/job.h"
+#include "core/scan.h"
+
+#define OPTIONS_MAX 8192
+#define STALE_S     86400 /* an agent's clock is believed so far */
+
+struct taking {
+    struct core *core;
+    const char *agent;
+    const struct api_job_progress *progress;
+    const struct api_scan_batch *batch;
+    struct inventory_batch ready;
+    enum err refused;
+    const char *why;
+};
+
+static void put_texts(struct json_out *j, const char *key, const struct api_strings *s)
+{
+    if (!s->n)
+        return;
+    json_open_list(j, key);
+    for (size_t i = 0; i < s->n; i++)
+        json_put_str(j, NULL, s->v[i]);
+    json_close(j);
+}
+
+static void put_text(struct json_out *j, const char *key, const char *text)
+{
+    if (text && *text)
+        json_put_str(j, key, text);
+}
+
+/* What was negotiated, as the endpoint keeps it.  The stapled answer itself is not kept: that there is one is. */
+static struct rc options_of(struct ctx *ctx, const struct api_observation *o, const char **out)
+{
+    struct buf b;
+    struct json_out j;
+    buf_init_arena(&b, &ctx->arena, OPTIONS_MAX);
+    json_begin(&j, &b);
+    json_open_obj(&j, NULL);
+    put_text(&j, "starttls", o->starttls);
+    if (o->chains.n) {
+        put_text(&j, "version", o->chains.v[0].version);
+        put_text(&j, "cipher", o->chains.v[0].cipher);
+        put_text(&j, "group", o->chains.v[0].group);
+        json_put_int(&j, "chain", (int64_t)o->chains.v[0].fingerprints.n);
+    }
+    if (o->chains.n > 1 && o->chains.v[1].fingerprints.n)
+        put_text(&j, "other", o->chains.v[1].fingerprints.v[0]);
+    put_text(&j, "alpn", o->alpn);
+    if (o->ocsp.n)
+        json_put_bool(&j, "stapled", true);
+    if (o->asks_certificate)
+        json_put_bool(&j, "asks_certificate", true);
+    if (o->verified)
+        json_put_bool(&j, "verified", true);
+    put_texts(&j, "versions", &o->versions);
+    put_texts(&j, "groups", &o->groups);
+    json_close(&j);
+    TRY(buf_status(&b));
+    *out = buf_z(&b);
+    return RC_OK;
+}
+
+static struct rc chain_of(struct ctx *ctx, const struct api_scan_chain *c, struct bytes **out, size_t *n)
+{
+    *n = 0;
+    *out = arena_array(&ctx->arena, c->fingerprints.n, sizeof **out);
+    for (size_t i = 0; i < c->fingerprints.n; i++)
+        if (get_hex(&ctx->arena, bytes_z(c->fingerprints.v[i]), &(*out)[*n]) && (*out)[*n].n == SHA256_LEN)
+            ++*n;
+        else
+            return ctx_fail(ctx, E_BAD_ANSWER, "a chain of certificates names no SHA-256");
+    return RC_OK;
+}
+
+/* The second chain of a server with two kinds of key: seen there, and not its place's current one. */
+static struct rc other_chain(struct ctx *ctx, struct txn *txn, const struct api_scan_chain *c, int64_t endpoint, int64_t at)
+{
+    struct bytes *chain = NULL;
+    size_t n = 0;
+    TRY(chain_of(ctx, c, &chain, &n));
+    for (size_t i = 0; i < n; i++) {
+        struct q_certificate_find_row known;
+        bool found = false;
+        TRY(q_certificate_find(ctx, txn, chain[i], &known, &found));
+        if (!found)
+            continue;
+        if (at / 86400 > known.last_seen / 86400)
+            TRY(q_certificate_seen(ctx, txn, known.id, at, known.flags));
+        TRY(q_observation_put(ctx, txn, endpoint, known.id, (int64_t)i, at));
+    }
+    return RC_OK;
+}
+
+static struct rc verified(struct ctx *ctx, struct taking *t, struct txn *txn, struct bytes leaf)
+{
+    int64_t id = 0;
+    bool found = false;
+    TRY(inventory_find(ctx, txn, leaf, &id, &found));
+    return found ? inventory_flag(ctx, t->core, txn, id, CERTIFICATE_VERIFIED, 0) : RC_OK;
+}
+
+static struct rc observe(struct ctx *ctx, struct taking *t, struct txn *txn, const char *team, const struct api_observation *o)
+{
+    struct address a;
+    struct bytes *chain = NULL;
+    const int64_t now = ctx_now_s(ctx);
+    int64_t endpoint = 0;
+    struct inventory_sighting s = {.kind = INVENTORY_TLS,
+                                   .name = o->name,
+                                   .agent_id = t->agent,
+                                   .result = str_equal(o->state, "tls") ? "ok" : o->state,
+                                   .error = o->detail && *o->detail ? o->detail : NULL,
+                                   .at = o->seen_at <= now && o->seen_at > now - STALE_S ? o->seen_at : now};
+    if (!address_parse(bytes_z(o->address), &a)) /* a name without an address is a remark, not a place */
+        return RC_OK;
+    a.port = (uint16_t)o->port;
+    s.place = address_port_str(&ctx->arena, &a);
+    if (o->chains.n)
+        TRY(chain_of(ctx, &o->chains.v[0], &chain, &s.n));
+    s.chain = chain;
+    if (o->chains.n)
+        TRY(options_of(ctx, o, &s.options));
+    if (str_equal(o->state, "alert"))
+        s.error = arena_printf(&ctx->arena, "TLS alert %lld%s%s", (long long)o->alert, s.error ? ": " : "", s.error ? s.error : "");
+    TRY(inventory_observe(ctx, t->core, txn, team, &s, &endpoint, NULL));
+    if (o->verified && s.n)
+        TRY(verified(ctx, t, txn, chain[0]));
+    return o->chains.n > 1 ? other_chain(ctx, txn, &o->chains.v[1], endpoint, s.at) : RC_OK;
+}
+
+/* What was named singly and could not be asked at all: people want to know, and there is no place to keep it at. */
+static struct rc remarks_of(struct ctx *ctx, const struct api_scan_batch *b, const char *before, const char **out)
+{
+    json_auto_t *list = NULL;
+    TRY(json_read(ctx, bytes_z(before), &list));
+    const size_t had = json_array_size(list);
+    for (size_t i = 0; i < b->observations.n && json_array_size(list) < SCAN_REMARKS_MAX; i++) {
+        const struct api_observation *o = &b->observations.v[i];
+        const bool unresolved = str_equal(o->state, "unresolved");
+        if (!unresolved && !str_equal(o->state, "not_granted"))
+            continue;
+        json_array_append_new(list, json_string(arena_printf(&ctx->arena, "%s: %s%s%s", o->name && *o->name ? o->name : o->address,
+                                                             unresolved ? "no address" : "may not be scanned from there",
+                                                             o->detail && *o->detail ? ": " : "", o->detail ? o->detail : "")));
+    }
+    *out = before;
+    if (json_array_size(list) == had)
+        return RC_OK;
+    struct buf text;
+    struct json_out j;
+    buf_init_arena(&text, &ctx->arena, 1 << 20);
+    json_begin(&j, &text);
+    json_put_value(&j, NULL, list);
+    TRY(buf_status(&text));
+    *out = buf_z(&text);
+    return RC_OK;
+}
+
+/* The position is in the job's own words too: should it be leased again, it goes on there. */
+static struct rc payload_move(struct ctx *ctx, struct txn *txn, const struct q_job_get_row *job, int64_t position)
+{
+    json_auto_t *root = NULL;
+    struct buf text;
+    struct json_out j;
+    TRY(json_read(ctx, bytes_z(job->payload), &root));
+    json_object_set_new(root, "position", json_integer(position));
+    buf_init_arena(&text, &ctx->arena, strlen(job->payload) + 4096);
+    json_begin(&j, &text);
+    json_put_value(&j, NULL, root);
+    TRY(buf_status(&text));
+    return q_job_payload(ctx, txn, job->id, job->fence, buf_z(&text));
+}
+
+static struct rc take_write(struct ctx *ctx, struct txn *txn, void *arg)
+{
+    struct taking *t = arg;
+    const struct api_scan_batch *b = t->batch;
+    struct q_job_get_row job;
+    struct q_scan_part_list_row p;
+    struct q_scan_by_id_row scan;
+    bool found = false;
+    TRY(q_job_get(ctx, txn, t->progress->id, &job, &found));
+    if (!found || job.fence != t->progress->fence || !str_equal(job.state, "leased") || !str_equal(job.agent_id, t->agent) ||
+        !str_equal(job.kind, "scan"))
+        return RC_OK;
+    TRY(q_scan_part_get(ctx, txn, job.ref, &p, &found));
+    if (!found || !str_equal(b->scan, p.id) || str_equal(b->batch, p.batch) || b->position < p.position)
+        return RC_OK;
+    TRY(q_scan_by_id(ctx, txn, p.scan_id, &scan, &found));
+    const struct inventory_from from = {.source = INVENTORY_SCAN, .team_id = scan.team_id};
+    TRY(inventory_put(ctx, t->core, txn, &from, &t->ready));
+    struct q_scan_part_took_in took = {.id = p.id,
+                                       .batch = b->batch,
+                                       .position = b->position,
+                                       .total = b->total,
+                                       .probed = b->probed,
+                                       .found = b->found,
+                                       .silent = b->silent,
+                                       .refused = b->refused,
+                                       .failed = b->failed,
+                                       .skipped = b->skipped,
+                                       .rate = p.rate ? (3 * p.rate + b->rate) / 4 : b->rate,
+                                       .now = ctx_now_s(ctx)};
+    for (size_t i = 0; i < t->ready.n; i++)
+        took.fresh += t->ready.ready[i].fresh;
+    for (size_t i = 0; i < b->observations.n; i++)
+        TRY(observe(ctx, t, txn, scan.team_id, &b->observations.v[i]));
+    TRY(remarks_of(ctx, b, p.remarks, &took.remarks));
+    TRY(q_scan_part_took(ctx, txn, &took));
+    return payload_move(ctx, txn, &job, b->position);
+}
+
+static struct rc refuse(struct ctx *ctx, struct txn *txn, void *arg)
+{
+    struct taking *t = arg;
+    struct q_job_get_row job;
+    bool found = false;
+    TRY(q_job_get(ctx, txn, t->progress->id, &job, &found));
+    if (!found || job.fence != t->progress->fence || !str_equal(job.state, "leased") || !str_equal(job.agent_id, t->agent))
+        return RC_OK;
+    return job_refuse(ctx, t->core, txn, job.id, t->refused, t->why);
+}
+
+RC scan_took(struct ctx *ctx, struct core *core, const char *agent, const struct api_job_progress *p)
+{
+    if (!p->scan)
+        return RC_OK;
+    struct taking t = {.core = core, .agent = agent, .progress = p, .batch = p->scan};
+    const size_t n = p->scan->certificates.n;
+    struct inventory_item *items = arena_array(&ctx->arena, n, sizeof *items);
+    for (size_t i = 0; i < n; i++)
+        items[i].der = p->scan->certificates.v[i].der;
+    struct rc rc = inventory_prepare(ctx, core, items, n, &t.ready);
+    if (rc_ok(rc))
+        rc = store_write(ctx, core->store, take_write, &t);
+    FAILPOINT("core.scan_took");
+    if (rc_ok(rc) || err_info(rc.e)->category == CAT_RESOURCE)
+        return rc;
+    /* It would come again and again: the scan goes on from the last position that is good, or is given up. */
+    log_event(LOG_WARN_, "scan_batch_refused", "agent", agent, "job", p->id, "why", ctx_why(ctx), NULL);
+    t.refused = rc.e;
+    t.why = arena_strdup(&ctx->arena, ctx_why(ctx));
+    ctx_forget(ctx);
+    return store_write(ctx, core->store, refuse, &t);
+}

@@ -1,0 +1,167 @@
+-- Findings: how far issuers are believed, and what is to be looked at.
+
+-- query certificate_by_term : many
+-- doc A few certificates with a term that few have, the oldest first, with their DER; quoted as certificate_term_has wants it.
+-- in quoted text, limit i64
+-- out id i64, not_after i64, last_seen i64, flags i64, findings i64, due_at i64, dictionary i64, der blob
+SELECT c.id, c.not_after, c.last_seen, c.flags, c.findings, c.due_at, d.dictionary, d.der
+FROM (SELECT rowid AS id FROM certificate_term WHERE certificate_term MATCH $quoted ORDER BY rowid LIMIT $limit) t
+JOIN certificate c ON c.id = t.id JOIN certificate_der d ON d.id = t.id ORDER BY c.id;
+-- postgres:
+WITH t AS MATERIALIZED (SELECT certificate_id AS id FROM certificate_term WHERE terms @> CAST($quoted AS TEXT[]))
+SELECT c.id, c.not_after, c.last_seen, c.flags, c.findings, c.due_at, d.dictionary, d.der
+FROM (SELECT id FROM t ORDER BY id LIMIT $limit) t
+JOIN certificate c ON c.id = t.id JOIN certificate_der d ON d.id = t.id ORDER BY c.id;
+
+-- query certificate_sweep : many
+-- doc Certificates with a term, slice by slice in the order of their numbers, with their DER.
+-- in quoted text, after i64, limit i64
+-- out id i64, not_after i64, last_seen i64, flags i64, findings i64, due_at i64, dictionary i64, der blob
+SELECT c.id, c.not_after, c.last_seen, c.flags, c.findings, c.due_at, d.dictionary, d.der
+FROM (SELECT rowid AS id FROM certificate_term WHERE certificate_term MATCH $quoted AND rowid > $after ORDER BY rowid LIMIT $limit) t
+JOIN certificate c ON c.id = t.id JOIN certificate_der d ON d.id = t.id ORDER BY c.id;
+-- postgres:
+SELECT c.id, c.not_after, c.last_seen, c.flags, c.findings, c.due_at, d.dictionary, d.der
+FROM certificate_term t JOIN certificate c ON c.id = t.certificate_id JOIN certificate_der d ON d.id = t.certificate_id
+WHERE t.terms @> CAST($quoted AS TEXT[]) AND t.certificate_id > $after ORDER BY t.certificate_id LIMIT $limit;
+
+-- query certificate_looked : none
+-- doc What a look at a certificate found.
+-- in id i64, findings i64, due_at i64, flags i64
+UPDATE certificate SET findings = $findings, due_at = $due_at, flags = $flags WHERE id = $id;
+
+-- query issuer_trust_get : maybe
+-- doc How far an issuer is believed.
+-- in name_sha256 blob, key_id blob
+-- out trust i64, certificate_id i64, distrusted_from i64?, root text
+SELECT trust, certificate_id, distrusted_from, root FROM issuer_trust WHERE name_sha256 = $name_sha256 AND key_id = $key_id;
+
+-- query issuer_trust_any : maybe
+-- doc How far an issuer is believed whose key is not named: as far as the best of that name.
+-- in name_sha256 blob
+-- out trust i64, certificate_id i64, distrusted_from i64?, root text
+SELECT trust, certificate_id, distrusted_from, root FROM issuer_trust WHERE name_sha256 = $name_sha256 ORDER BY trust DESC, key_id LIMIT 1;
+
+-- query issuer_trust_put : none
+-- doc An issuer is believed so far.
+-- in name_sha256 blob, key_id blob, trust i64, certificate_id i64, distrusted_from i64?, root text
+INSERT INTO issuer_trust (name_sha256, key_id, trust, certificate_id, distrusted_from, root)
+VALUES ($name_sha256, $key_id, $trust, $certificate_id, $distrusted_from, $root)
+ON CONFLICT (name_sha256, key_id) DO UPDATE SET trust = excluded.trust, certificate_id = excluded.certificate_id,
+    distrusted_from = excluded.distrusted_from, root = excluded.root;
+
+-- query endpoint_look_add : none
+-- doc An endpoint was looked at.
+-- in endpoint_id i64
+INSERT INTO endpoint_look (endpoint_id) VALUES ($endpoint_id) ON CONFLICT DO NOTHING;
+
+-- query endpoint_look_done : none
+-- doc The findings of an endpoint are as it was seen.
+-- in endpoint_id i64
+DELETE FROM endpoint_look WHERE endpoint_id = $endpoint_id;
+
+-- query endpoint_look_next : many
+-- doc Endpoints whose findings are to follow; certificate_id is 0 where the leaf went.
+-- in limit i64
+-- out id i64, kind text, name text, options text, certificate_id i64, last_seen i64
+SELECT l.endpoint_id AS id, COALESCE(e.kind, '') AS kind, COALESCE(e.name, '') AS name, COALESCE(e.options, '{}') AS options,
+    COALESCE(e.certificate_id, 0) AS certificate_id, COALESCE(e.last_seen, 0) AS last_seen
+FROM endpoint_look l LEFT JOIN endpoint e ON e.id = l.endpoint_id ORDER BY l.endpoint_id LIMIT $limit;
+
+-- query endpoint_chain : many
+-- doc What an endpoint showed when it was last looked at, in its order.
+-- in endpoint_id i64, last_seen i64
+-- out id i64, position i64, dictionary i64, der blob
+SELECT o.certificate_id AS id, o.position, d.dictionary, d.der FROM observation o JOIN certificate_der d ON d.id = o.certificate_id
+WHERE o.endpoint_id = $endpoint_id AND o.last_seen = $last_seen ORDER BY o.position LIMIT 32;
+
+-- query endpoint_findings : many
+-- doc What is wrong with an endpoint now.
+-- in endpoint_id i64
+-- out check_number i64, certificate_id i64
+SELECT check_number, certificate_id FROM finding WHERE endpoint_id = $endpoint_id AND endpoint_id <> 0 ORDER BY check_number, certificate_id;
+
+-- query certificate_superseded : maybe
+-- doc The managed certificate that a certificate was a version of, and that has another one now.
+-- in certificate_id i64
+-- out name text
+SELECT m.name FROM version v JOIN managed_certificate m ON m.id = v.managed_id
+WHERE v.certificate_id = $certificate_id AND m.version > v.number ORDER BY m.id LIMIT 1;
+
+-- query finding_sweep_put : none
+-- doc Certificates are to be looked at again, from the first on.
+-- in term text, deep bool
+INSERT INTO finding_sweep (term, after_id, deep) VALUES ($term, 0, $deep)
+ON CONFLICT (term) DO UPDATE SET after_id = 0, deep = CASE WHEN excluded.deep > finding_sweep.deep THEN excluded.deep ELSE finding_sweep.deep END;
+
+-- query finding_sweep_next : maybe
+-- doc What is being looked at again.
+-- out term text, after_id i64, deep bool
+SELECT term, after_id, deep FROM finding_sweep ORDER BY term DESC LIMIT 1;
+
+-- query finding_sweep_move : none
+-- doc It has come so far; unless it began anew meanwhile.
+-- in term text, was i64, after_id i64
+UPDATE finding_sweep SET after_id = $after_id WHERE term = $term AND after_id = $was;
+
+-- query finding_sweep_done : none
+-- doc It came to the end; unless it began anew meanwhile.
+-- in term text, was i64
+DELETE FROM finding_sweep WHERE term = $term AND after_id = $was;
+
+-- query finding_waits : one
+-- doc What there is to look at.
+-- in now i64
+-- out endpoints bool, sweeps bool, asks bool
+SELECT CASE WHEN EXISTS (SELECT 1 FROM endpoint_look) THEN 1 ELSE 0 END AS endpoints,
+    CASE WHEN EXISTS (SELECT 1 FROM finding_sweep) THEN 1 ELSE 0 END AS sweeps,
+    CASE WHEN EXISTS (SELECT 1 FROM outside_ask WHERE due_at <= $now) THEN 1 ELSE 0 END AS asks;
+
+-- query finding_rules_get : maybe
+-- doc What the findings were made by.
+-- out rules blob, keys blob
+SELECT rules, keys FROM finding_rules WHERE id = 1;
+
+-- query finding_rules_put : none
+-- doc What the findings are made by from now on.
+-- in rules blob, keys blob
+INSERT INTO finding_rules (id, rules, keys) VALUES (1, $rules, $keys)
+ON CONFLICT (id) DO UPDATE SET rules = excluded.rules, keys = excluded.keys;
+
+-- query outside_ask_add : none
+-- doc Others are to be asked; once.
+-- in ref text, certificate_id i64, url text, due_at i64
+INSERT INTO outside_ask (ref, certificate_id, url, due_at, failures) VALUES ($ref, $certificate_id, $url, $due_at, 0) ON CONFLICT DO NOTHING;
+
+-- query outside_ask_due : many
+-- doc What others are to be asked now.
+-- in now i64, limit i64
+-- out ref text, certificate_id i64, url text, failures i64
+SELECT ref, certificate_id, url, failures FROM outside_ask WHERE due_at <= $now ORDER BY due_at, ref LIMIT $limit;
+
+-- query outside_ask_get : maybe
+-- doc What others were asked, and how that stands.
+-- in ref text
+-- out certificate_id i64, url text, failures i64, status text?, said_at i64?, revoked_at i64?, reason i64?, error text?
+SELECT certificate_id, url, failures, status, said_at, revoked_at, reason, error FROM outside_ask WHERE ref = $ref;
+
+-- query outside_ask_next : none
+-- doc When others are asked again, and why not before.
+-- in ref text, due_at i64, failures i64, error text?
+UPDATE outside_ask SET due_at = $due_at, failures = $failures, error = $error WHERE ref = $ref;
+
+-- query outside_ask_said : none
+-- doc What others said of a certificate.
+-- in ref text, url text, due_at i64, status text, said_at i64, revoked_at i64?, reason i64?
+UPDATE outside_ask SET url = $url, due_at = $due_at, failures = 0, error = NULL, status = $status, said_at = $said_at,
+    revoked_at = $revoked_at, reason = $reason WHERE ref = $ref;
+
+-- query outside_ask_drop : none
+-- doc Nobody is asked any more.
+-- in ref text
+DELETE FROM outside_ask WHERE ref = $ref;
+
+-- query outside_ask_drop_of : none
+-- doc A certificate goes.
+-- in certificate_id i64
+DELETE FROM outside_ask WHERE certificate_id = $certificate_id AND certificate_id <> 0;

@@ -1,0 +1,154 @@
+-- Scans of networks, and lists that are brought in.
+
+-- query agent_scan_set : none
+-- doc What an agent lets be scanned.
+-- in id text, scan json
+UPDATE agent SET scan = $scan WHERE id = $id AND scan <> $scan;
+
+-- query agent_scanners : many
+-- doc Agents within a team that let something be scanned, the oldest first.
+-- in scope text, limit i64
+-- out id text, name text, scan json
+SELECT a.id, a.name, a.scan FROM agent a
+WHERE a.state = 'active' AND a.scan <> '{}'
+  AND EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = a.team_id AND w.ancestor_id = $scope)
+ORDER BY a.id LIMIT $limit;
+
+-- query agent_scan : one
+-- doc What an agent lets be scanned.
+-- in id text
+-- out name text, scan json
+SELECT name, scan FROM agent WHERE id = $id;
+
+-- query scan_number : one
+-- doc The number of the next scan.
+-- out n i64
+SELECT COALESCE(MAX(number), 0) + 1 AS n FROM scan;
+
+-- query scan_add : none
+-- doc A new scan.
+-- in id text, number i64, team_id text, name text, spec json, scope text, every_s i64, created_by text, now i64
+INSERT INTO scan (id, number, team_id, name, spec, scope, every_s, state, run, started_at, created_by, created_at, updated_at)
+VALUES ($id, $number, $team_id, $name, $spec, $scope, $every_s, 'running', 0, $now, $created_by, $now, $now);
+
+-- query scan_list : many
+-- doc Scans within a team, the newest first; with when the schedule begins them again.
+-- in scope text, before i64, limit i64
+-- out id text, number i64, team_id text, team text, name text, spec json, every_s i64, state text, run i64, started_at i64, finished_at i64?, error text?, created_by text, created_at i64, next_at i64?
+SELECT s.id, s.number, s.team_id, t.name AS team, s.name, s.spec, s.every_s, s.state, s.run, s.started_at, s.finished_at, s.error, s.created_by, s.created_at,
+    (SELECT m.due_at FROM timer m WHERE m.kind = 'scan' AND m.ref = s.id) AS next_at
+FROM scan s JOIN team t ON t.id = s.team_id
+WHERE s.number < $before AND EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = s.team_id AND w.ancestor_id = $scope)
+ORDER BY s.number DESC LIMIT $limit;
+
+-- query scan_get : maybe
+-- doc One scan within a team, by id or name.
+-- in ref text, scope text
+-- row scan_list
+SELECT s.id, s.number, s.team_id, t.name AS team, s.name, s.spec, s.every_s, s.state, s.run, s.started_at, s.finished_at, s.error, s.created_by, s.created_at,
+    (SELECT m.due_at FROM timer m WHERE m.kind = 'scan' AND m.ref = s.id) AS next_at
+FROM scan s JOIN team t ON t.id = s.team_id
+WHERE (s.id = $ref OR s.name = $ref) AND EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = s.team_id AND w.ancestor_id = $scope)
+ORDER BY CASE WHEN s.id = $ref THEN 0 ELSE 1 END LIMIT 1;
+
+-- query scan_by_id : maybe
+-- doc One scan, whoever asks.
+-- in id text
+-- out id text, team_id text, name text, spec json, scope text, every_s i64, state text, run i64, started_at i64
+SELECT id, team_id, name, spec, scope, every_s, state, run, started_at FROM scan WHERE id = $id;
+
+-- query scan_begin : none
+-- doc A scan begins, again.
+-- in id text, now i64
+UPDATE scan SET state = 'running', run = run + 1, started_at = $now, finished_at = NULL, error = NULL, updated_at = $now WHERE id = $id;
+
+-- query scan_state : none
+-- doc How a scan stands.
+-- in id text, state text, finished_at i64?, error text?, now i64
+UPDATE scan SET state = $state, error = $error, finished_at = $finished_at, updated_at = $now WHERE id = $id;
+
+-- query scan_remove : none
+-- doc A scan goes; what it has found stays.
+-- in id text
+DELETE FROM scan WHERE id = $id;
+
+-- query scan_parts_drop : none
+-- doc The parts of a scan go.
+-- in scan_id text
+DELETE FROM scan_part WHERE scan_id = $scan_id;
+
+-- query scan_part_add : none
+-- doc What one agent does of a scan.
+-- in id text, scan_id text, agent_id text, targets json, seed i64
+INSERT INTO scan_part (id, scan_id, agent_id, targets, seed, state, position, total, batch, probed, found, silent, refused, failed, skipped, fresh,
+    rate, remarks, failures)
+VALUES ($id, $scan_id, $agent_id, $targets, $seed, 'running', 0, 0, '', 0, 0, 0, 0, 0, 0, 0, 0, '[]', 0);
+
+-- query scan_part_list : many
+-- doc The parts of a scan.
+-- in scan_id text
+-- out id text, scan_id text, agent_id text, agent text, targets json, seed i64, state text, position i64, total i64, batch text, probed i64, found i64, silent i64, refused i64, failed i64, skipped i64, fresh i64, rate i64, remarks json, failures i64, error_code text?, error text?, heard_at i64?, finished_at i64?
+SELECT p.id, p.scan_id, p.agent_id, a.name AS agent, p.targets, p.seed, p.state, p.position, p.total, p.batch, p.probed, p.found, p.silent, p.refused,
+    p.failed, p.skipped, p.fresh, p.rate, p.remarks, p.failures, p.error_code, p.error, p.heard_at, p.finished_at
+FROM scan_part p JOIN agent a ON a.id = p.agent_id WHERE p.scan_id = $scan_id ORDER BY a.name LIMIT 1000;
+
+-- query scan_part_get : maybe
+-- doc One part of a scan.
+-- in id text
+-- row scan_part_list
+SELECT p.id, p.scan_id, p.agent_id, a.name AS agent, p.targets, p.seed, p.state, p.position, p.total, p.batch, p.probed, p.found, p.silent, p.refused,
+    p.failed, p.skipped, p.fresh, p.rate, p.remarks, p.failures, p.error_code, p.error, p.heard_at, p.finished_at
+FROM scan_part p JOIN agent a ON a.id = p.agent_id WHERE p.id = $id;
+
+-- query scan_part_took : none
+-- doc A batch was taken: everything before its position is in the inventory.
+-- in id text, batch text, position i64, total i64, probed i64, found i64, silent i64, refused i64, failed i64, skipped i64, fresh i64, rate i64, remarks json, now i64
+UPDATE scan_part SET batch = $batch, position = $position, total = $total, probed = probed + $probed, found = found + $found,
+    silent = silent + $silent, refused = refused + $refused, failed = failed + $failed, skipped = skipped + $skipped, fresh = fresh + $fresh,
+    rate = $rate, remarks = $remarks, failures = 0, error_code = NULL, error = NULL, heard_at = $now
+WHERE id = $id;
+
+-- query scan_part_state : none
+-- doc How a part of a scan stands.
+-- in id text, state text, finished_at i64?
+UPDATE scan_part SET state = $state, rate = 0, finished_at = $finished_at WHERE id = $id;
+
+-- query scan_part_trouble : none
+-- doc What kept an agent from going on with its part.
+-- in id text, failures i64, error_code text?, error text?
+UPDATE scan_part SET failures = $failures, error_code = $error_code, error = $error, rate = 0 WHERE id = $id;
+
+-- query scan_parts_end : none
+-- doc What is not done of a scan is not done any more.
+-- in scan_id text, state text, now i64
+UPDATE scan_part SET state = $state, rate = 0, finished_at = $now WHERE scan_id = $scan_id AND state = 'running';
+
+-- query scan_parts_left : one
+-- doc How many parts of a scan are not at their end, and how many have failed.
+-- in scan_id text
+-- out running i64, failed i64
+SELECT COUNT(CASE WHEN state = 'running' THEN 1 END) AS running, COUNT(CASE WHEN state = 'failed' THEN 1 END) AS failed
+FROM scan_part WHERE scan_id = $scan_id;
+
+-- query scan_jobs_cancel : none
+-- doc Takes the jobs of a scan back, those under way as well.
+-- in scan_id text, now i64
+UPDATE job SET state = 'cancelled', lease_until = NULL, finished_at = $now
+WHERE kind = 'scan' AND state IN ('ready', 'leased') AND ref IN (SELECT id FROM scan_part WHERE scan_id = $scan_id);
+
+-- query import_shown : many
+-- doc Certificates that are shown at a place, or to a name (port 0: at any port), of a team and those within it.
+-- in place text, name text, port i64, scope text
+-- out certificate_id i64
+SELECT c.id AS certificate_id FROM certificate c JOIN team t ON t.number = c.team
+JOIN team_within w ON w.team_id = t.id AND w.ancestor_id = $scope
+WHERE c.id IN (SELECT certificate_id FROM endpoint WHERE kind = 'tls' AND place = $place AND certificate_id IS NOT NULL
+    UNION SELECT certificate_id FROM endpoint WHERE kind = 'tls' AND name = $name AND name <> '' AND certificate_id IS NOT NULL
+        AND ($port = 0 OR port = $port))
+ORDER BY c.id LIMIT 100;
+
+-- query import_listed : maybe
+-- doc What a list says of a place.
+-- in list text, name text
+-- out options json
+SELECT options FROM endpoint WHERE kind = 'list' AND place = $list AND name = $name;

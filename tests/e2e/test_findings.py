@@ -1,0 +1,172 @@
+"""Findings that need others to be asked: an issuer that is missing is fetched (AIA), revocation is learnt from a real responder (OCSP)
+and a list (CRL); what the settings of the hub believe and allow decides the rest."""
+import datetime
+import functools
+import http.server
+import threading
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import AuthorityInformationAccessOID as AIA
+
+from lib import pki, process, wait
+
+HOSTS = {"good": "127.0.72.1", "ocsp": "127.0.72.2", "crl": "127.0.72.3", "rogue": "127.0.72.4"}
+
+
+class World:
+    """A root that the hub is told of, and an issuing CA that it has to find by itself."""
+
+    def __init__(self, folder):
+        self.folder, self.web, self.responder = folder, wait.free_port(), wait.free_port()
+        self.root, self.key = pki.Root("Findings root"), ec.generate_private_key(ec.SECP256R1())
+        url = f"http://127.0.0.1:{self.web}"
+        ski = x509.SubjectKeyIdentifier.from_public_key(self.key.public_key())
+        self.issuing = self.sign(self.root.cert.subject, self.root.key, "Findings issuing", self.key.public_key(), [
+            (x509.BasicConstraints(True, 0), True), (ski, False),
+            (x509.KeyUsage(True, False, False, False, False, True, True, False, False), True),
+            (x509.AuthorityKeyIdentifier.from_issuer_public_key(self.root.key.public_key()), False)])
+        self.where = {"issuer": (AIA.CA_ISSUERS, f"{url}/issuing.crt"), "ocsp": (AIA.OCSP, f"http://127.0.0.1:{self.responder}")}
+        self.crl = x509.CRLDistributionPoints([x509.DistributionPoint([x509.UniformResourceIdentifier(f"{url}/issuing.crl")], None, None, None)])
+        self.leaves = {name: self.leaf(name) for name in HOSTS}
+        self.port = wait.free_port()
+
+    def sign(self, issuer, key, subject, public, extensions):
+        b = (x509.CertificateBuilder().subject_name(pki.name(subject)).issuer_name(issuer).public_key(public)
+             .serial_number(x509.random_serial_number()).not_valid_before(pki.now() - pki.DAY).not_valid_after(pki.now() + 90 * pki.DAY))
+        for extension, critical in extensions:
+            b = b.add_extension(extension, critical=critical)
+        return b.sign(key, hashes.SHA256())
+
+    def leaf(self, name):
+        key = ec.generate_private_key(ec.SECP256R1())
+        told = [self.where["issuer"]] + ([] if name == "crl" else [self.where["ocsp"]])
+        access = x509.AuthorityInformationAccess([x509.AccessDescription(m, x509.UniformResourceIdentifier(u)) for m, u in told])
+        cert = self.sign(self.issuing.subject, self.key, name, key.public_key(), [
+            (pki.san([f"{name}.ours.org" if name == "rogue" else f"{name}.example.org"]), False), (access, False),
+            (x509.ExtendedKeyUsage([x509.oid.ExtendedKeyUsageOID.SERVER_AUTH]), False),
+            (x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), False)] + ([(self.crl, False)] if name == "crl" else []))
+        return cert, key
+
+    def files(self):
+        web = self.folder / "web"
+        web.mkdir()
+        (web / "issuing.crt").write_bytes(self.issuing.public_bytes(serialization.Encoding.DER))
+        revoked = x509.RevokedCertificateBuilder().serial_number(self.leaves["crl"][0].serial_number).revocation_date(pki.now()).build()
+        crl = (x509.CertificateRevocationListBuilder().issuer_name(self.issuing.subject).last_update(pki.now() - pki.DAY)
+               .next_update(pki.now() + pki.DAY).add_extension(x509.CRLNumber(1), False)
+               # One of several that the issuer divides its list into, as large CAs do.
+               .add_extension(x509.IssuingDistributionPoint([x509.UniformResourceIdentifier(f"http://127.0.0.1:{self.web}/issuing.crl")], None,
+                                                            True, False, None, False, False), True).add_extension(
+                   x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), False)
+               .add_revoked_certificate(revoked).sign(self.key, hashes.SHA256()))
+        (web / "issuing.crl").write_bytes(crl.public_bytes(serialization.Encoding.DER))
+        (self.folder / "issuing.pem").write_bytes(pki.pem(self.issuing) + pki.key_pem(self.key))
+        lines = []
+        for name, (cert, key) in self.leaves.items():
+            (self.folder / f"{name}.pem").write_bytes(pki.pem(cert) + pki.key_pem(key))
+            at = (pki.now() + datetime.timedelta(days=90)).strftime("%y%m%d%H%M%SZ")
+            state = f"R\t{at}\t{pki.now().strftime('%y%m%d%H%M%SZ')},keyCompromise" if name == "ocsp" else f"V\t{at}\t"
+            serial = f"{cert.serial_number:X}"
+            lines.append(f"{state}\t{serial.zfill(len(serial) + len(serial) % 2)}\tunknown\t/CN={name}\n")
+        (self.folder / "index.txt").write_text("".join(lines))
+        return web
+
+    def start(self):
+        handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(self.files()))
+        handler.log_message = lambda *a: None
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", self.web), handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        pem = self.folder / "issuing.pem"
+        self.running = [process.start(["openssl", "ocsp", "-port", self.responder, "-index", self.folder / "index.txt", "-CA", pem,
+                                       "-rsigner", pem, "-nmin", "60", "-text"], self.folder / "ocsp.log")]
+        for name, host in HOSTS.items():
+            pem = self.folder / f"{name}.pem"
+            self.running.append(process.start(["openssl", "s_server", "-quiet", "-accept", f"{host}:{self.port}", "-cert", pem, "-key", pem],
+                                              self.folder / "log"))
+
+    def stop(self):
+        self.server.shutdown()
+        self.server.server_close()
+        for child in self.running:
+            child.kill()
+            child.wait()
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    world = World(tmp_path_factory.mktemp("findings"))
+    world.start()
+    yield world
+    world.stop()
+
+
+@pytest.fixture(scope="module")
+def hub(hub_maker, world):
+    hub = hub_maker()
+    hub.agent_settings["scan"] = {"networks": ["127.0.72.0/24"], "rate": 1000}
+    hub.write_agent()
+    (hub.etc / "roots.pem").write_bytes(pki.pem(world.root.cert))
+    with open(hub.etc / "hub.yaml", "a") as f:
+        f.write(f"findings:\n  roots: {hub.etc}/roots.pem\n  domains: [ours.org]\n  issuers: [\"Somebody else\"]\n")
+    return hub.restart()
+
+
+def found(hub, check):
+    items = hub.unix("GET", f"/api/v1/findings?check={check}&limit=100").json()["items"]
+    return {f["fingerprint"]: f for f in items}
+
+
+def fingerprints(world, *names):
+    return {pki.fingerprint(world.leaves[n][0]) for n in names}
+
+
+def test_an_issuer_is_fetched_and_revocation_is_learnt_from_responder_and_list(hub, world):
+    hub.ok("scan", "127.0.72.0/29", "--ports", world.port, "--as", "findings")
+    revoked = wait.until(lambda: len(f := found(hub, "revoked")) == 2 and f, "two are known to be revoked", 40)
+    assert set(revoked) == fingerprints(world, "ocsp", "crl"), revoked
+    assert {f["detail"] for f in revoked.values()} == {"keyCompromise", "unspecified"}, revoked
+    # The issuing CA was served by nobody: it was fetched, and ends at the root of the settings.
+    known = hub.unix("GET", f"/api/v1/certificates/{pki.fingerprint(world.issuing)}").json()
+    assert "Findings issuing" in str(known), known
+    wait.until(lambda: not set(found(hub, "unknown_issuer")) & fingerprints(world, *HOSTS), "their issuer is known", 10)
+    assert set(found(hub, "rogue")) == fingerprints(world, "rogue")
+    assert found(hub, "rogue").popitem()[1]["detail"] == "rogue.ours.org"
+    assert fingerprints(world, "good", "rogue").isdisjoint(found(hub, "revoked"))
+    incomplete = found(hub, "chain_incomplete")
+    assert set(incomplete) == fingerprints(world, *HOSTS), incomplete
+    assert incomplete[fingerprints(world, "good").pop()]["endpoint"].startswith(f"127.0.72.1:{world.port}"), incomplete
+    assert fingerprints(world, *HOSTS) <= set(found(hub, "not_managed"))
+
+
+def test_chains_and_what_was_said_of_revocation_are_shown(hub, world):
+    known = hub.show("cert", pki.fingerprint(world.leaves["crl"][0]))
+    assert [[c["subject"] for c in chain["certificates"]] for chain in known["chains"]] == [["CN=Findings issuing"]], known
+    chain = known["chains"][0]
+    assert (chain["trust"], chain["complete"], chain["verdict"], chain["root"]) == ("private", True, "trusted", "CN=Findings root"), chain
+    said = known["revocation"]
+    assert said["status"] == "revoked" and said["source"].endswith("/issuing.crl") and "error" not in said, said
+    good = hub.show("cert", pki.fingerprint(world.leaves["good"][0]))
+    assert good["revocation"]["status"] == "good" and str(world.responder) in good["revocation"]["source"], good
+
+
+def test_a_finding_is_accepted_for_a_while(hub, world):
+    print_ = pki.fingerprint(world.leaves["rogue"][0])
+    hub.ok("finding", "accept", "rogue", print_, "--reason", "moves next week", "--for", "1h")
+    assert not found(hub, "rogue")
+    listed = hub.unix("GET", "/api/v1/findings?check=rogue&accepted=true").json()["items"]
+    assert [(f["reason"], f["accepted"]) for f in listed] == [("moves next week", True)] and "accepted_until" in listed[0], listed
+    hub.move_clock(3700)
+    assert set(found(hub, "rogue")) == {print_}
+
+
+def test_other_rules_have_everything_looked_at_again(hub, world):
+    hub.stop()
+    text = (hub.etc / "hub.yaml").read_text()
+    (hub.etc / "hub.yaml").write_text(text.replace("Somebody else", "findings issuing"))
+    hub.start()
+    wait.until(lambda: not found(hub, "rogue"), "its issuer is allowed now", 20)
+    done = hub.cw("check", "--config", hub.etc / "hub.yaml", "--all")
+    assert done.code == 0, done
