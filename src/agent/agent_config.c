@@ -367,14 +367,15 @@ static RC read_enroll(struct ctx *ctx, const struct yaml *y, struct agent_config
 
 static RC read_sections(struct ctx *ctx, const struct yaml *y, struct agent_config *c)
 {
-    static const char *const net_keys[] = {"probe", "relay", NULL};
+    static const char *const net_keys[] = {"probe", "relay", "outside", NULL};
     const json_t *net = json_object_get(y->root, "networks");
     if (net != NULL) {
         if (!json_is_object(net))
-            return yaml_fail(ctx, y, net, "networks must hold probe and relay");
+            return yaml_fail(ctx, y, net, "networks must hold probe, relay and outside");
         TRY(yaml_only(ctx, y, net, net_keys));
         TRY(read_list(ctx, y, net, "probe", &c->probe_networks));
         TRY(read_list(ctx, y, net, "relay", &c->relay_networks));
+        TRY(read_list(ctx, y, net, "outside", &c->outside_networks));
     }
     TRY(read_listener(ctx, y, "http01", &c->http01_address, &c->http01_port));
     if (json_object_get(y->root, "tls_alpn") != NULL)
@@ -498,8 +499,8 @@ static RC read_inventory(struct ctx *ctx, const struct yaml *y, struct agent_con
         return yaml_fail(ctx, y, json_object_get(inventory, "folders"), "inventory: folders names more than %d", FOLDERS_MAX);
     for (i = 0; i < given.n; i++) {
         if (!path_is_plain(given.v[i]))
-            return yaml_fail(ctx, y, json_object_get(inventory, "folders"), "inventory: folders: %s is not an absolute path below /",
-                             given.v[i]);
+            return yaml_fail(ctx, y, json_object_get(inventory, "folders"),
+                             "inventory: folders: %s is not an absolute path below /", given.v[i]);
         add_folder(ctx, c, given.v[i]);
     }
     for (i = 0; !json_is_false(usual) && i < sizeof usual_folders / sizeof *usual_folders; i++)

@@ -9,7 +9,8 @@
  *     paths: [/etc/ssl/certwright]          # where apply may write
  *     users: [root, www-data]               # owners it may give to files
  *     groups: [root, www-data]
- *     networks: {probe: [127.0.0.0/8], relay: []}   # private ranges granted, besides public addresses
+ *     networks: {probe: [127.0.0.0/8], relay: []}   # private ranges granted, besides public addresses; `outside`: where URLs of
+ *                                                   # certificates may lead, besides ports 80 and 443 of public addresses
  *     commands:
  *       nginx-check: [/usr/sbin/nginx, -t]
  *       nginx-reload: {run: [/usr/sbin/nginx, -s, reload], user: root, timeout_s: 30}
@@ -115,7 +116,7 @@ struct agent_config {
     struct str_list connectors;
     struct str_list paths; /* absolute, without a slash at the end */
     struct str_list users, groups;
-    struct str_list probe_networks, relay_networks; /* CIDR */
+    struct str_list probe_networks, relay_networks, outside_networks; /* CIDR */
     struct agent_command *commands;
     size_t n_commands;
     struct agent_credential *credentials;

@@ -1,6 +1,6 @@
-/* Job "inventory": the certificates that lie on this host.  Files that services' configurations name (agent/discover.h) and those in
- * the folders of agent.yaml; who renews them where another ACME client does (agent/lineage.h).  The hand apply reads; what it finds is
- * handed to the hub batch by batch, and nothing of it is kept here. */
+/* Job "inventory": the certificates that lie on this host.  Files that services' configurations name (agent/discover.h) and those
+ * in the folders of agent.yaml; who renews them where another ACME client does (agent/lineage.h).  The hand apply reads; what it
+ * finds is handed to the hub batch by batch, and nothing of it is kept here. */
 #ifndef AGENT_INVENTORY_JOB_H
 #define AGENT_INVENTORY_JOB_H
 

@@ -7,8 +7,8 @@
  *     Caddy        BASE/CA/NAME/NAME.crt             NAME.json beside it
  *     uacme        BASE/NAME/cert.pem                BASE/private/NAME/key.pem
  *
- * Everything is only read.  What a file says is somebody else's: each is at most LINEAGE_FILE_MAX bytes, and one that cannot be read
- * is told in `error`. */
+ * Everything is only read.  What a file says is somebody else's: each is at most LINEAGE_FILE_MAX bytes, and one that cannot be
+ * read is told in `error`. */
 #ifndef AGENT_LINEAGE_H
 #define AGENT_LINEAGE_H
 

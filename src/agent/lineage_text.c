@@ -63,8 +63,8 @@ static bool span_of(struct bytes text, int64_t *seconds)
     return false;
 }
 
-/* What certbot does where its file is silent: until version 4 thirty days before the end, then after two thirds of the life, or half
- * of one under ten days. */
+/* What certbot does where its file is silent: until version 4 thirty days before the end, then after two thirds of the life, or
+ * half of one under ten days. */
 static int64_t certbot_usual(int version, int64_t not_before, int64_t not_after)
 {
     const int64_t life = not_after - not_before;

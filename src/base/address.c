@@ -269,6 +269,19 @@ bool address_allowed(const struct address *a, const struct address_grants *grant
     return false;
 }
 
+bool cidr_grants(const struct cidr *net, const struct address *a)
+{
+    const enum address_class class = address_classify(a);
+    struct address last = net->base;
+    if (!cidr_has(net, a))
+        return false;
+    if (class != ADDRESS_LOOPBACK && class != ADDRESS_LINK_LOCAL)
+        return true;
+    for (unsigned i = net->bits; i < last.len * 8u; i++)
+        last.ip[i / 8] = (uint8_t)(last.ip[i / 8] | 0x80 >> i % 8);
+    return address_classify(&net->base) == class && address_classify(&last) == class;
+}
+
 RC address_check(struct ctx *ctx, const struct address *a, const struct address_grants *grants)
 {
     if (address_allowed(a, grants))

@@ -51,6 +51,9 @@ RC address_parse_host_port(struct ctx *ctx, struct bytes text, uint16_t default_
 /* cidr_parse reads "192.0.2.0/24", "2001:db8::/32" or one address; bits outside the mask must be zero. */
 bool cidr_parse(struct bytes text, struct cidr *out);
 bool cidr_has(const struct cidr *net, const struct address *a);
+/* cidr_grants is cidr_has(), but loopback and link-local addresses only where all of `net` is of that class: 0.0.0.0/0 grants none
+ * of them. */
+bool cidr_grants(const struct cidr *net, const struct address *a);
 
 /* address_from_sockaddr is false for families that are not IP. */
 bool address_from_sockaddr(const struct sockaddr *sa, struct address *out);

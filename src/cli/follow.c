@@ -99,8 +99,9 @@ static struct rc outcome(struct cli *cli, const struct cli_follow *f, const json
 RC cli_follow(struct cli *cli, struct cli_follow *f)
 {
     struct cli_leaver leaver;
-    TRY(cli_leaver_start(
-        cli, &leaver, arena_printf(&cli->ctx->arena, "Left.  The hub goes on with it; see: certwright cert steps %s --follow", f->name)));
+    struct arena *a = &cli->ctx->arena;
+    const char *hint = arena_printf(a, "Left.  The hub goes on with it; see: certwright cert steps %s --follow", f->name);
+    TRY(cli_leaver_start(cli, &leaver, hint));
     const int64_t until = clock_mono_ms() + cli_number(cli, "timeout", TIMEOUT_S) * 1000;
     struct rc rc = RC_OK;
     for (bool over = false; !over;) {

@@ -481,8 +481,8 @@ RC agent_greet(struct ctx *ctx, struct core *core, const char *identity, const c
     heard_note(ctx, core, g.row.id); /* one that awaits approval calls too */
     TRY(may_work(ctx, &g));
     if (str_equal(g.row.boot_id, self->boot_id) && str_equal(g.row.version, self->version) &&
-        str_equal(g.row.sandbox, self->sandbox) && str_equal(g.row.address, address) && !self->connectors.n && !self->seal_key.n && !self->scan &&
-        g.row.seen_at > ctx_now_s(ctx) - SEEN_EVERY_S)
+        str_equal(g.row.sandbox, self->sandbox) && str_equal(g.row.address, address) && !self->connectors.n && !self->seal_key.n &&
+        !self->scan && g.row.seen_at > ctx_now_s(ctx) - SEEN_EVERY_S)
         return RC_OK;
     g.capabilities = strings_json(ctx, &self->capabilities);
     if (self->connectors.n)

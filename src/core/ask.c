@@ -151,6 +151,7 @@ static struct rc way_go(struct asking *a, const struct plan_way *way, size_t wan
         .where = a->plan.where,
         .bits = a->plan.bits,
         .bits_n = a->plan.bits_n,
+        .scope = a->plan.scope,
         .after = a->after || out->any_last,
         .after_id = out->any_last ? out->last_id : a->after_id,
         .after_key = out->any_last ? out->last_key : a->after_key,
@@ -293,8 +294,8 @@ static struct rc search(struct asking *a, struct found *out)
         return all ? RC_OK : way_go(a, &by_end, a->want, ASK_LOOKS, out);
     }
     for (size_t i = 0; i < a->plan.ways_n; i++) {
-        const bool everything = a->plan.ways[i].by == SELECT_BY_ID;
-        if (everything && a->plan.bounded && a->order == ASK_ANY)
+        const bool everything = a->plan.ways[i].by == SELECT_BY_ID, last = i + 1 == a->plan.ways_n;
+        if (last && a->plan.bounded && a->order == ASK_ANY)
             ways[n++] = by_end;
         if (!everything || !n || a->plan.rest || a->plan.where)
             ways[n++] = a->plan.ways[i];

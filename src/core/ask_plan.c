@@ -36,11 +36,17 @@ static struct select_cond *cond_text(struct ctx *ctx, enum select_test test, con
     return c;
 }
 
-/* cond_join makes one of two; either may be NULL. */
+/* cond_join makes one of two; either may be NULL.  Where `b` is such a one already it takes `a` in: databases do not read what is
+ * nested as deep as filters are long. */
 static struct select_cond *cond_join(struct ctx *ctx, enum select_kind kind, struct select_cond *a, struct select_cond *b)
 {
     if (!a || !b)
         return a ? a : b;
+    if (b->kind == kind) {
+        a->next = b->first;
+        b->first = a;
+        return b;
+    }
     struct select_cond *c = ARENA_NEW(&ctx->arena, struct select_cond);
     c->kind = kind;
     c->first = a;
@@ -522,10 +528,16 @@ static struct select_terms *term_new(struct ctx *ctx, const char *term)
     return t;
 }
 
+/* terms_join: as cond_join. */
 static struct select_terms *terms_join(struct ctx *ctx, enum select_kind kind, struct select_terms *a, struct select_terms *b)
 {
     if (!a || !b)
         return a ? a : b;
+    if (b->kind == kind) {
+        a->next = b->first;
+        b->first = a;
+        return b;
+    }
     struct select_terms *t = ARENA_NEW(&ctx->arena, struct select_terms);
     t->kind = kind;
     t->first = a;
@@ -535,7 +547,7 @@ static struct select_terms *terms_join(struct ctx *ctx, enum select_kind kind, s
 
 static struct select_terms *term_of(struct ctx *ctx, const char *prefix, const char *text)
 {
-    return term_new(ctx, arena_printf(&ctx->arena, "%s%s", prefix, text));
+    return term_new(ctx, inventory_term_text(ctx, prefix, bytes_z(text)));
 }
 
 /* All words of a subject: each among its own, or those of its names. */
@@ -609,7 +621,7 @@ static struct select_terms *terms_name(struct ctx *ctx, const struct filter *f)
     if (f->value.net.base.len)
         return term_of(ctx, "ip:", address_str(&ctx->arena, &f->value.net.base));
     if (memchr(name.p, '@', name.n))
-        return name.n <= 100 && !strpbrk(f->value.text, " \"") ? term_of(ctx, "m:", f->value.text) : NULL;
+        return term_of(ctx, "m:", f->value.text);
     return term_new(ctx, inventory_term_exact(ctx, name));
 }
 
@@ -730,7 +742,10 @@ static struct rc set_collect(struct planner *p, const struct select_cond *c, int
     }
     int64_t *found = NULL;
     size_t found_n = 0;
-    TRY(select_ids(p->ctx, p->txn, c, SELECT_SET_MAX + 1, &found, &found_n));
+    bool all = false;
+    TRY(select_ids(p->ctx, p->txn, c, p->plan->scope, &found, &found_n, &all));
+    if (!all)
+        *n = SELECT_SET_MAX + 1; /* too many for a set */
     for (size_t i = 0; i < found_n && *n <= SELECT_SET_MAX; i++)
         ids[(*n)++] = found[i];
     return RC_OK;
@@ -815,11 +830,12 @@ static struct rc ways_of(struct planner *p, const struct filter *f, const struct
     return RC_OK;
 }
 
-/* terms_say_all: who has the terms of this part passes it; they are the names themselves. */
+/* terms_say_all: who has the terms of this part passes it; they are the names themselves, but for the characters of an e-mail
+ * address that no term has. */
 static bool terms_say_all(const struct filter *f)
 {
     if (f->kind == FILTER_TEST)
-        return f->field == FILTER_NAME && f->op != FILTER_NE;
+        return f->field == FILTER_NAME && f->op != FILTER_NE && !strchr(f->value.text, '@');
     for (const struct filter *k = f->first; k && f->kind == FILTER_OR; k = k->next)
         if (!terms_say_all(k))
             return false;
@@ -888,7 +904,8 @@ static void way_terms(struct plan *plan, const struct select_terms *terms, int64
 RC plan_make(struct ctx *ctx, struct core *core, struct txn *txn, const struct filter *filter, struct plan *out)
 {
     struct planner p = {.ctx = ctx, .txn = txn, .plan = out};
-    *out = (struct plan){.from = INT64_MIN, .to = INT64_MAX};
+    const char *scope = access_scope(ctx);
+    *out = (struct plan){.from = INT64_MIN, .to = INT64_MAX, .scope = str_equal(scope, core->team_root) ? NULL : scope};
     if (filter)
         TRY(plan_parts(&p, filter));
     out->where = cond_join(ctx, SELECT_ALL, out->where, p.dear);
@@ -899,10 +916,12 @@ RC plan_make(struct ctx *ctx, struct core *core, struct txn *txn, const struct f
         way_terms(out, p.names, NAMES_LOOKS);
     if (p.terms)
         way_terms(out, p.terms, 0);
-    const char *scope = access_scope(ctx);
-    if (!str_equal(scope, core->team_root)) {
+    if (out->scope) {
         out->where = cond_join(ctx, SELECT_ALL, cond_text(ctx, SELECT_WITHIN, scope), out->where);
+        const size_t before = out->ways_n;
         TRY(way_teams(&p, scope));
+        if (out->ways_n > before) /* what others have is not gone through */
+            return RC_OK;
     }
     if (!out->ways_n || out->ways[0].by != SELECT_BY_SET)
         out->ways[out->ways_n++] = (struct plan_way){.by = SELECT_BY_ID};

@@ -35,6 +35,7 @@ struct plan {
     bool hashes;                         /* rest asks for hashes of the certificate */
     int64_t from, to;                    /* bounds of not_after */
     bool bounded;                        /* the filter has one */
+    const char *scope;                   /* who asks sees this team and its subtree; NULL: all */
     struct plan_way ways[PLAN_WAYS_MAX]; /* newest first, all of them; the best first as far as can be said */
     size_t ways_n;
 };

@@ -9,6 +9,7 @@
 #include "core/inventory.h"
 #include "core/job.h"
 #include "core/schedule.h"
+#include "pki/digest.h"
 #include "store/queries.h"
 
 #define KIND        "inventory"
@@ -16,6 +17,7 @@
 #define LOOK_S      600
 #define OPTIONS_MAX 16384
 #define AGENTS_PAGE 1000
+#define FILES_MAX   250000 /* told in one job: an agent that was interrupted begins again */
 
 /* --- asking */
 
@@ -64,8 +66,8 @@ static struct rc ask_write(struct ctx *ctx, struct txn *txn, void *arg)
         return ctx_fail(ctx, E_NOT_FOUND, "no agent is named %s; certwright agent list shows them", a->ref);
     TRY(decide(ctx, a->core, txn, "agent.inventory", agent.team_id));
     if (!can(ctx, agent.capabilities))
-        return ctx_fail(ctx, E_UNSUPPORTED, "agent %s cannot look for certificates on its host: upgrade it, and see that it has called "
-                        "since", agent.name);
+        return ctx_fail(ctx, E_UNSUPPORTED, "agent %s cannot look for certificates on its host: upgrade it, and see that it has "
+                        "called since", agent.name);
     TRY(audit_write(ctx, txn, "agent.inventory", "agent", agent.id, agent.team_id, (struct bytes){0}));
     return job_of(ctx, a->core, txn, agent.id, &a->job);
 }
@@ -131,7 +133,10 @@ struct taking {
     const char *agent;
     const struct api_job_progress *progress;
     const struct api_host_batch *batch;
+    const struct api_host_file **files; /* that are taken */
+    size_t files_n;
     struct inventory_batch ready;
+    bool held;
     enum err refused;
     const char *why;
 };
@@ -182,6 +187,67 @@ static struct rc held(struct ctx *ctx, struct txn *txn, const struct taking *t, 
     return RC_OK;
 }
 
+static struct rc look(struct ctx *ctx, struct txn *txn, void *arg)
+{
+    struct taking *t = arg;
+    struct q_job_get_row job;
+    return held(ctx, txn, t, &job, &t->held);
+}
+
+/* A path: what is a place of this host's only, for no agent's name has a '/'. */
+static void choose_files(struct ctx *ctx, struct taking *t)
+{
+    t->files = arena_array(&ctx->arena, t->batch->files.n + 1, sizeof *t->files);
+    for (size_t i = 0; i < t->batch->files.n; i++)
+        if (*t->batch->files.v[i].path == '/')
+            t->files[t->files_n++] = &t->batch->files.v[i];
+}
+
+static int compare_prints(const void *a, const void *b)
+{
+    return memcmp(a, b, SHA256_LEN);
+}
+
+/* Only certificates that lie in one of the files. */
+static struct rc choose_certificates(struct ctx *ctx, struct taking *t, struct inventory_item **items, size_t *n)
+{
+    size_t most = 0, prints_n = 0;
+    *n = 0;
+    for (size_t i = 0; i < t->files_n; i++)
+        most += t->files[i]->fingerprints.n;
+    uint8_t(*prints)[SHA256_LEN] = arena_array(&ctx->arena, most + 1, sizeof *prints);
+    for (size_t i = 0; i < t->files_n; i++)
+        for (size_t k = 0; k < t->files[i]->fingerprints.n; k++) {
+            struct bytes print;
+            if (get_hex(&ctx->arena, bytes_z(t->files[i]->fingerprints.v[k]), &print) && print.n == SHA256_LEN)
+                memcpy(prints[prints_n++], print.p, SHA256_LEN);
+        }
+    qsort(prints, prints_n, sizeof *prints, compare_prints);
+    *items = arena_array(&ctx->arena, t->batch->certificates.n + 1, sizeof **items);
+    for (size_t i = 0; i < t->batch->certificates.n; i++) {
+        uint8_t print[SHA256_LEN];
+        TRY(digest_sha256(ctx, t->batch->certificates.v[i].der, print));
+        if (bsearch(print, prints, prints_n, sizeof *prints, compare_prints))
+            (*items)[(*n)++].der = t->batch->certificates.v[i].der;
+    }
+    return RC_OK;
+}
+
+/* How many the job has told of is kept with the job. */
+static struct rc count(struct ctx *ctx, struct txn *txn, const struct q_agent_get_row *agent, const struct q_job_get_row *job,
+                       size_t n)
+{
+    json_auto_t *root = NULL;
+    int64_t told = 0;
+    TRY(json_read(ctx, bytes_z(job->payload), &root));
+    if (json_is_integer(json_object_get(root, "told")))
+        told = json_integer_value(json_object_get(root, "told"));
+    told += (int64_t)n;
+    if (told > FILES_MAX)
+        return ctx_fail(ctx, E_TOO_LARGE, "agent %s tells of more than %d files in one job", agent->name, FILES_MAX);
+    return q_job_payload(ctx, txn, job->id, job->fence, arena_printf(&ctx->arena, "{\"told\":%lld}", (long long)told));
+}
+
 static struct rc take_write(struct ctx *ctx, struct txn *txn, void *arg)
 {
     struct taking *t = arg;
@@ -194,10 +260,11 @@ static struct rc take_write(struct ctx *ctx, struct txn *txn, void *arg)
     TRY(q_agent_get(ctx, txn, t->agent, t->core->team_root, &agent, &found));
     if (!found)
         return RC_OK;
+    TRY(count(ctx, txn, &agent, &job, t->batch->files.n));
     const struct inventory_from from = {.source = INVENTORY_HOST, .team_id = agent.team_id};
     TRY(inventory_put(ctx, t->core, txn, &from, &t->ready));
-    for (size_t i = 0; i < t->batch->files.n; i++)
-        TRY(observe(ctx, t, txn, &agent, &t->batch->files.v[i]));
+    for (size_t i = 0; i < t->files_n; i++)
+        TRY(observe(ctx, t, txn, &agent, t->files[i]));
     return RC_OK;
 }
 
@@ -210,18 +277,25 @@ static struct rc refuse(struct ctx *ctx, struct txn *txn, void *arg)
     return yes ? job_refuse(ctx, t->core, txn, job.id, t->refused, t->why) : RC_OK;
 }
 
+static struct rc take(struct ctx *ctx, struct taking *t)
+{
+    struct inventory_item *items = NULL;
+    size_t n = 0;
+    choose_files(ctx, t);
+    TRY(choose_certificates(ctx, t, &items, &n));
+    TRY(inventory_prepare(ctx, t->core, items, n, &t->ready));
+    return store_write(ctx, t->core->store, take_write, t);
+}
+
 RC host_inventory_took(struct ctx *ctx, struct core *core, const char *agent, const struct api_job_progress *p)
 {
     if (!p->inventory)
         return RC_OK;
     struct taking t = {.core = core, .agent = agent, .progress = p, .batch = p->inventory};
-    const size_t n = t.batch->certificates.n;
-    struct inventory_item *items = arena_array(&ctx->arena, n + 1, sizeof *items);
-    for (size_t i = 0; i < n; i++)
-        items[i].der = t.batch->certificates.v[i].der;
-    struct rc rc = inventory_prepare(ctx, core, items, n, &t.ready);
-    if (rc_ok(rc))
-        rc = store_write(ctx, core->store, take_write, &t);
+    TRY(store_read(ctx, core->store, look, &t));
+    if (!t.held)
+        return RC_OK;
+    struct rc rc = take(ctx, &t);
     if (rc_ok(rc) || err_info(rc.e)->category == CAT_RESOURCE)
         return rc;
     log_event(LOG_WARN_, "host_batch_refused", "agent", agent, "job", p->id, "why", ctx_why(ctx), NULL);

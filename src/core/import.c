@@ -203,7 +203,7 @@ static struct rc place_put(struct ctx *ctx, struct importing *m, struct txn *txn
     bool found = false;
     if (!*name)
         return RC_OK;
-    TRY(q_import_listed(ctx, txn, m->in->list, name, &had, &found));
+    TRY(q_import_listed(ctx, txn, m->in->list, name, m->team, &had, &found));
     if (!l->fingerprint.n) {
         TRY(said_text(ctx, l->in, &said));
         if (!found) {

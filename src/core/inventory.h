@@ -13,7 +13,7 @@
 
 #define INVENTORY_LIVE_MAX 5000  /* certificates of one write while people wait for others */
 #define INVENTORY_BULK_MAX 50000 /* of one write of an import */
-#define INVENTORY_TERMS_MAX 64   /* of one certificate: CERTIFICATE_TERMS_CAPPED says that there would be more */
+#define INVENTORY_TERMS_MAX 512  /* of one certificate: CERTIFICATE_TERMS_CAPPED says that there would be more */
 #define INVENTORY_TERM_MAX 260   /* bytes of a term: a longer one is left out */
 
 /* Bits of certificate.flags.  Those up to CERTIFICATE_MUST_STAPLE are read from it; the others are what we know of it. */
@@ -29,8 +29,10 @@ enum {
     CERTIFICATE_DEFECTS = 1 << 8,       /* breaks a rule of its format: cert_read() says which */
     CERTIFICATE_MUST_STAPLE = 1 << 9,
     CERTIFICATE_LOOKED = 1 << 10,       /* all checks have been made once, those that take long as well (core/look.h) */
+    CERTIFICATE_DEPTH = 15 << 16,       /* of an issuer that was fetched: how far above what was found (core/outside.h) */
 };
-#define CERTIFICATE_KNOWN_MASK (CERTIFICATE_MANAGED | CERTIFICATE_REVOKED | CERTIFICATE_VERIFIED)
+#define CERTIFICATE_DEPTH_SHIFT 16
+#define CERTIFICATE_KNOWN_MASK (CERTIFICATE_MANAGED | CERTIFICATE_REVOKED | CERTIFICATE_VERIFIED | CERTIFICATE_DEPTH)
 
 /* certificate.key_kind and certificate.signature_kind: numbers of pki/cert_algs.def, which never change there (a test holds
  * them). */
@@ -89,11 +91,13 @@ RC inventory_terms(struct ctx *ctx, const struct cert_fields *cert, const struct
 
 /* The parts, for those who search.  All are in the arena; NULL where nothing can be found by it.
  * inventory_term_under: names below `name`, not it: at least two labels.  inventory_term_exact: `name`, also with "*.".
- * inventory_term_word: a word as it stands in names.
+ * inventory_term_word: a word as it stands in names.  inventory_term_text: any other text behind its prefix ("m:", "kt:", …), where
+ * '_' stands for what no term has.
  * inventory_term_hash: `prefix` ("o:", "cn:", "i:", "n:") and the hash of `value`.  */
 const char *inventory_term_under(struct ctx *ctx, struct bytes name);
 const char *inventory_term_exact(struct ctx *ctx, struct bytes name);
 const char *inventory_term_word(struct ctx *ctx, struct bytes word);
+const char *inventory_term_text(struct ctx *ctx, const char *prefix, struct bytes text);
 const char *inventory_term_hash(struct ctx *ctx, const char *prefix, struct bytes value);
 bool inventory_is_wildcard(const struct cert_fields *cert);
 /* inventory_fold: ASCII in small letters, spaces at the ends left out. */

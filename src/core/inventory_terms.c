@@ -379,6 +379,15 @@ const char *inventory_term_word(struct ctx *ctx, struct bytes word)
     return finish(&out);
 }
 
+const char *inventory_term_text(struct ctx *ctx, const char *prefix, struct bytes text)
+{
+    struct buf out;
+    buf_init_arena(&out, &ctx->arena, 8192);
+    buf_put_z(&out, prefix);
+    put_text(&out, text);
+    return finish(&out);
+}
+
 const char *inventory_fold(struct ctx *ctx, struct bytes text)
 {
     struct bytes trimmed = bytes_trim(text);

@@ -3,13 +3,30 @@
 #include "base/encode.h"
 #include "core/inventory.h"
 #include "pki/name_text.h"
+#include "pki/signed_by.h"
 #include "store/queries.h"
 
-#define POOL_MAX CHAIN_BUILD_MAX
+#define POOL_MAX        CHAIN_BUILD_MAX
+#define ISSUER_READ_MAX 1024 /* CA certificates of one Name */
 
 const char *certificate_term_quoted(struct ctx *ctx, struct core *core, const char *term)
 {
     return arena_printf(&ctx->arena, store_engine_of(core->store) == STORE_SQLITE ? "\"%s\"" : "{\"%s\"}", term);
+}
+
+RC certificate_row_read(struct ctx *ctx, struct core *core, int64_t dictionary, struct bytes packed, struct cert_fields *out,
+                        bool *read)
+{
+    struct bytes der = {0};
+    struct rc rc = certificate_der(ctx, core, dictionary, packed, &der);
+    const bool unpacked = rc_ok(rc);
+    if (unpacked)
+        rc = cert_read(ctx, der, out);
+    *read = rc_ok(rc);
+    if (*read || (unpacked ? rc.e != E_PARSE : rc.e != E_DATABASE))
+        return rc;
+    ctx_forget(ctx);
+    return RC_OK;
 }
 
 /* --- who issued it */
@@ -51,7 +68,7 @@ RC issuer_trust_of(struct ctx *ctx, struct core *core, struct txn *txn, const st
 
 /* --- ways up */
 
-static bool may_have_issued(const struct cert_fields *issuer, const struct cert_fields *cert)
+bool issuer_may_be(const struct cert_fields *issuer, const struct cert_fields *cert)
 {
     if (!bytes_equal(issuer->subject.der, cert->issuer.der))
         return false;
@@ -63,26 +80,43 @@ struct candidate {
     struct cert_fields cert;
 };
 
-/* CA certificates that may have issued `cert`, without itself. */
+/* Those whose key made the signature come first; more than that are left out. */
+static void signers_first(struct candidate *v, size_t n, const struct cert_fields *cert)
+{
+    size_t signers = 0;
+    for (size_t i = 0; i < n && signers < ISSUER_SAME_MAX; i++)
+        if (cert_signed_by(cert->der, v[i].cert.der)) {
+            const struct candidate c = v[i];
+            v[i] = v[signers];
+            v[signers++] = c;
+        }
+}
+
+/* CA certificates that may have issued `cert`, without itself.  Where somebody has made many of one Name and key identifier, they
+ * do not keep the true one out. */
 static struct rc candidates_of(struct ctx *ctx, struct core *core, struct txn *txn, const struct cert_fields *cert,
                                struct candidate **out, size_t *n)
 {
     struct q_certificate_by_term_row *rows = NULL;
     size_t rows_n = 0;
     const char *term = inventory_term_hash(ctx, "n:", cert->issuer.der);
-    *out = arena_array(&ctx->arena, ISSUER_SAME_MAX, sizeof **out);
+    *out = NULL;
     *n = 0;
     if (!term)
         return RC_OK;
-    TRY(q_certificate_by_term(ctx, txn, certificate_term_quoted(ctx, core, term), 4 * ISSUER_SAME_MAX, &rows, &rows_n));
-    for (size_t i = 0; i < rows_n && *n < ISSUER_SAME_MAX; i++) {
+    TRY(q_certificate_by_term(ctx, txn, certificate_term_quoted(ctx, core, term), ISSUER_READ_MAX, &rows, &rows_n));
+    *out = arena_array(&ctx->arena, rows_n, sizeof **out);
+    for (size_t i = 0; i < rows_n; i++) {
         struct candidate *c = &(*out)[*n];
-        struct bytes der;
-        TRY(certificate_der(ctx, core, rows[i].dictionary, rows[i].der, &der));
-        TRY(cert_read(ctx, der, &c->cert));
+        bool read = false;
+        TRY(certificate_row_read(ctx, core, rows[i].dictionary, rows[i].der, &c->cert, &read));
         c->id = rows[i].id;
-        if (c->cert.is_ca && may_have_issued(&c->cert, cert) && !bytes_equal(der, cert->der))
+        if (read && c->cert.is_ca && issuer_may_be(&c->cert, cert) && !bytes_equal(c->cert.der, cert->der))
             ++*n;
+    }
+    if (*n > ISSUER_SAME_MAX) {
+        signers_first(*out, *n, cert);
+        *n = ISSUER_SAME_MAX;
     }
     return RC_OK;
 }
@@ -96,6 +130,17 @@ RC issuer_known(struct ctx *ctx, struct core *core, struct txn *txn, const struc
     *root = false;
     for (size_t i = 0; i < n; i++)
         *root |= c[i].cert.self_issued;
+    return RC_OK;
+}
+
+RC issuer_signer_known(struct ctx *ctx, struct core *core, struct txn *txn, const struct cert_fields *cert, bool *known)
+{
+    struct candidate *c = NULL;
+    size_t n = 0;
+    *known = false;
+    TRY(candidates_of(ctx, core, txn, cert, &c, &n));
+    for (size_t i = 0; i < n && !*known; i++)
+        *known = cert_signed_by(cert->der, c[i].cert.der);
     return RC_OK;
 }
 

@@ -53,6 +53,14 @@ RC issuer_chains_of(struct ctx *ctx, struct core *core, struct txn *txn, struct 
 /* issuer_known: whether CA certificates that may have issued `cert` are known, and whether one of them is a root. */
 RC issuer_known(struct ctx *ctx, struct core *core, struct txn *txn, const struct cert_fields *cert, bool *known, bool *root);
 
+/* issuer_may_be: by Name and key identifier.  Anybody can write those: cert_signed_by() (pki/signed_by.h) proves it. */
+bool issuer_may_be(const struct cert_fields *issuer, const struct cert_fields *cert);
+
+/* certificate_row_read reads a row of certificate_by_term; *read is false where it is damaged, which must not be told of others. */
+RC certificate_row_read(struct ctx *ctx, struct core *core, int64_t dictionary, struct bytes packed, struct cert_fields *out,
+                        bool *read);
+/* issuer_signer_known: whether the one that did issue it is, whoever else has its name. */
+RC issuer_signer_known(struct ctx *ctx, struct core *core, struct txn *txn, const struct cert_fields *cert, bool *known);
 /* certificate_term_quoted is a term as certificate_by_term wants it. */
 const char *certificate_term_quoted(struct ctx *ctx, struct core *core, const char *term);
 

@@ -25,7 +25,7 @@ struct looked {
     bool ca;
     struct cert_fields cert;
     struct trust trust, ca_trust;
-    bool issuer_known;
+    struct trust issuer; /* whoever claims to have issued it */
     int64_t decided, mask; /* bits of checks that were made; those that hold */
     int64_t next;          /* when the clock has something to do */
     int64_t peers[PEERS_MAX];
@@ -88,17 +88,33 @@ static struct rc look_for_peers(struct ctx *ctx, struct core *core, struct txn *
     const char *term = arena_printf(&ctx->arena, "k:%s", hex_str(&ctx->arena, bytes_of(hash, 8)));
     TRY(q_certificate_by_term(ctx, txn, certificate_term_quoted(ctx, core, term), PEERS_MAX, &rows, &n));
     for (size_t i = 0; i < n; i++) {
-        struct bytes der;
         struct cert_fields other;
+        bool read = false;
         if (rows[i].id == l->of.id)
             continue;
-        TRY(certificate_der(ctx, core, rows[i].dictionary, rows[i].der, &der));
-        TRY(cert_read(ctx, der, &other));
-        if (!finding_is_leaf(&other) || (other.extensions & EXT_POISON) || !finding_names_differ(&l->cert, &other))
+        TRY(certificate_row_read(ctx, core, rows[i].dictionary, rows[i].der, &other, &read));
+        if (!read || !finding_is_leaf(&other) || (other.extensions & EXT_POISON) || !finding_names_differ(&l->cert, &other))
             continue;
         l->mask |= CHECK_BIT(CHECK_SHARED_KEY);
         if (!(rows[i].findings & CHECK_BIT(CHECK_SHARED_KEY)))
             l->peers[l->peers_n++] = rows[i].id;
+    }
+    return RC_OK;
+}
+
+/* Anybody can write an allowed issuer's name and key identifier: for our own names its signature is checked as well. */
+static struct rc look_for_forgery(struct ctx *ctx, struct core *core, struct txn *txn, struct looked *l)
+{
+    const struct finding_rules *rules = core->rules;
+    struct issuer_chains chains;
+    const char *name = NULL;
+    if (!(l->decided & CHECK_BIT(CHECK_ROGUE)) || (l->mask & CHECK_BIT(CHECK_ROGUE)) || !(l->mask & CHECK_BIT(CHECK_UNMANAGED)) ||
+        !rules || !rules->issuers.n || !finding_rules_ours(ctx, rules, &l->cert, &name))
+        return RC_OK;
+    TRY(issuer_chains_of(ctx, core, txn, l->der, &chains));
+    if (chains.n && str_equal(chains.v[0].verdict, chain_verdict_name(CHAIN_BAD_SIGNATURE))) {
+        l->mask |= CHECK_BIT(CHECK_ROGUE);
+        l->rogue = arena_printf(&ctx->arena, "%s, and its issuer did not sign it", name);
     }
     return RC_OK;
 }
@@ -162,7 +178,7 @@ static struct rc look_at_sound(struct ctx *ctx, struct txn *txn, struct looking 
     const bool leaf = finding_is_leaf(&l->cert);
     l->ca = l->cert.is_ca && !(leaf && l->cert.self_issued);
     TRY(trust_of(ctx, txn, k, &l->cert, &l->trust));
-    l->issuer_known = l->trust.known;
+    l->issuer = l->trust;
     if (l->ca)
         TRY(issuer_trust_work_out(ctx, core, txn, &l->cert, &l->ca_trust));
     if (l->ca && !leaf) /* itself, not whoever claims to have issued it */
@@ -180,6 +196,7 @@ static struct rc look_at_sound(struct ctx *ctx, struct txn *txn, struct looking 
     if (deep || !(s->flags & CERTIFICATE_LOOKED))
         TRY(look_at_key(ctx, rules, l));
     look_at_standing(ctx, rules, l);
+    TRY(look_for_forgery(ctx, core, txn, l));
     return look_for_peers(ctx, core, txn, l);
 }
 
@@ -293,7 +310,7 @@ static struct rc note(struct ctx *ctx, struct core *core, struct txn *txn, struc
     const int64_t flags = row.flags | CERTIFICATE_LOOKED;
     if (findings != row.findings || l->next != row.due_at || flags != row.flags)
         TRY(q_certificate_looked(ctx, txn, row.id, findings, l->next, flags));
-    TRY(outside_wish(ctx, core, txn, &row, &l->cert, l->issuer_known));
+    TRY(outside_wish(ctx, core, txn, &row, &l->cert, &l->issuer));
     if (l->ca)
         TRY(issuer_trust_note(ctx, txn, row.id, &l->cert, &l->ca_trust));
     return RC_OK;

@@ -108,14 +108,21 @@ static struct rc look_at(struct ctx *ctx, struct core *core, struct txn *txn, co
     if (!*row->kind || !row->certificate_id)
         return RC_OK;
     TRY(q_endpoint_chain(ctx, txn, row->id, row->last_seen, &rows, &n));
-    if (!n || rows[0].position != 0 || rows[0].id != row->certificate_id)
-        return RC_OK;
-    struct cert_fields *chain = arena_array(&ctx->arena, n, sizeof *chain);
-    for (size_t i = 0; i < n; i++) {
+    struct cert_fields *chain = arena_array(&ctx->arena, n ? n : 1, sizeof *chain);
+    size_t rows_n = n;
+    n = 0;
+    for (size_t i = 0; i < rows_n; i++) {
         struct bytes der;
+        /* Two looks in one second: what was shown before is no part of it. */
+        if ((rows[i].position == 0) != (rows[i].id == row->certificate_id) || (n && rows[i].position == rows[i - 1].position))
+            continue;
         TRY(certificate_der(ctx, core, rows[i].dictionary, rows[i].der, &der));
-        TRY(cert_read(ctx, der, &chain[i]));
+        TRY(cert_read(ctx, der, &chain[n++]));
+        if (n == 1 && rows[i].position != 0)
+            return RC_OK;
     }
+    if (!n)
+        return RC_OK;
     e->seen = true;
     if (!str_equal(row->kind, inventory_place_word(INVENTORY_TLS)))
         return RC_OK;

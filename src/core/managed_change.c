@@ -12,6 +12,7 @@
 #include "core/issuer_health.h"
 #include "core/job.h"
 #include "core/managed.h"
+#include "core/outside.h"
 #include "core/persist.h"
 #include "core/rollout.h"
 #include "core/sharing.h"
@@ -467,6 +468,7 @@ static struct rc revoke_it(struct ctx *ctx, struct txn *txn, struct act *a, cons
     if (v.revoked_at)
         return RC_OK;
     TRY(q_version_revoked(ctx, txn, row->id, number, a->code, ctx_now_s(ctx)));
+    TRY(outside_revoked(ctx, a->core, txn, v.fingerprint, a->code));
     TRY(issuer_revoke_job(ctx, a->core, txn, v.issuer_id, row->id, v.der, v.serial, a->code));
     TRY(step_write(ctx, txn, row->id, NULL, NULL, "revoked", "version %lld is revoked (reason %lld)", (long long)number,
                    (long long)a->code));

@@ -122,6 +122,8 @@ static struct rc accept_put(struct ctx *ctx, struct txn *txn, void *arg)
     struct ask_row row;
     const char *team = NULL;
     const int64_t now = ctx_now_s(ctx);
+    struct q_finding_of_row *open = NULL;
+    size_t open_n = 0;
     TRY(find(ctx, txn, r, "finding.accept", &row, &team));
     const struct remark_acceptance *a = r->acceptance;
     const struct check_info *check = findings_check_named(a->check);
@@ -129,9 +131,13 @@ static struct rc accept_put(struct ctx *ctx, struct txn *txn, void *arg)
         return ctx_fail_field(ctx, "/check", "there is no check %s; certwright finding list shows them", a->check);
     if (!(row.row->findings & CHECK_BIT(check->number)))
         return ctx_fail(ctx, E_NOT_FOUND, "%s does not hold for this certificate", check->id);
+    TRY(q_finding_of(ctx, txn, check->number, row.row->id, access_scope(ctx), now, &open, &open_n));
+    if (!open_n)
+        return ctx_fail(ctx, E_NOT_FOUND, "%s holds for this certificate only at endpoints of other teams", check->id);
     TRY(q_finding_accept(ctx, txn,
                          &(struct q_finding_accept_in){.check_number = check->number,
                                                        .certificate_id = row.row->id,
+                                                       .scope = access_scope(ctx),
                                                        .state = a->accept,
                                                        .accepted_by = a->accept ? ctx->principal->name : NULL,
                                                        .accepted_at = a->accept ? &now : NULL,

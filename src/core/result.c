@@ -600,7 +600,7 @@ static const struct job_kind {
     {"dns_test", false, 2, 1, check_nothing, apply_dns_test},
     {"scan", false, 1, 1, check_nothing, scan_job_ended},
     {"inventory", false, 2, 30, check_nothing, apply_nothing},
-    {"fetch_issuer", false, 2, 5, check_nothing, outside_issuer_ended}, /* asked again by its own row */
+    {"fetch_issuer", false, 1, 5, check_nothing, outside_issuer_ended}, /* asked again by its own row */
     {"revocation", false, 2, 5, check_nothing, outside_revocation_ended},
     {"dns_present", false, 2, 3, check_nothing, apply_dns_present},
     {"dns_clean", false, 10, 5, check_nothing, apply_dns_clean},
@@ -724,7 +724,8 @@ static bool asks_issuer(const struct job_kind *kind, bool again)
 
 /* What a CA (or our own) that failed is known for from now on, and whether another one is there to be asked instead.  A result that
  * nobody waits for any more says nothing. */
-static struct rc order_tried(struct ctx *ctx, struct core *core, struct txn *txn, const struct checked_result *r, bool *again, int64_t *wait_s)
+static struct rc order_tried(struct ctx *ctx, struct core *core, struct txn *txn, const struct checked_result *r, bool *again,
+                             int64_t *wait_s)
 {
     struct q_job_get_row job;
     bool found = false, other = false;

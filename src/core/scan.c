@@ -351,6 +351,19 @@ RC scan_list(struct ctx *ctx, struct core *core, int64_t before, int64_t limit, 
     return RC_OK;
 }
 
+RC scan_troubles(struct ctx *ctx, struct txn *txn, int64_t most, void *arg,
+                 void (*add)(void *arg, const char *object, const char *text, const char *remedy))
+{
+    struct q_scan_troubled_row *rows = NULL;
+    size_t n = 0;
+    TRY(q_scan_troubled(ctx, txn, access_scope(ctx), most, &rows, &n));
+    for (size_t i = 0; i < n; i++)
+        add(arg, rows[i].name,
+            arena_printf(&ctx->arena, "scan %s has failed: %s", rows[i].name, rows[i].error ? rows[i].error : "?"),
+            arena_printf(&ctx->arena, "certwright scan show %s", rows[i].name));
+    return RC_OK;
+}
+
 /* --- the schedule */
 
 RC scan_due(struct ctx *ctx, struct core *core, struct txn *txn, const char *id)

@@ -33,6 +33,10 @@ RC scan_show(struct ctx *ctx, struct core *core, const char *ref, struct scan_vi
 /* scan_list: the newest first, those with a lower number than `before`. */
 RC scan_list(struct ctx *ctx, struct core *core, int64_t before, int64_t limit, struct scan_view **out, size_t *n);
 
+/* scan_troubles calls `add` for each scheduled scan that has failed, at most `most`. */
+RC scan_troubles(struct ctx *ctx, struct txn *txn, int64_t most, void *arg,
+                 void (*add)(void *arg, const char *object, const char *text, const char *remedy));
+
 /* Timer `scan`: the schedule begins it again. */
 RC scan_due(struct ctx *ctx, struct core *core, struct txn *txn, const char *id);
 

@@ -1,13 +1,13 @@
 #include "core/scan_plan.h"
 
 #include "base/json.h"
-#include "core/agent.h"
 #include "core/scan.h"
 #include "net/starttls.h"
 #include "pki/name.h"
 
 #define SCANNERS_MAX 10000
 #define PORTS_MAX    1000
+#define AWAY_S       900 /* its row is written every five minutes */
 
 /* --- agents */
 
@@ -35,24 +35,28 @@ static struct rc scanner_read(struct ctx *ctx, const char *id, const char *name,
     return RC_OK;
 }
 
-static struct rc scanners_named(struct ctx *ctx, struct txn *txn, const struct api_strings *names, struct scan_plan *p)
+/* Of the scan's teams, not of who begins it: the schedule sees all of them. */
+static struct rc scanners_named(struct ctx *ctx, struct txn *txn, const struct api_strings *names, const char *scope,
+                                struct scan_plan *p)
 {
     p->v = arena_array(&ctx->arena, names->n, sizeof *p->v);
     for (size_t i = 0; i < names->n; i++) {
         struct q_agent_scan_row row;
-        const char *id = NULL, *name = NULL;
-        struct rc rc = agent_meant(ctx, txn, names->v[i], &id, &name);
-        if (rc_failed(rc)) {
+        struct q_agent_get_row agent;
+        bool found = false;
+        TRY(q_agent_get(ctx, txn, names->v[i], scope, &agent, &found));
+        if (!found) {
+            struct rc rc = ctx_fail(ctx, E_NOT_FOUND, "no agent is named %s; certwright agent list shows them", names->v[i]);
             ctx->field = arena_printf(&ctx->arena, "/spec/agents/%zu", i);
             return rc;
         }
         size_t k = 0;
-        while (k < p->n && !str_equal(p->v[k].id, id))
+        while (k < p->n && !str_equal(p->v[k].id, agent.id))
             k++;
         if (k < p->n)
             continue;
-        TRY(q_agent_scan(ctx, txn, id, &row));
-        TRY(scanner_read(ctx, id, name, row.scan, &p->v[p->n++]));
+        TRY(q_agent_scan(ctx, txn, agent.id, &row));
+        TRY(scanner_read(ctx, agent.id, agent.name, row.scan, &p->v[p->n++]));
     }
     return RC_OK;
 }
@@ -63,8 +67,10 @@ static struct rc scanners_of(struct ctx *ctx, struct txn *txn, const char *scope
     size_t n = 0;
     TRY(q_agent_scanners(ctx, txn, scope, SCANNERS_MAX, &rows, &n));
     p->v = arena_array(&ctx->arena, n, sizeof *p->v);
-    for (size_t i = 0; i < n; i++)
-        TRY(scanner_read(ctx, rows[i].id, rows[i].name, rows[i].scan, &p->v[p->n++]));
+    for (size_t i = 0; i < n; i++) {
+        TRY(scanner_read(ctx, rows[i].id, rows[i].name, rows[i].scan, &p->v[p->n]));
+        p->v[p->n++].away = rows[i].seen_at < ctx_now_s(ctx) - AWAY_S;
+    }
     return p->n
                ? RC_OK
                : ctx_fail(
@@ -185,7 +191,13 @@ static const char *networks_text(struct ctx *ctx, const struct scanner *s)
     return s->networks_n ? buf_z(&b) : "nothing";
 }
 
-/* Those whose own list holds `net`; where nobody was named, one of them: the one whose network is smallest, for it is nearest. */
+static bool nearer(const struct scanner *a, const struct scanner *b)
+{
+    return a->away != b->away ? b->away : a->bits > b->bits;
+}
+
+/* Those whose own list holds `net`; where nobody was named, one of them: the one whose network is smallest, for it is nearest, and
+ * who calls comes before who is away. */
 static struct rc may_ask(struct ctx *ctx, struct dividing *d, const struct cidr *net, const char *text)
 {
     d->may_n = 0;
@@ -195,7 +207,7 @@ static struct rc may_ask(struct ctx *ctx, struct dividing *d, const struct cidr 
         s->bits = 0;
         for (size_t k = 0; k < s->networks_n; k++)
             if (!net || (s->networks[k].base.len == net->base.len && s->networks[k].bits <= net->bits &&
-                         cidr_has(&s->networks[k], &net->base))) {
+                         cidr_grants(&s->networks[k], &net->base))) {
                 holds = true;
                 if (net && s->networks[k].bits > s->bits)
                     s->bits = s->networks[k].bits;
@@ -203,7 +215,7 @@ static struct rc may_ask(struct ctx *ctx, struct dividing *d, const struct cidr 
         s->may |= holds;
         if (holds && (d->named || !d->may_n))
             d->may[d->may_n++] = s;
-        else if (holds && s->bits > d->may[0]->bits)
+        else if (holds && nearer(s, d->may[0]))
             d->may[0] = s;
     }
     if (d->may_n)
@@ -320,7 +332,7 @@ RC scan_plan_make(struct ctx *ctx, struct txn *txn, const struct api_scan_spec *
         return ctx_fail_field(ctx, "/spec/targets", "say what to scan: networks, addresses or names");
     TRY(names_check(ctx, spec));
     TRY(ports_of(ctx, &spec->ports, &out->ports));
-    TRY(d.named ? scanners_named(ctx, txn, &spec->agents, out) : scanners_of(ctx, txn, scope, out));
+    TRY(d.named ? scanners_named(ctx, txn, &spec->agents, scope, out) : scanners_of(ctx, txn, scope, out));
     TRY(ports_check(ctx, out, d.named));
     d.may = arena_array(&ctx->arena, out->n, sizeof(struct scanner *));
     for (size_t i = 0; i < spec->targets.n; i++)

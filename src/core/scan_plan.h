@@ -16,6 +16,7 @@ struct scanner {
     struct str_list targets;
     unsigned bits; /* of its network that holds the target looked at */
     bool may;      /* one target at least */
+    bool away;     /* has not called for some time */
 };
 
 struct scan_plan {

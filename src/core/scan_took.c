@@ -7,15 +7,35 @@
 #include "core/inventory.h"
 #include "core/job.h"
 #include "core/scan.h"
+#include "core/scan_part.h"
+#include "pki/digest.h"
 
-#define OPTIONS_MAX 8192
-#define STALE_S     86400 /* an agent's clock is believed so far */
+#define OPTIONS_MAX  8192
+#define STALE_S      86400 /* an agent's clock is believed so far */
+#define AGAIN        4     /* times that what a part holds may be told: an agent that was interrupted tells some again */
+#define AGAIN_SMALL  8192  /* and so many more */
+#define STILL_MAX    3600  /* batches in a row without moving: they come once a second */
+#define COUNT_MAX    ((int64_t)1 << 53)
+#define LEFT_OUT     "what the agent told of places that it was not asked for was left out"
+
+/* An observation that may be taken. */
+struct told {
+    const struct api_observation *o;
+    struct address address;
+    const char *name;
+};
 
 struct taking {
     struct core *core;
     const char *agent;
     const struct api_job_progress *progress;
     const struct api_scan_batch *batch;
+    struct q_job_get_row job;
+    struct q_scan_part_list_row row;
+    bool held; /* the lease: `job` and `row` are those of the batch, and it is a new one */
+    struct scan_part *part;
+    struct told *told;
+    size_t told_n, left_out;
     struct inventory_batch ready;
     enum err refused;
     const char *why;
@@ -108,22 +128,19 @@ static struct rc verified(struct ctx *ctx, struct taking *t, struct txn *txn, st
     return found ? inventory_flag(ctx, t->core, txn, id, CERTIFICATE_VERIFIED, 0) : RC_OK;
 }
 
-static struct rc observe(struct ctx *ctx, struct taking *t, struct txn *txn, const char *team, const struct api_observation *o)
+static struct rc observe(struct ctx *ctx, struct taking *t, struct txn *txn, const char *team, const struct told *told)
 {
-    struct address a;
+    const struct api_observation *o = told->o;
     struct bytes *chain = NULL;
     const int64_t now = ctx_now_s(ctx);
     int64_t endpoint = 0;
     struct inventory_sighting s = {.kind = INVENTORY_TLS,
-                                   .name = o->name,
+                                   .place = address_port_str(&ctx->arena, &told->address),
+                                   .name = told->name,
                                    .agent_id = t->agent,
                                    .result = str_equal(o->state, "tls") ? "ok" : o->state,
                                    .error = o->detail && *o->detail ? o->detail : NULL,
                                    .at = o->seen_at <= now && o->seen_at > now - STALE_S ? o->seen_at : now};
-    if (!address_parse(bytes_z(o->address), &a)) /* a name without an address is a remark, not a place */
-        return RC_OK;
-    a.port = (uint16_t)o->port;
-    s.place = address_port_str(&ctx->arena, &a);
     if (o->chains.n)
         TRY(chain_of(ctx, &o->chains.v[0], &chain, &s.n));
     s.chain = chain;
@@ -132,21 +149,111 @@ static struct rc observe(struct ctx *ctx, struct taking *t, struct txn *txn, con
     if (str_equal(o->state, "alert"))
         s.error = arena_printf(&ctx->arena, "TLS alert %lld%s%s", (long long)o->alert, s.error ? ": " : "", s.error ? s.error : "");
     TRY(inventory_observe(ctx, t->core, txn, team, &s, &endpoint, NULL));
-    if (o->verified && s.n)
+    if (o->verified && t->part->verify && s.n)
         TRY(verified(ctx, t, txn, chain[0]));
     return o->chains.n > 1 ? other_chain(ctx, txn, &o->chains.v[1], endpoint, s.at) : RC_OK;
 }
 
-/* What was named singly and could not be asked at all: people want to know, and there is no place to keep it at. */
-static struct rc remarks_of(struct ctx *ctx, const struct api_scan_batch *b, const char *before, const char **out)
+/* --- what is taken of a batch */
+
+static bool not_asked(const struct api_observation *o) /* a remark, not a place */
 {
+    return str_equal(o->state, "not_granted") || str_equal(o->state, "unresolved");
+}
+
+/* An agent is believed what it saw, not where it looked: that was said to it. */
+static void choose_places(struct ctx *ctx, struct taking *t)
+{
+    t->told = arena_array(&ctx->arena, t->batch->observations.n + 1, sizeof *t->told);
+    for (size_t i = 0; i < t->batch->observations.n; i++) {
+        const struct api_observation *o = &t->batch->observations.v[i];
+        struct told *told = &t->told[t->told_n];
+        *told = (struct told){.o = o, .name = scan_part_name(ctx, o->name)};
+        if (not_asked(o))
+            continue;
+        if (address_parse(bytes_z(o->address), &told->address) && scan_part_has(t->part, &told->address, o->port, told->name)) {
+            told->address.port = (uint16_t)o->port;
+            t->told_n++;
+        } else {
+            t->left_out++;
+        }
+    }
+}
+
+static int compare_prints(const void *a, const void *b)
+{
+    return memcmp(a, b, SHA256_LEN);
+}
+
+/* Only certificates that were seen at one of the places. */
+static struct rc choose_certificates(struct ctx *ctx, struct taking *t, struct inventory_item **items, size_t *n)
+{
+    size_t most = 0, prints_n = 0;
+    *n = 0;
+    for (size_t i = 0; i < t->told_n; i++)
+        for (size_t k = 0; k < t->told[i].o->chains.n; k++)
+            most += t->told[i].o->chains.v[k].fingerprints.n;
+    uint8_t(*prints)[SHA256_LEN] = arena_array(&ctx->arena, most + 1, sizeof *prints);
+    for (size_t i = 0; i < t->told_n; i++)
+        for (size_t k = 0; k < t->told[i].o->chains.n; k++) {
+            struct bytes *chain = NULL;
+            size_t m = 0;
+            TRY(chain_of(ctx, &t->told[i].o->chains.v[k], &chain, &m));
+            for (size_t j = 0; j < m; j++)
+                memcpy(prints[prints_n++], chain[j].p, SHA256_LEN);
+        }
+    qsort(prints, prints_n, sizeof *prints, compare_prints);
+    *items = arena_array(&ctx->arena, t->batch->certificates.n + 1, sizeof **items);
+    for (size_t i = 0; i < t->batch->certificates.n; i++) {
+        uint8_t print[SHA256_LEN];
+        TRY(digest_sha256(ctx, t->batch->certificates.v[i].der, print));
+        if (bsearch(print, prints, prints_n, sizeof *prints, compare_prints))
+            (*items)[(*n)++].der = t->batch->certificates.v[i].der;
+    }
+    return RC_OK;
+}
+
+/* Whoever tells more than there can be, or never comes to an end, fills the inventory. */
+static struct rc within_bounds(struct ctx *ctx, const struct taking *t)
+{
+    const struct api_scan_batch *b = t->batch;
+    const struct q_scan_part_list_row *p = &t->row;
+    const uint64_t most = AGAIN * t->part->places + AGAIN_SMALL;
+    if ((uint64_t)b->total > t->part->positions || (p->total && b->total != p->total))
+        return ctx_fail(ctx, E_INVALID, "agent %s counts %lld endpoints in its part of the scan, and there are not so many",
+                        p->agent, (long long)b->total);
+    if (b->position > b->total)
+        return ctx_fail(ctx, E_INVALID, "agent %s is at %lld of %lld endpoints of its part of the scan", p->agent,
+                        (long long)b->position, (long long)b->total);
+    if ((uint64_t)p->told + t->told_n > most)
+        return ctx_fail(ctx, E_TOO_LARGE, "agent %s tells of more than %llu endpoints: its part of the scan holds %llu", p->agent,
+                        (unsigned long long)most, (unsigned long long)t->part->places);
+    if (b->position == p->position && p->still >= STILL_MAX)
+        return ctx_fail(ctx, E_INVALID, "agent %s does not come on: %d batches in a row end at %lld of %lld", p->agent, STILL_MAX,
+                        (long long)b->position, (long long)b->total);
+    return RC_OK;
+}
+
+/* What was named singly and could not be asked at all: people want to know, and there is no place to keep it at. */
+static struct rc remarks_of(struct ctx *ctx, const struct taking *t, const char *before, const char **out)
+{
+    const struct api_scan_batch *b = t->batch;
     json_auto_t *list = NULL;
+    const json_t *v;
+    size_t at;
+    bool left_out = t->left_out > 0;
     TRY(json_read(ctx, bytes_z(before), &list));
     const size_t had = json_array_size(list);
+    json_array_foreach(list, at, v) left_out = left_out && !str_equal(json_string_value(v), LEFT_OUT);
+    if (left_out)
+        json_array_append_new(list, json_string(LEFT_OUT));
     for (size_t i = 0; i < b->observations.n && json_array_size(list) < SCAN_REMARKS_MAX; i++) {
         const struct api_observation *o = &b->observations.v[i];
         const bool unresolved = str_equal(o->state, "unresolved");
-        if (!unresolved && !str_equal(o->state, "not_granted"))
+        const char *name = scan_part_name(ctx, o->name);
+        struct address a;
+        if (!not_asked(o) || (!scan_part_resolves(t->part, name) && (unresolved || !address_parse(bytes_z(o->address), &a) ||
+                                                                     !scan_part_has(t->part, &a, o->port, name))))
             continue;
         json_array_append_new(list, json_string(arena_printf(&ctx->arena, "%s: %s%s%s", o->name && *o->name ? o->name : o->address,
                                                              unresolved ? "no address" : "may not be scanned from there",
@@ -180,43 +287,68 @@ static struct rc payload_move(struct ctx *ctx, struct txn *txn, const struct q_j
     return q_job_payload(ctx, txn, job->id, job->fence, buf_z(&text));
 }
 
+/* Whether the agent holds the lease of this batch's job, and the batch is a new one; with what it may tell. */
+static struct rc look(struct ctx *ctx, struct txn *txn, void *arg)
+{
+    struct taking *t = arg;
+    const struct api_scan_batch *b = t->batch;
+    struct q_agent_scan_row agent;
+    bool found = false;
+    t->held = false;
+    TRY(q_job_get(ctx, txn, t->progress->id, &t->job, &found));
+    if (!found || t->job.fence != t->progress->fence || !str_equal(t->job.state, "leased") ||
+        !str_equal(t->job.agent_id, t->agent) || !str_equal(t->job.kind, "scan"))
+        return RC_OK;
+    TRY(q_scan_part_get(ctx, txn, t->job.ref, &t->row, &found));
+    if (!found || !str_equal(b->scan, t->row.id) || str_equal(b->batch, t->row.batch) || b->position < t->row.position)
+        return RC_OK;
+    t->held = true;
+    if (t->part)
+        return RC_OK;
+    TRY(q_agent_scan(ctx, txn, t->agent, &agent));
+    return scan_part_read(ctx, t->job.payload, agent.scan, &t->part);
+}
+
+static int64_t more(int64_t had, int64_t n)
+{
+    return n < COUNT_MAX - had ? n : COUNT_MAX - had;
+}
+
 static struct rc take_write(struct ctx *ctx, struct txn *txn, void *arg)
 {
     struct taking *t = arg;
     const struct api_scan_batch *b = t->batch;
-    struct q_job_get_row job;
-    struct q_scan_part_list_row p;
     struct q_scan_by_id_row scan;
     bool found = false;
-    TRY(q_job_get(ctx, txn, t->progress->id, &job, &found));
-    if (!found || job.fence != t->progress->fence || !str_equal(job.state, "leased") || !str_equal(job.agent_id, t->agent) ||
-        !str_equal(job.kind, "scan"))
+    TRY(look(ctx, txn, t));
+    if (!t->held)
         return RC_OK;
-    TRY(q_scan_part_get(ctx, txn, job.ref, &p, &found));
-    if (!found || !str_equal(b->scan, p.id) || str_equal(b->batch, p.batch) || b->position < p.position)
-        return RC_OK;
-    TRY(q_scan_by_id(ctx, txn, p.scan_id, &scan, &found));
+    const struct q_scan_part_list_row *p = &t->row;
+    TRY(within_bounds(ctx, t));
+    TRY(q_scan_by_id(ctx, txn, p->scan_id, &scan, &found));
     const struct inventory_from from = {.source = INVENTORY_SCAN, .team_id = scan.team_id};
     TRY(inventory_put(ctx, t->core, txn, &from, &t->ready));
-    struct q_scan_part_took_in took = {.id = p.id,
+    struct q_scan_part_took_in took = {.id = p->id,
                                        .batch = b->batch,
                                        .position = b->position,
                                        .total = b->total,
-                                       .probed = b->probed,
-                                       .found = b->found,
-                                       .silent = b->silent,
-                                       .refused = b->refused,
-                                       .failed = b->failed,
-                                       .skipped = b->skipped,
-                                       .rate = p.rate ? (3 * p.rate + b->rate) / 4 : b->rate,
+                                       .probed = more(p->probed, b->probed),
+                                       .found = more(p->found, b->found),
+                                       .silent = more(p->silent, b->silent),
+                                       .refused = more(p->refused, b->refused),
+                                       .failed = more(p->failed, b->failed),
+                                       .skipped = more(p->skipped, b->skipped),
+                                       .rate = p->rate ? (3 * p->rate + b->rate) / 4 : b->rate,
+                                       .told = (int64_t)t->told_n,
+                                       .still = b->position == p->position ? p->still + 1 : 0,
                                        .now = ctx_now_s(ctx)};
     for (size_t i = 0; i < t->ready.n; i++)
         took.fresh += t->ready.ready[i].fresh;
-    for (size_t i = 0; i < b->observations.n; i++)
-        TRY(observe(ctx, t, txn, scan.team_id, &b->observations.v[i]));
-    TRY(remarks_of(ctx, b, p.remarks, &took.remarks));
+    for (size_t i = 0; i < t->told_n; i++)
+        TRY(observe(ctx, t, txn, scan.team_id, &t->told[i]));
+    TRY(remarks_of(ctx, t, p->remarks, &took.remarks));
     TRY(q_scan_part_took(ctx, txn, &took));
-    return payload_move(ctx, txn, &job, b->position);
+    return payload_move(ctx, txn, &t->job, b->position);
 }
 
 static struct rc refuse(struct ctx *ctx, struct txn *txn, void *arg)
@@ -230,18 +362,29 @@ static struct rc refuse(struct ctx *ctx, struct txn *txn, void *arg)
     return job_refuse(ctx, t->core, txn, job.id, t->refused, t->why);
 }
 
+static struct rc take(struct ctx *ctx, struct taking *t)
+{
+    struct inventory_item *items = NULL;
+    size_t n = 0;
+    choose_places(ctx, t);
+    if (t->left_out && !strstr(t->row.remarks, LEFT_OUT)) /* once: it may be in every batch */
+        log_event(LOG_WARN_, "scan_places_left_out", "agent", t->row.agent, "job", t->progress->id, "places",
+                  arena_printf(&ctx->arena, "%zu", t->left_out), NULL);
+    TRY(within_bounds(ctx, t));
+    TRY(choose_certificates(ctx, t, &items, &n));
+    TRY(inventory_prepare(ctx, t->core, items, n, &t->ready));
+    return store_write(ctx, t->core->store, take_write, t);
+}
+
 RC scan_took(struct ctx *ctx, struct core *core, const char *agent, const struct api_job_progress *p)
 {
     if (!p->scan)
         return RC_OK;
     struct taking t = {.core = core, .agent = agent, .progress = p, .batch = p->scan};
-    const size_t n = p->scan->certificates.n;
-    struct inventory_item *items = arena_array(&ctx->arena, n, sizeof *items);
-    for (size_t i = 0; i < n; i++)
-        items[i].der = p->scan->certificates.v[i].der;
-    struct rc rc = inventory_prepare(ctx, core, items, n, &t.ready);
-    if (rc_ok(rc))
-        rc = store_write(ctx, core->store, take_write, &t);
+    TRY(store_read(ctx, core->store, look, &t));
+    if (!t.held)
+        return RC_OK;
+    struct rc rc = take(ctx, &t);
     FAILPOINT("core.scan_took");
     if (rc_ok(rc) || err_info(rc.e)->category == CAT_RESOURCE)
         return rc;

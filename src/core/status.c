@@ -5,7 +5,9 @@
 #include "core/issuer_health.h"
 #include "core/dns_provider.h"
 #include "core/heard.h"
+#include "core/outside.h"
 #include "core/persist.h"
+#include "core/scan.h"
 #include "core/watch.h"
 #include "store/queries.h"
 #include "wire/messages.h"
@@ -184,6 +186,8 @@ static struct rc look_around(struct ctx *ctx, struct txn *txn, struct looking *l
     TRY(look_agents(ctx, txn, l));
     TRY(dns_provider_troubles(ctx, txn, EACH_MAX, l, problem_add_any));
     TRY(persist_troubles(ctx, txn, EACH_MAX, l, problem_add_any));
+    TRY(scan_troubles(ctx, txn, EACH_MAX, l, problem_add_any));
+    TRY(outside_troubles(ctx, txn, l, problem_add_any));
     TRY(q_managed_count(ctx, txn, access_scope(ctx), 10001, &count));
     l->managed = count.n;
     return RC_OK;

@@ -10,11 +10,19 @@
 #include "pki/pem.h"
 #include "store/queries.h"
 
-#define NAMES_LISTED 100 /* of each certificate of a list */
-#define NAMES_SHOWN  1000
-#define OTHERS_SHOWN 100
-#define SEEN_SHOWN   100
-#define SHOWED_SHOWN 1000
+#define NAMES_LISTED    100 /* of each certificate of a list */
+#define NAMES_SHOWN     1000
+#define OTHERS_SHOWN    100
+#define SEEN_SHOWN      100
+#define SHOWED_SHOWN    1000
+#define FINDINGS_LOOKED 5000 /* of one check, for a page */
+
+/* The team whose subtree is seen; NULL: all teams. */
+static const char *scope_of(const struct api_call *call)
+{
+    const char *scope = access_scope(call->ctx);
+    return str_equal(scope, call->core->team_root) ? NULL : scope;
+}
 
 /* --- certificates */
 
@@ -146,8 +154,10 @@ RC api_certificate_list(struct api_call *call, struct api_certificate_page *out)
         TRY(certificate_out(ctx, &l.page.rows[i], q->pem, &hasher, &items[i]));
     out->items = (struct api_certificate_list){items, l.page.n};
     out->next = l.page.next ? api_cursor_make(ctx, l.page.next) : NULL;
-    out->looked_at = l.page.looks;
-    out->has_looked_at = true;
+    if (!scope_of(call)) { /* to others it would tell how many there are that they do not see */
+        out->looked_at = l.page.looks;
+        out->has_looked_at = true;
+    }
     return RC_OK;
 }
 
@@ -251,7 +261,7 @@ static struct rc one_read(struct ctx *ctx, struct txn *txn, void *arg)
     if (!found)
         s->note = (struct q_certificate_note_get_row){0};
     TRY(q_observation_of(ctx, txn, id, access_scope(ctx), SEEN_SHOWN, &s->seen, &s->seen_n));
-    TRY(q_certificate_versions(ctx, txn, id, &s->versions, &s->versions_n));
+    TRY(q_certificate_versions(ctx, txn, id, access_scope(ctx), &s->versions, &s->versions_n));
     return findings_read(ctx, txn, s);
 }
 
@@ -387,9 +397,9 @@ RC api_certificate_download(struct api_call *call)
 
 struct places {
     struct select_endpoints_ask ask;
-    int64_t id;
     struct select_endpoint *rows;
     size_t n;
+    int64_t next;
     struct q_observation_at_row *showed;
     size_t showed_n;
 };
@@ -415,14 +425,14 @@ static struct api_endpoint endpoint_out(const struct select_endpoint *e)
 static struct rc places_read(struct ctx *ctx, struct txn *txn, void *arg)
 {
     struct places *p = arg;
-    return select_endpoints(ctx, txn, &p->ask, &p->rows, &p->n);
+    return select_endpoints(ctx, txn, &p->ask, &p->rows, &p->n, &p->next);
 }
 
 RC api_endpoint_list(struct api_call *call, struct api_endpoint_page *out)
 {
     struct ctx *ctx = call->ctx;
     const struct api_endpoint_list_query *q = call->query;
-    struct places p = {.ask = {.scope = access_scope(ctx), .limit = q->limit}};
+    struct places p = {.ask = {.scope = scope_of(call), .limit = q->limit}};
     struct select_cond *seen = NULL;
     TRY(api_cursor_read_number(ctx, q->cursor, 0, &p.ask.after));
     TRY(ask_place(ctx, q->at, &seen));
@@ -432,28 +442,26 @@ RC api_endpoint_list(struct api_call *call, struct api_endpoint_page *out)
     for (size_t i = 0; i < p.n; i++)
         items[i] = endpoint_out(&p.rows[i]);
     out->items = (struct api_endpoint_list){items, p.n};
-    if ((int64_t)p.n == q->limit)
-        out->next = api_cursor_make_number(ctx, p.rows[p.n - 1].id);
+    if (p.next)
+        out->next = api_cursor_make_number(ctx, p.next);
     return RC_OK;
 }
 
-/* The one after its number plus one is it. */
 static struct rc place_read(struct ctx *ctx, struct txn *txn, void *arg)
 {
     struct places *p = arg;
-    TRY(select_endpoints(ctx, txn, &p->ask, &p->rows, &p->n));
-    if (!p->n || p->rows[0].id != p->id)
-        return ctx_fail(ctx, E_NOT_FOUND, "there is no endpoint %lld; certwright endpoint list shows them", (long long)p->id);
-    return q_observation_at(ctx, txn, p->id, access_scope(ctx), SHOWED_SHOWN, &p->showed, &p->showed_n);
+    TRY(places_read(ctx, txn, p));
+    if (!p->n)
+        return ctx_fail(ctx, E_NOT_FOUND, "there is no endpoint %lld; certwright endpoint list shows them", (long long)p->ask.id);
+    return q_observation_at(ctx, txn, p->ask.id, access_scope(ctx), SHOWED_SHOWN, &p->showed, &p->showed_n);
 }
 
 RC api_endpoint_get(struct api_call *call, struct api_endpoint_shown *out)
 {
     struct ctx *ctx = call->ctx;
-    struct places p = {.ask = {.scope = access_scope(ctx), .limit = 1}};
-    if (!str_to_i64(bytes_z(call->path[0]), &p.id) || p.id < 1 || p.id == INT64_MAX)
+    struct places p = {.ask = {.scope = scope_of(call), .limit = 1}};
+    if (!str_to_i64(bytes_z(call->path[0]), &p.ask.id) || p.ask.id < 1)
         return ctx_fail(ctx, E_NOT_FOUND, "an endpoint is shown by its number; certwright endpoint list shows them");
-    p.ask.after = p.id + 1;
     TRY(store_read(ctx, call->core->store, place_read, &p));
     struct api_endpoint_showed *showed = arena_array(&ctx->arena, p.showed_n, sizeof *showed);
     for (size_t i = 0; i < p.showed_n; i++)
@@ -511,12 +519,19 @@ RC api_check_list(struct api_call *call, struct api_checks *out)
 static struct rc finds_of_check(struct ctx *ctx, struct txn *txn, struct finds *f, const struct check_info *check)
 {
     struct q_finding_list_row *rows = NULL;
+    struct q_finding_nth_row last = {0};
     size_t n = 0;
+    bool more = false;
+    TRY(q_finding_nth(ctx, txn, check->number, f->before, f->before_endpoint, FINDINGS_LOOKED - 1, &last, &more));
+    if (!more)
+        last = (struct q_finding_nth_row){0};
     const struct q_finding_list_in in = {.check_number = check->number,
                                          .scope = access_scope(ctx),
                                          .accepted = f->accepted,
                                          .before = f->before,
                                          .before_endpoint = f->before_endpoint,
+                                         .to = last.certificate_id,
+                                         .to_endpoint = last.endpoint_id,
                                          .limit = f->limit - (int64_t)f->n,
                                          .now = ctx_now_s(ctx)};
     TRY(q_finding_list(ctx, txn, &in, &rows, &n));
@@ -539,6 +554,9 @@ static struct rc finds_of_check(struct ctx *ctx, struct txn *txn, struct finds *
     if ((int64_t)f->n == f->limit)
         f->next = arena_printf(&ctx->arena, "%u.%lld.%lld", check->number, (long long)rows[n - 1].certificate_id,
                                (long long)rows[n - 1].endpoint_id);
+    else if (more) /* those of others, or accepted ones: a short page */
+        f->next =
+            arena_printf(&ctx->arena, "%u.%lld.%lld", check->number, (long long)last.certificate_id, (long long)last.endpoint_id);
     f->before = f->before_endpoint = INT64_MAX;
     return RC_OK;
 }
@@ -549,7 +567,7 @@ static struct rc finds_read(struct ctx *ctx, struct txn *txn, void *arg)
     size_t n = 0;
     const struct check_info *checks = findings_checks(&n);
     f->items = arena_array(&ctx->arena, (size_t)f->limit, sizeof *f->items);
-    for (size_t i = 0; i < n && (int64_t)f->n < f->limit; i++)
+    for (size_t i = 0; i < n && (int64_t)f->n < f->limit && !f->next; i++)
         if ((int64_t)checks[i].number >= f->number && (!f->check || str_equal(f->check, checks[i].id)))
             TRY(finds_of_check(ctx, txn, f, &checks[i]));
     return RC_OK;
@@ -585,10 +603,8 @@ RC api_finding_list(struct api_call *call, struct api_inventory_finding_page *ou
 
 RC api_finding_accept(struct api_call *call, const struct api_finding_accept *in, struct api_certificate_shown *out)
 {
-    const struct remark_acceptance a = {.check = in->check,
-                                        .accept = in->accept,
-                                        .why = in->reason,
-                                        .until = in->has_for_s ? ctx_now_s(call->ctx) + in->for_s : 0};
+    const struct remark_acceptance a = {
+        .check = in->check, .accept = in->accept, .why = in->reason, .until = in->has_for_s ? ctx_now_s(call->ctx) + in->for_s : 0};
     TRY(remark_accept(call->ctx, call->core, in->fingerprint, &a));
     return shown(call, in->fingerprint, out);
 }

@@ -197,6 +197,20 @@ static void handle_give(struct http_client *c, struct handle *h)
 
 /* ---- callbacks ---- */
 
+static bool granted(const struct address_grants *grants, const struct address *a)
+{
+    for (size_t i = 0; i < grants->n; i++)
+        if (cidr_has(&grants->v[i], a))
+            return true;
+    return false;
+}
+
+static bool may_reach(const struct http_client_config *config, const struct address *a)
+{
+    return address_allowed(a, &config->grants) &&
+           (!config->web_ports || a->port == 80 || a->port == 443 || granted(&config->grants, a));
+}
+
 /* The guard: asked with the very address that the socket is made for. */
 static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *sa)
 {
@@ -205,7 +219,7 @@ static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_so
     (void)purpose;
     bool allowed = hop->client->config.unix_socket
                        ? sa->family == AF_UNIX
-                       : address_from_sockaddr(&sa->addr, &a) && address_allowed(&a, &hop->client->config.grants);
+                       : address_from_sockaddr(&sa->addr, &a) && may_reach(&hop->client->config, &a);
     if (!allowed) {
         if (hop->refused.len == 0 && sa->family != AF_UNIX)
             hop->refused = a;
@@ -475,7 +489,10 @@ static struct rc explain(struct hop *hop, const char *sent, CURLcode code, char 
         return ctx_fail(ctx, E_SHUTTING_DOWN, "%s: given up, for this process is to end", url);
     if (hop->cut)
         return ctx_fail(ctx, E_UNREACHABLE, "%s: the connection ended before the answer", url);
-    if (hop->refused.len && (code == CURLE_COULDNT_CONNECT || code == CURLE_OPERATION_TIMEDOUT))
+    const bool refused = hop->refused.len && (code == CURLE_COULDNT_CONNECT || code == CURLE_OPERATION_TIMEDOUT);
+    if (refused && address_allowed(&hop->refused, &hop->client->config.grants))
+        return ctx_fail(ctx, E_ADDRESS_REFUSED, "%s: only ports 80 and 443 are reached there", url);
+    if (refused)
         return ctx_wrap(ctx, address_check(ctx, &hop->refused, &hop->client->config.grants), "connecting for %s", url);
     enum err e = code == CURLE_RECV_ERROR && hop->head_n ? E_BAD_ANSWER : error_of(code);
     return ctx_fail(ctx, e, "%s: %s", url, *error ? printable(error) : curl_easy_strerror(code));

@@ -15,6 +15,7 @@ struct http_client;
 struct http_client_config {
     const char *user_agent;       /* "certwright" */
     struct address_grants grants; /* what may be reached besides public addresses */
+    bool web_ports;               /* outside of the grants only ports 80 and 443: where a stranger chose the URL */
     const char *ca_file;          /* PEM roots; NULL: the system's */
     struct bytes roots_pem;       /* PEM roots, instead of ca_file */
     int64_t date_grace_s;         /* how far a certificate's dates may be off: for hosts whose clock is wrong; 0: not at all */

@@ -4,6 +4,7 @@
 #include "store/sql.h"
 
 #define TEXT_MAX ((size_t)256 << 10)
+#define DEEP     8 /* of conditions: up to here they come in their order */
 
 /* A query being put together.  Numbers of ours stand in the text, all else is a parameter. */
 struct maker {
@@ -14,6 +15,7 @@ struct maker {
     uint8_t types[SQL_PARAMS_MAX];
     unsigned n;
     bool full;
+    const char *scope; /* endpoints of this team and its subtree are seen; NULL: all */
 };
 
 static void maker_begin(struct maker *m, struct ctx *ctx, const struct txn *txn)
@@ -97,6 +99,16 @@ static void put_range(struct maker *m, const char *expr, int64_t from, int64_t t
         put_number(m, to);
     }
     put(m, from == INT64_MIN && to == INT64_MAX ? "1 = 1)" : ")");
+}
+
+/* put_scope: an endpoint `e` is of the teams that are seen.  "+" keeps it from choosing the way. */
+static void put_scope(struct maker *m)
+{
+    if (!m->scope)
+        return;
+    put(m, " AND +e.team IN (SELECT s.number FROM team_within w JOIN team s ON s.id = w.team_id WHERE w.ancestor_id = ");
+    put_text(m, m->scope);
+    put(m, ")");
 }
 
 /* put_endpoint: what an endpoint `e` has to be; a test, or one of several. */
@@ -215,21 +227,45 @@ static void put_test(struct maker *m, const struct select_cond *c)
     default:
         put(m, "EXISTS (SELECT 1 FROM observation o JOIN endpoint e ON e.id = o.endpoint_id WHERE o.certificate_id = c.id AND ");
         put_endpoint(m, c);
+        put_scope(m);
         put(m, ")");
     }
 }
 
+static unsigned cond_depth(const struct select_cond *c)
+{
+    unsigned most = 0;
+    for (const struct select_cond *k = c->kind == SELECT_TEST ? NULL : c->first; k; k = k->next) {
+        const unsigned depth = cond_depth(k);
+        most = depth > most ? depth : most;
+    }
+    return most + 1;
+}
+
+/* put_cond: what is nested deep comes first of its like.  A parser keeps what stands before it until the end, and SQLite's keeps a
+ * hundred things. */
 static void put_cond(struct maker *m, const struct select_cond *c)
 {
+    const struct select_cond *first = c->first;
+    unsigned most = DEEP;
     if (c->kind == SELECT_TEST) {
         put_test(m, c);
         return;
     }
-    put(m, c->kind == SELECT_NONE ? "NOT (" : "(");
     for (const struct select_cond *k = c->first; k; k = k->next) {
+        const unsigned depth = cond_depth(k);
+        if (depth > most) {
+            most = depth;
+            first = k;
+        }
+    }
+    put(m, c->kind == SELECT_NONE ? "NOT (" : "(");
+    put_cond(m, first);
+    for (const struct select_cond *k = c->first; k; k = k->next) {
+        if (k == first)
+            continue;
+        put(m, c->kind == SELECT_ALL ? " AND " : " OR ");
         put_cond(m, k);
-        if (k->next)
-            put(m, c->kind == SELECT_ALL ? " AND " : " OR ");
     }
     put(m, ")");
 }
@@ -248,17 +284,39 @@ static void match_term(struct buf *b, const char *term)
     buf_put_u8(b, '"');
 }
 
+static unsigned terms_depth(const struct select_terms *t)
+{
+    unsigned most = 0;
+    for (const struct select_terms *k = t->kind == SELECT_TEST ? NULL : t->first; k; k = k->next) {
+        const unsigned depth = terms_depth(k);
+        most = depth > most ? depth : most;
+    }
+    return most + 1;
+}
+
+/* match_text: the deepest first, as in put_cond. */
 static void match_text(struct buf *b, const struct select_terms *t)
 {
+    const struct select_terms *first = t->first;
+    unsigned most = 0;
     if (t->kind == SELECT_TEST) {
         match_term(b, t->term);
         return;
     }
-    buf_put_u8(b, '(');
     for (const struct select_terms *k = t->first; k; k = k->next) {
+        const unsigned depth = terms_depth(k);
+        if (depth > most) {
+            most = depth;
+            first = k;
+        }
+    }
+    buf_put_u8(b, '(');
+    match_text(b, first);
+    for (const struct select_terms *k = t->first; k; k = k->next) {
+        if (k == first)
+            continue;
+        buf_put_z(b, t->kind == SELECT_ALL ? " AND " : " OR ");
         match_text(b, k);
-        if (k->next)
-            buf_put_z(b, t->kind == SELECT_ALL ? " AND " : " OR ");
     }
     buf_put_u8(b, ')');
 }
@@ -372,24 +430,24 @@ static void put_after(struct maker *m, const struct select_ask *ask, const struc
     put(m, ")");
 }
 
-/* put_within: certificates of some teams, newest first: each team's own order is an index, and they are merged. */
-static void put_within(struct maker *m, const struct select_ask *ask)
+/* put_within: certificates or endpoints of some teams, newest first: each team's own order is an index, and they are merged. */
+static void put_within(struct maker *m, const char *table, const int64_t *teams, size_t n, int64_t after, int64_t limit)
 {
     put(m, "(SELECT x.id FROM (");
-    for (size_t i = 0; i < ask->n; i++) {
+    for (size_t i = 0; i < n; i++) {
         put(m, i ? " UNION ALL SELECT * FROM (" : "SELECT * FROM (");
-        put(m, "SELECT id FROM certificate WHERE team = ");
-        put_number(m, ask->teams[i]);
-        if (ask->after) {
+        buf_printf(&m->b, "SELECT id FROM %s WHERE team = ", table);
+        put_number(m, teams[i]);
+        if (after) {
             put(m, " AND id < ");
-            put_number(m, ask->after_id);
+            put_number(m, after);
         }
         put(m, " ORDER BY id DESC LIMIT ");
-        put_number(m, ask->limit);
+        put_number(m, limit);
         buf_printf(&m->b, ") t%zu", i);
     }
     put(m, ") x ORDER BY x.id DESC LIMIT ");
-    put_number(m, ask->limit);
+    put_number(m, limit);
     put(m, ") t");
 }
 
@@ -442,6 +500,7 @@ RC select_run(struct ctx *ctx, struct txn *txn, const struct select_ask *ask, st
         return RC_OK;
     }
     maker_begin(&m, ctx, txn);
+    m.scope = ask->scope;
     const struct source s = source_of(&m, ask);
     const bool within = ask->by == SELECT_BY_WITHIN, distinct = ask->by == SELECT_BY_FINDING;
     const bool needs_row = ask->where || ask->bits_n;
@@ -451,7 +510,7 @@ RC select_run(struct ctx *ctx, struct txn *txn, const struct select_ask *ask, st
     put_bits(&m, ask);
     put(&m, " FROM ");
     if (within)
-        put_within(&m, ask);
+        put_within(&m, "certificate", ask->teams, ask->n, ask->after ? ask->after_id : 0, ask->limit);
     else
         put(&m, s.from);
     if ((within || !s.is_certificate) && needs_row) /* in this order, whatever the planner believes */
@@ -491,27 +550,50 @@ static struct rc take_number(struct ctx *ctx, void *arg, const struct sql_value 
     return RC_OK;
 }
 
-RC select_ids(struct ctx *ctx, struct txn *txn, const struct select_cond *cond, size_t most, int64_t **ids, size_t *n)
+/* The endpoints that meet a condition, whoever sees them; one more than SELECT_SET_MAX at most. */
+static struct rc endpoint_ids(struct ctx *ctx, struct txn *txn, const struct select_cond *cond, struct numbers *out)
 {
     static const uint8_t columns[] = {SQL_I64};
     struct maker m;
-    struct numbers all = {0};
     maker_begin(&m, ctx, txn);
+    put(&m, "SELECT e.id FROM endpoint e WHERE ");
+    put_endpoint(&m, cond);
+    put(&m, " LIMIT ");
+    put_number(&m, SELECT_SET_MAX + 1);
+    return maker_run(&m, txn, "select_places", columns, 1, take_number, out);
+}
+
+RC select_ids(struct ctx *ctx, struct txn *txn, const struct select_cond *cond, const char *scope, int64_t **ids, size_t *n,
+              bool *all)
+{
+    static const uint8_t columns[] = {SQL_I64};
+    struct maker m;
+    struct numbers places = {0}, found = {0};
+    *ids = NULL;
+    *n = 0;
+    if (cond->test != SELECT_PRINT)
+        TRY(endpoint_ids(ctx, txn, cond, &places));
+    *all = places.v.n <= SELECT_SET_MAX;
+    if (!*all)
+        return RC_OK;
+    maker_begin(&m, ctx, txn);
+    m.scope = scope;
     if (cond->test == SELECT_PRINT) {
         put(&m, "SELECT c.id FROM certificate c WHERE ");
         put_test(&m, cond);
-    } else { /* endpoints first: of a network there may be many more than certificates are wanted */
-        put(&m, "SELECT DISTINCT o.certificate_id AS id FROM (SELECT e.id FROM endpoint e WHERE ");
-        put_endpoint(&m, cond);
-        put(&m, " LIMIT ");
-        put_number(&m, (int64_t)most);
-        put(&m, ") x JOIN observation o ON o.endpoint_id = x.id");
+    } else {
+        put(&m, "SELECT DISTINCT o.certificate_id AS id FROM endpoint e JOIN observation o ON o.endpoint_id = e.id WHERE e.id IN ");
+        put_numbers(&m, places.v.rows, places.v.n);
+        put_scope(&m);
     }
     put(&m, " ORDER BY 1 DESC LIMIT ");
-    put_number(&m, (int64_t)most);
-    TRY(maker_run(&m, txn, "select_ids", columns, 1, take_number, &all));
-    *ids = all.v.rows;
-    *n = all.v.n;
+    put_number(&m, SELECT_SET_MAX + 1);
+    TRY(maker_run(&m, txn, "select_ids", columns, 1, take_number, &found));
+    *all = found.v.n <= SELECT_SET_MAX;
+    if (!*all)
+        return RC_OK;
+    *ids = found.v.rows;
+    *n = found.v.n;
     return RC_OK;
 }
 
@@ -660,8 +742,108 @@ static struct rc take_endpoint(struct ctx *ctx, void *arg, const struct sql_valu
     return RC_OK;
 }
 
+/* Endpoints that are looked for: newest first, `answer` as of certificates. */
+struct places {
+    struct ctx *ctx;
+    struct txn *txn;
+    const struct select_endpoints_ask *ask;
+    int64_t *teams; /* those that are seen, where they are few; NULL: look at each */
+    size_t teams_n;
+    int64_t *ids; /* what `seen` finds, where that is little; NULL: look at each */
+    size_t ids_n;
+    int64_t *found;
+    size_t n;
+    int64_t after, looked;
+    bool end;
+};
+
+/* places_begin finds what is few: it is the way then. */
+static struct rc places_begin(struct places *p)
+{
+    static const uint8_t columns[] = {SQL_I64};
+    const struct select_cond *seen = p->ask->seen;
+    struct maker m;
+    struct numbers teams = {0}, ids = {0};
+    if (p->ask->id) {
+        p->ids = arena_array(&p->ctx->arena, 1, sizeof *p->ids);
+        p->ids[p->ids_n++] = p->ask->id;
+        return RC_OK;
+    }
+    if (seen && (seen->kind == SELECT_ANY || (seen->test != SELECT_SEEN_UNDER && seen->test != SELECT_SEEN_PORT))) {
+        TRY(endpoint_ids(p->ctx, p->txn, seen, &ids));
+        if (ids.v.n <= SELECT_SET_MAX) {
+            p->ids = ids.v.n ? ids.v.rows : arena_array(&p->ctx->arena, 1, sizeof *p->ids);
+            p->ids_n = ids.v.n;
+            return RC_OK;
+        }
+    }
+    if (!p->ask->scope)
+        return RC_OK;
+    maker_begin(&m, p->ctx, p->txn);
+    put(&m, "SELECT s.number FROM team_within w JOIN team s ON s.id = w.team_id WHERE s.number IS NOT NULL AND w.ancestor_id = ");
+    put_text(&m, p->ask->scope);
+    put(&m, " LIMIT ");
+    put_number(&m, SELECT_TEAMS_MAX + 1);
+    TRY(maker_run(&m, p->txn, "select_teams", columns, 1, take_number, &teams));
+    if (teams.v.n && teams.v.n <= SELECT_TEAMS_MAX) {
+        p->teams = teams.v.rows;
+        p->teams_n = teams.v.n;
+    }
+    return RC_OK;
+}
+
+/* places_look looks at `chunk` more. */
+static struct rc places_look(struct places *p, int64_t chunk)
+{
+    static const uint8_t columns[] = {SQL_I64, SQL_I64, SQL_I64, SQL_I64};
+    const struct select_endpoints_ask *ask = p->ask;
+    struct maker m;
+    maker_begin(&m, p->ctx, p->txn);
+    m.scope = p->teams ? NULL : ask->scope;
+    put(&m, "SELECT e.id, 0, ");
+    if (m.scope || ask->seen) {
+        put(&m, "CASE WHEN ");
+        if (ask->seen)
+            put_endpoint(&m, ask->seen);
+        else
+            put(&m, "1 = 1");
+        put_scope(&m);
+        put(&m, " THEN 1 ELSE 0 END, 0 FROM ");
+    } else {
+        put(&m, "1, 0 FROM ");
+    }
+    if (p->teams)
+        put_within(&m, "endpoint", p->teams, p->teams_n, p->after, chunk);
+    put(&m, p->teams
+                ? m.postgres ? " JOIN endpoint e ON e.id = t.id WHERE 1 = 1" : " CROSS JOIN endpoint e ON e.id = t.id WHERE 1 = 1"
+                : "endpoint e WHERE 1 = 1");
+    if (p->ids) {
+        put(&m, " AND e.id IN ");
+        put_numbers(&m, p->ids, p->ids_n);
+    }
+    if (p->after) {
+        buf_printf(&m.b, " AND %s < ", p->teams ? "t.id" : "e.id");
+        put_number(&m, p->after);
+    }
+    buf_printf(&m.b, " ORDER BY %s DESC LIMIT ", p->teams ? "t.id" : "e.id");
+    put_number(&m, chunk);
+    struct select_answer answer = {.last_id = p->after};
+    const struct select_ask most = {.most = ask->limit - (int64_t)p->n};
+    struct taking t = {.ask = &most, .out = &answer};
+    struct rc rc = maker_run(&m, p->txn, "select_places", columns, 4, take_hit, &t);
+    if (rc_failed(rc) && !t.stopped)
+        return rc;
+    const struct select_hit *hits = t.hits.rows;
+    for (size_t i = 0; i < t.hits.n; i++)
+        p->found[p->n++] = hits[i].id;
+    p->after = answer.last_id;
+    p->looked += answer.seen;
+    p->end = !t.stopped && answer.seen < chunk;
+    return RC_OK;
+}
+
 RC select_endpoints(struct ctx *ctx, struct txn *txn, const struct select_endpoints_ask *ask, struct select_endpoint **rows,
-                    size_t *n)
+                    size_t *n, int64_t *next)
 {
     static const uint8_t columns[] = {SQL_I64,
                                       SQL_TEXT,
@@ -677,32 +859,31 @@ RC select_endpoints(struct ctx *ctx, struct txn *txn, const struct select_endpoi
                                       SQL_TEXT | SQL_MAY_BE_NULL,
                                       SQL_TEXT | SQL_MAY_BE_NULL,
                                       SQL_BLOB | SQL_MAY_BE_NULL};
+    struct places p = {.ctx = ctx, .txn = txn, .ask = ask, .after = ask->after};
     struct maker m;
     struct sql_many all = {0};
+    *rows = NULL;
+    *n = 0;
+    *next = 0;
+    p.found = arena_array(&ctx->arena, (size_t)ask->limit, sizeof *p.found);
+    TRY(places_begin(&p));
+    int64_t chunk = ask->limit + 1 > 250 ? ask->limit + 1 : 250;
+    while (!p.end && (int64_t)p.n < ask->limit && p.looked < SELECT_LOOKS) {
+        const int64_t left = SELECT_LOOKS - p.looked;
+        TRY(places_look(&p, chunk < left ? chunk : left));
+        chunk = chunk < 4000 ? chunk * 2 : chunk;
+    }
+    *next = p.end ? 0 : p.after;
+    if (!p.n)
+        return RC_OK;
     maker_begin(&m, ctx, txn);
     put(&m, "SELECT e.id, e.kind, e.place, e.name, e.port, e.first_seen, e.last_seen, e.changed_at, e.result, e.error, e.options, "
             "a.name, "
             "(SELECT t.name FROM team t WHERE t.number = e.team), (SELECT c.fingerprint FROM certificate c WHERE c.id = "
             "e.certificate_id) "
-            "FROM endpoint e LEFT JOIN agent a ON a.id = e.agent_id WHERE "
-            "e.team IN (SELECT t.number FROM team_within w JOIN team t ON t.id = w.team_id WHERE w.ancestor_id = ");
-    put_text(&m, ask->scope);
-    put(&m, ")");
-    if (ask->seen) {
-        put(&m, " AND ");
-        put_endpoint(&m, ask->seen);
-    }
-    if (ask->certificate_id) {
-        put(&m, " AND e.id IN (SELECT o.endpoint_id FROM observation o WHERE o.certificate_id = ");
-        put_number(&m, ask->certificate_id);
-        put(&m, ")");
-    }
-    if (ask->after) {
-        put(&m, " AND e.id < ");
-        put_number(&m, ask->after);
-    }
-    put(&m, " ORDER BY e.id DESC LIMIT ");
-    put_number(&m, ask->limit);
+            "FROM endpoint e LEFT JOIN agent a ON a.id = e.agent_id WHERE e.id IN ");
+    put_numbers(&m, p.found, p.n);
+    put(&m, " ORDER BY e.id DESC");
     TRY(maker_run(&m, txn, "select_endpoints", columns, sizeof columns, take_endpoint, &all));
     *rows = all.rows;
     *n = all.n;

@@ -89,7 +89,8 @@ struct select_ask {
     const struct select_cond *where; /* NULL: all pass */
     const struct select_cond *const *bits;
     size_t bits_n;
-    int64_t limit; /* certificates looked at */
+    const char *scope; /* conditions on endpoints see those of this team (its id) and its subtree; NULL: all */
+    int64_t limit;     /* certificates looked at */
     int64_t most;  /* of them that pass, then it stops */
 };
 
@@ -108,8 +109,10 @@ struct select_answer {
 RC select_run(struct ctx *ctx, struct txn *txn, const struct select_ask *ask, struct select_answer *out);
 
 /* select_ids gives the numbers of certificates that meet a condition which is found without looking at others (SELECT_PRINT,
- * SELECT_SEEN_…), `most` of them at most, newest first. */
-RC select_ids(struct ctx *ctx, struct txn *txn, const struct select_cond *cond, size_t most, int64_t **ids, size_t *n);
+ * SELECT_SEEN_…), newest first; `scope` as in select_ask.  None, and `all` false, where they, or the endpoints that are looked at
+ * for them, would be more than SELECT_SET_MAX. */
+RC select_ids(struct ctx *ctx, struct txn *txn, const struct select_cond *cond, const char *scope, int64_t **ids, size_t *n,
+              bool *all);
 
 /* --- rows */
 
@@ -140,12 +143,14 @@ struct select_endpoint {
     struct bytes fingerprint; /* of the leaf it shows; empty: none yet */
 };
 struct select_endpoints_ask {
-    const char *scope;              /* id of the team whose subtree is seen */
+    const char *scope;              /* id of the team whose subtree is seen; NULL: all */
     const struct select_cond *seen; /* SELECT_SEEN_…; NULL: all */
-    int64_t certificate_id;         /* that showed it; 0: any */
+    int64_t id;                     /* this one alone; 0: any */
     int64_t after, limit;           /* by number, newest first; after 0: from the newest */
 };
+/* SELECT_LOOKS endpoints are looked at: there may be fewer than `limit`, and yet more.  `next`: go on after it; 0: that was all. */
+#define SELECT_LOOKS 20000
 RC select_endpoints(struct ctx *ctx, struct txn *txn, const struct select_endpoints_ask *ask, struct select_endpoint **rows,
-                    size_t *n);
+                    size_t *n, int64_t *next);
 
 #endif

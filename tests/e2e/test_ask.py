@@ -1,8 +1,11 @@
 """Asking the inventory, as people do: filters, collections, facets, exports, and what they say of certificates."""
+import contextlib
 import csv
 import io
 import json
 import re
+import sqlite3
+import urllib.parse
 
 import pytest
 from cryptography.hazmat.primitives import hashes
@@ -140,3 +143,33 @@ def test_findings_are_listed_and_accepted(hub):
     assert hub.cw("finding", "accept", "expired", wild).code != 0
     assert hub.ok("endpoint", "list", "-o", "json").json() == [] and hub.cw("endpoint", "show", "4711").code != 0
     assert hub.cw("endpoint", "list", "--at", "10.0.0.1/8").code == 2
+
+
+def test_other_teams_certificates_are_not_even_counted(hub, engine):
+    def sql(text):
+        if engine:
+            return engine.sql(text, hub.database)
+        with contextlib.closing(sqlite3.connect(next((hub.state / "hub").glob("*.db")), timeout=10)) as db, db:
+            return str(db.execute(text).fetchone() or "")
+
+    for row in ("INSERT INTO team (id, parent_id, name, created_at, number) SELECT 'strangers', id, 'strangers', 1, number + 1 FROM team",
+                "INSERT INTO team_within (team_id, ancestor_id) SELECT 'strangers', parent_id FROM team WHERE id = 'strangers'",
+                "INSERT INTO team_within (team_id, ancestor_id) VALUES ('strangers', 'strangers')"):
+        sql(row)
+    theirs = hub.unix("POST", "/api/v1/tokens", {"name": "theirs", "team": "strangers"}).json()["token"]
+    for where in ("", "?where=name+%3D+mail.example.org", "?where=finding+%3D+wildcard", "?where=expires+%3E+now"):
+        page = hub.https("GET", f"/api/v1/certificates{where}", token=theirs).json()
+        assert page == {"items": []}, where
+        page = hub.https("GET", f"/api/v1/certificates{where}").json()
+        assert page["items"] and page["looked_at"] > 0, where
+    assert hub.https("GET", "/api/v1/endpoints", token=theirs).json() == {"items": []}
+    assert hub.https("GET", "/api/v1/findings", token=theirs).json() == {"items": []}
+    assert hub.https("GET", f"/api/v1/certificates/{fingerprint(hub, 'mail.example.org')}", token=theirs).status_code == 404
+
+
+def test_no_filter_that_can_be_read_is_too_much(hub):
+    for where in ('name = "a+b@example.org"', "name = a/b@c.example",
+                  " or ".join(f"not endpoint under a{i}.b or subject ~ zz{i}" for i in range(32)),
+                  " and ".join(f"(subject ~ q{i} or endpoint under x{i})" for i in range(28))):
+        answer = hub.https("GET", f"/api/v1/certificates?where={urllib.parse.quote(where)}")
+        assert answer.status_code == 200, (where, answer.text)

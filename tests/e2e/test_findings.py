@@ -3,6 +3,7 @@ and a list (CRL); what the settings of the hub believe and allow decides the res
 import datetime
 import functools
 import http.server
+import socket
 import threading
 
 import pytest
@@ -13,7 +14,7 @@ from cryptography.x509.oid import AuthorityInformationAccessOID as AIA
 
 from lib import pki, process, wait
 
-HOSTS = {"good": "127.0.72.1", "ocsp": "127.0.72.2", "crl": "127.0.72.3", "rogue": "127.0.72.4"}
+HOSTS = {"good": "127.0.72.1", "ocsp": "127.0.72.2", "crl": "127.0.72.3", "rogue": "127.0.72.4", "crl2": "127.0.72.6"}
 
 
 class World:
@@ -42,12 +43,12 @@ class World:
 
     def leaf(self, name):
         key = ec.generate_private_key(ec.SECP256R1())
-        told = [self.where["issuer"]] + ([] if name == "crl" else [self.where["ocsp"]])
+        told = [self.where["issuer"]] + ([] if name.startswith("crl") else [self.where["ocsp"]])
         access = x509.AuthorityInformationAccess([x509.AccessDescription(m, x509.UniformResourceIdentifier(u)) for m, u in told])
         cert = self.sign(self.issuing.subject, self.key, name, key.public_key(), [
             (pki.san([f"{name}.ours.org" if name == "rogue" else f"{name}.example.org"]), False), (access, False),
             (x509.ExtendedKeyUsage([x509.oid.ExtendedKeyUsageOID.SERVER_AUTH]), False),
-            (x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), False)] + ([(self.crl, False)] if name == "crl" else []))
+            (x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), False)] + ([(self.crl, False)] if name.startswith("crl") else []))
         return cert, key
 
     def files(self):
@@ -75,9 +76,13 @@ class World:
         return web
 
     def start(self):
-        handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(self.files()))
-        handler.log_message = lambda *a: None
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", self.web), handler)
+        self.fetched = fetched = []
+
+        class Handler(http.server.SimpleHTTPRequestHandler):
+            def log_message(self, *args):
+                fetched.append(self.path)
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", self.web), functools.partial(Handler, directory=str(self.files())))
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
         pem = self.folder / "issuing.pem"
         self.running = [process.start(["openssl", "ocsp", "-port", self.responder, "-index", self.folder / "index.txt", "-CA", pem,
@@ -106,6 +111,7 @@ def world(tmp_path_factory):
 @pytest.fixture(scope="module")
 def hub(hub_maker, world):
     hub = hub_maker()
+    hub.agent_settings["networks"]["outside"] = ["127.0.0.0/8"]
     hub.agent_settings["scan"] = {"networks": ["127.0.72.0/24"], "rate": 1000}
     hub.write_agent()
     (hub.etc / "roots.pem").write_bytes(pki.pem(world.root.cert))
@@ -117,6 +123,11 @@ def hub(hub_maker, world):
 def found(hub, check):
     items = hub.unix("GET", f"/api/v1/findings?check={check}&limit=100").json()["items"]
     return {f["fingerprint"]: f for f in items}
+
+
+def listens(host, port):
+    with socket.socket() as s:
+        return s.connect_ex((host, port)) == 0
 
 
 def fingerprints(world, *names):
@@ -150,6 +161,9 @@ def test_chains_and_what_was_said_of_revocation_are_shown(hub, world):
     assert said["status"] == "revoked" and said["source"].endswith("/issuing.crl") and "error" not in said, said
     good = hub.show("cert", pki.fingerprint(world.leaves["good"][0]))
     assert good["revocation"]["status"] == "good" and str(world.responder) in good["revocation"]["source"], good
+    wait.until(lambda: hub.show("cert", pki.fingerprint(world.leaves["crl2"][0])).get("revocation", {}).get("status") == "good",
+               "the other one of the list", 10)
+    assert world.fetched.count("/issuing.crl") == 1, world.fetched
 
 
 def test_a_finding_is_accepted_for_a_while(hub, world):
@@ -160,6 +174,37 @@ def test_a_finding_is_accepted_for_a_while(hub, world):
     assert [(f["reason"], f["accepted"]) for f in listed] == [("moves next week", True)] and "accepted_until" in listed[0], listed
     hub.move_clock(3700)
     assert set(found(hub, "rogue")) == {print_}
+
+
+def test_an_older_version_that_is_still_served_is_told_until_the_new_one_is(hub, world):
+    """A program that reads its certificate only when it starts."""
+    path, host = hub.files / "late.pem", "127.0.72.5"
+    hub.ok("target", "add", "late", "--connector", "files", "--set", f"combined={path}")
+    hub.ok("cert", "add", "late.example.org", "--to", "late")
+    serve = ["openssl", "s_server", "-quiet", "-accept", f"{host}:{world.port}", "-cert", path, "-key", path, "-cert_chain", path]
+    child = process.start(serve, world.folder / "log")
+    try:
+        wait.until(lambda: listens(host, world.port), "it is served", 10)
+        first = hub.show("cert", "late.example.org")["current_version"]["fingerprint"]
+        hub.ok("scan", host, "--ports", world.port, "--as", "late")
+        assert first not in found(hub, "served_differs") and first not in found(hub, "not_managed")
+        hub.ok("cert", "renew", "late.example.org")
+        hub.ok("scan", "start", "late")
+        told = wait.until(lambda: found(hub, "served_differs"), "the old one is told", 10)
+        assert set(told) == {first} and told[first]["detail"] == "an older version of late.example.org", told
+    finally:
+        child.kill()
+        child.wait()
+    child = process.start(serve, world.folder / "log")
+    try:
+        wait.until(lambda: listens(host, world.port), "it is served", 10)
+        hub.ok("scan", "start", "late")
+        wait.until(lambda: not found(hub, "served_differs"), "the new one is served", 10)
+        hub.ok("cert", "revoke", "late.example.org", "--version", "1", "--reason", "superseded")
+        assert found(hub, "revoked")[first]["detail"] == "superseded"
+    finally:
+        child.kill()
+        child.wait()
 
 
 def test_other_rules_have_everything_looked_at_again(hub, world):

@@ -4,12 +4,12 @@ import json
 import os
 import subprocess
 import time
+from concurrent import futures
 
 import pytest
-from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from lib import formats, pki, wait
+from lib import formats, pki, process, wait
 
 DAY = 86400
 NAMES = ("one.example.org", "two.example.org")
@@ -21,14 +21,14 @@ def run(argv, **env):
     assert done.returncode == 0, (argv, done.stdout, done.stderr)
 
 
-def certbot(folder, ca, port, name):
-    run(["certbot", "certonly", "-n", "--standalone", "--agree-tos", "--register-unsafely-without-email", "-d", name, "--server", ca.directory,
-         "--http-01-port", port, "--config-dir", folder / "letsencrypt", "--work-dir", folder / "work", "--logs-dir", folder / "work"],
+def certbot(folder, ca, web, name):
+    run(["certbot", "certonly", "-n", "--webroot", "-w", web, "--agree-tos", "--register-unsafely-without-email", "-d", name, "--server", ca.directory,
+         "--config-dir", folder / "letsencrypt", "--work-dir", folder / "work", "--logs-dir", folder / "work"],
         REQUESTS_CA_BUNDLE=ca.roots)
 
 
-def lego(folder, ca, port, name):
-    run(["lego", "--server", ca.directory, "--accept-tos", "--email", "ops@example.org", "--http", "--http.port", f"127.0.0.1:{port}", "--path",
+def lego(folder, ca, web, name):
+    run(["lego", "--server", ca.directory, "--accept-tos", "--email", "ops@example.org", "--http", "--http.webroot", web, "--path",
          folder / "lego", "-d", name, "run"], LEGO_CA_CERTIFICATES=ca.roots)
 
 
@@ -67,17 +67,29 @@ def bare(make_hub):
 def host(bare, own_pebble, http_port):
     hub, folder = bare, bare.host
     ca = own_pebble(nonce_reject=0)  # a refused nonce is too much for Debian's certbot
-    certbot(folder, ca, http_port, NAMES[0])
-    lego(folder, ca, http_port, NAMES[1])
+    password = formats.password_file(hub.folder / "password")
+    web = hub.folder / "web"
+    web.mkdir()
+    server = process.start(["/usr/bin/python3", "-u", "-m", "http.server", http_port, "--bind", "127.0.0.1", "-d", web], hub.folder / "web.log")
+    try:
+        wait.until(lambda: "Serving" in (hub.folder / "web.log").read_text(), "the web server is there")
+        # Each client takes seconds, most of them asleep.
+        with futures.ThreadPoolExecutor() as both:
+            java = both.submit(formats.run, "keytool", "-genkeypair", "-storetype", "JKS", "-keystore", folder / "store.jks", "-keyalg", "EC",
+                               "-storepass:file", password, "-keypass:file", password, "-dname", "CN=java.example.org")
+            for done in [java, *(both.submit(client, folder, ca, web, name) for client, name in zip((certbot, lego), NAMES))]:
+                done.result()
+    finally:
+        server.kill()
+        server.wait()
     in_the_way(folder / "hostile")
     cert, key = site(hub.files, "served.pem", "served.example.org")
     (hub.folder / "haproxy.cfg").write_text(f"frontend tls\n  bind 127.0.0.1:8451 ssl crt {hub.files}/served.pem\n  bind :1 ssl crt /etc/elsewhere/x.pem\n")
-    password = formats.password_file(hub.folder / "password")
     (folder / "store.p12").write_bytes(pki_pkcs12(cert, key))
     (folder / "other.p12").write_bytes(pki_pkcs12(cert, key))
     hub.agent_settings["connectors"].append("haproxy")
     hub.agent_settings["commands"]["haproxy-dump"] = {"read": [str(hub.folder / "haproxy.cfg")]}
-    hub.agent_settings["inventory"]["stores"] = [{"file": str(folder / "store.p12"), "passphrase": str(password)}]
+    hub.agent_settings["inventory"]["stores"] = [{"file": str(folder / f"store.{kind}"), "passphrase": str(password)} for kind in ("p12", "jks")]
     hub.write_agent()
     return hub.start()
 
@@ -118,6 +130,7 @@ def test_what_lies_on_a_host_is_in_the_inventory_with_who_renews_it(host):
     assert state == "ok" and options["service"] == "haproxy"
     assert found["/etc/elsewhere/x.pem"][0] in ("gone", "not_granted")
     assert found[str(folder / "store.p12")][0] == "ok" and found[str(folder / "store.p12")][1]["format"] == "pkcs12"
+    assert found[str(folder / "store.jks")][0] == "ok" and found[str(folder / "store.jks")][1]["format"] == "jks"
     assert found[str(folder / "other.p12")][0] == "locked"
     # What lies in the way is told or passed over.
     hostile = {p.rsplit("/", 1)[1]: v[0] for p, v in found.items() if "/hostile/" in p}

@@ -9,10 +9,10 @@ from lib import wait
 
 WWW = "www.example.org"
 
-# role:point, "@N" at its Nth passing: the first start signs the CAs and the hub's own certificate.
+# role:point, "@N" at its Nth passing: the first start makes the CAs, asks for them, and has the hub's own certificate signed.
 POINTS = [
     *(f"hub:store.{when}_commit@{n}" for n in range(12, 19) for when in ("before", "after")),
-    "signer:signer.intent_written@8", "signer:signer.signed@3", "signer:signer.result_written@8", "signer:signer.before_answer@8",
+    "signer:signer.intent_written@10", "signer:signer.signed@3", "signer:signer.result_written@10", "signer:signer.before_answer@10",
     "agent:agent.exchange_before", "agent:agent.exchange_after", "agent:agent.job_begin", "agent:agent.result_before",
     "agent:agent.result_kept", "agent:agent.install_before", "agent:agent.install_after", "agent:agent.reload_after",
     "agent:agent.prove_before", "agent:agent.commit_before", "agent:agent.commit_after",

@@ -1,5 +1,6 @@
 """Scans at the hub: what an agent finds is in the inventory, batch by batch, whatever dies in between; agents share a scan, each within
 its own list; what nobody may scan is refused."""
+import json
 import signal
 import subprocess
 
@@ -14,12 +15,17 @@ LIST = {"networks": ["127.0.64.0/18"], "rate": 5000}
 
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory):
-    """The same port on three addresses, each with a certificate of its own."""
+    """The same port on three addresses, each with a certificate of its own; the first has one for each kind of key."""
     folder, port, running = tmp_path_factory.mktemp("servers"), wait.free_port(), []
     for host in HOSTS:
         cert, key = pki.self_signed([f"scan{host.split('.')[3]}.example.org"])
         (folder / host).write_bytes(pki.pem(cert) + pki.key_pem(key))
-        running.append(process.start(["openssl", "s_server", "-quiet", "-accept", f"{host}:{port}", "-cert", folder / host, "-key", folder / host],
+        also = []
+        if host == HOSTS[0]:
+            subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=rsa1.example.org", "-addext",
+                            "subjectAltName=DNS:rsa1.example.org", "-keyout", folder / "rsa.key", "-out", folder / "rsa.pem"], check=True, capture_output=True)
+            also = ["-dcert", folder / "rsa.pem", "-dkey", folder / "rsa.key"]
+        running.append(process.start(["openssl", "s_server", "-quiet", "-accept", f"{host}:{port}", "-cert", folder / host, "-key", folder / host, *also],
                                      folder / "log"))
     for host in HOSTS:
         wait.until(lambda: subprocess.run(["openssl", "s_client", "-connect", f"{host}:{port}"], input=b"", capture_output=True).returncode == 0,
@@ -57,9 +63,9 @@ def ended(hub, name):
 def test_what_a_scan_finds_is_in_the_inventory_and_a_list_says_whose_it_is(hub, servers, tmp_path):
     done = hub.ok("scan", "127.0.70.0/23", "nowhere.invalid", "--ports", servers, "--exclude", "127.0.70.9", "--as", "first")
     assert "first: done.  513 endpoints: 2 with a certificate" in done.out and "nowhere.invalid: no address" in done.out, done
-    assert {"scan1.example.org", "scan200.example.org"} <= names(hub) and "scan9.example.org" not in names(hub)
+    assert {"scan1.example.org", "rsa1.example.org", "scan200.example.org"} <= names(hub) and "scan9.example.org" not in names(hub)
     s = scan(hub, "first")
-    assert (s["done"], s["total"], s["found"], s["new_certificates"], s["skipped"]) == (513, 513, 2, 2, 1), s
+    assert (s["done"], s["total"], s["found"], s["new_certificates"], s["skipped"]) == (513, 513, 2, 3, 1), s
     seen = hub.unix("GET", f"/api/v1/endpoints?at=127.0.71.200:{servers}").json()["items"]
     assert [(e["result"], e["agent"]) for e in seen] == [("ok", "host1")], seen
     path = tmp_path / "owners.csv"
@@ -69,6 +75,17 @@ def test_what_a_scan_finds_is_in_the_inventory_and_a_list_says_whose_it_is(hub, 
     done = hub.ok("scan", "start", "first")
     assert "2 with a certificate" in done.out and "0 certificates are new" in done.out, done
     assert "first  done" in hub.ok("scan", "list").out
+
+
+def test_a_name_is_asked_for_and_details_are_kept_with_the_endpoint(hub, servers):
+    hub.ok("scan", "127.0.70.1", "--ports", servers, "--name", "shop.example.org", "--details", "--verify", "--as", "named")
+    seen = [e for e in hub.unix("GET", f"/api/v1/endpoints?at=127.0.70.1:{servers}").json()["items"] if e.get("name") == "shop.example.org"]
+    assert [e["result"] for e in seen] == ["ok"], seen
+    one = hub.unix("GET", f"/api/v1/endpoints/{seen[0]['id']}").json()
+    assert {s["position"] for s in one["showed"]} == {0} and len(one["showed"]) == 2, one
+    assert hub.ok("cert", "show", seen[0]["fingerprint"], "-o", "json").json()["verified"]
+    options = json.loads(one["options"]) if isinstance(one["options"], str) else one["options"]
+    assert options["verified"] and "TLSv1.3" in str(options["versions"]) and len(options["other"]) == 64, options
 
 
 def test_what_no_agent_may_scan_is_refused_with_where_to_grant_it(hub, servers):
@@ -149,3 +166,16 @@ def test_several_agents_share_a_scan_and_a_schedule_begins_it_again(hub, make_re
     s = wait.until(lambda: (s := scan(hub, "both"))["run"] == 2 and s, "it is begun again", 20)
     assert ended(hub, "both")["state"] == "done"
     hub.move_clock(0)
+
+
+def test_a_scheduled_scan_that_nobody_may_do_any_more_is_told_by_status(hub, servers):
+    hub.ok("scan", "127.0.70.0/30", "--ports", servers, "--agent", "host1", "--every", "1h", "--as", "hourly")
+    hub.agent_settings["scan"] = {**LIST, "networks": ["127.0.99.0/24"]}
+    hub.write_agent()
+    hub.restart()
+    hub.move_clock(3700)
+    wait.until(lambda: scan(hub, "hourly")["state"] == "failed", "it cannot begin", 20)
+    assert "scan hourly has failed: agent host1 may not scan 127.0.70.0/30" in hub.ok("status").out
+    hub.move_clock(0)
+    hub.ok("scan", "stop", "hourly")
+    assert "hourly" not in hub.ok("status").out

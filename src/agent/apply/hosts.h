@@ -1,9 +1,10 @@
 /* The certificates that lie on this host: what job "inventory" reads (agent/inventory_job.h).
  *
- * Folders of agent.yaml (agent_config: inventory_folders) are walked, and files that services name are looked at; nothing is written,
- * and of a file that holds keys only its certificates leave apply.  A walk is cut into batches; it holds nothing between them.  What
- * is not read: links that lead out of the folder that is walked, what is no regular file, hashed links and bundles that the system
- * makes of its own store, files that are only one more form of a lineage. */
+ * Folders of agent.yaml (agent_config: inventory_folders) are walked, and files that services name are looked at; nothing is
+ * written, and of a file that holds keys only its certificates leave apply.  A walk is cut into batches; it holds nothing between
+ * them.  What is not read: links that lead out of the folder that is walked, what is no regular file, hashed links and bundles that
+ * the system makes of its own store, files that are only one more form of a lineage, and files named otherwise than certificates
+ * are that do not begin with one. */
 #ifndef AGENT_APPLY_HOSTS_H
 #define AGENT_APPLY_HOSTS_H
 

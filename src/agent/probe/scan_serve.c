@@ -269,7 +269,7 @@ static RC read_exclude(struct ctx *ctx, const struct wire_texts *texts, struct c
 static RC check_granted(struct ctx *ctx, const struct scans *s, const struct scan_target *t)
 {
     for (size_t i = 0; i < s->granted_n; i++)
-        if (s->granted[i].bits <= t->net.bits && cidr_has(&s->granted[i], &t->net.base))
+        if (s->granted[i].bits <= t->net.bits && cidr_grants(&s->granted[i], &t->net.base))
             return RC_OK;
     return ctx_fail(ctx, E_NOT_GRANTED, "%s/%d may not be scanned from here: add it to networks of scan in %s",
                     address_str(&ctx->arena, &t->net.base), t->net.bits, s->cfg->file);

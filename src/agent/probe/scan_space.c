@@ -56,7 +56,12 @@ bool scan_granted(const struct scan_nets *granted, const struct address *a)
 {
     static const char *const forms[] = {"::ffff:0:0/96", "::/96", "64:ff9b::/96", "2002::/16"};
     const enum address_class class = address_classify(a);
+    bool named = class != ADDRESS_LOOPBACK && class != ADDRESS_LINK_LOCAL;
     if (scan_nets_find(granted, a) == NULL || class == ADDRESS_MULTICAST || class == ADDRESS_UNSPECIFIED)
+        return false;
+    for (size_t i = 0; !named && i < granted->all_n; i++)
+        named = cidr_grants(&granted->all[i], a);
+    if (!named)
         return false;
     for (size_t i = 0; a->len == 16 && i < sizeof forms / sizeof *forms; i++)
         if (!form_granted(forms[i], granted, a))

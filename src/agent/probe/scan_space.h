@@ -33,7 +33,8 @@ struct scan_nets scan_nets_make(struct arena *arena, const struct cidr *v, size_
 /* scan_nets_find returns the network that holds the address, or NULL. */
 const struct cidr *scan_nets_find(const struct scan_nets *nets, const struct address *a);
 /* scan_granted says whether the address may be asked where `granted` is what agent.yaml grants: multicast and unspecified addresses
- * never; an IPv6 form that leads to an IPv4 address only by a network within that form. */
+ * never; loopback and link-local ones only by a network of such alone; an IPv6 form that leads to an IPv4 address only by a network
+ * within that form. */
 bool scan_granted(const struct scan_nets *granted, const struct address *a);
 
 struct scan_range {

@@ -1,5 +1,6 @@
 #include "agent/relay/outside.h"
 
+#include "base/log.h"
 #include "pki/cert_read.h"
 #include "pki/crl.h"
 #include "pki/key.h"
@@ -21,12 +22,42 @@ static RC url_of(struct ctx *ctx, struct bytes raw, const char **url)
     return RC_OK;
 }
 
+/* What goes to the hub of a failure: nothing that the server said, or of what its network looks like.  This host's log has the
+ * rest. */
+static RC failed(struct ctx *ctx, struct rc rc, const char *what, const char *url)
+{
+    static const struct {
+        enum err e;
+        const char *text;
+    } reasons[] = {
+        {E_ADDRESS_REFUSED, "it leads to an address that is not public, or another port than 80 and 443 (networks: outside of "
+                            "agent.yaml may grant it)"},
+        {E_DNS, "its name leads nowhere"},
+        {E_TIMEOUT, "no answer in time"},
+        {E_TLS, "no TLS that is trusted"},
+        {E_BAD_ANSWER, "the answer is malformed, too large or leads too far"},
+    };
+    const char *text = "the server is not reached, or has no answer";
+    enum err e = E_UNREACHABLE;
+    if (rc_ok(rc) || rc.e == E_SHUTTING_DOWN || rc.e == E_NO_MEMORY)
+        return rc;
+    for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++)
+        if (rc.e == reasons[i].e) {
+            e = rc.e;
+            text = reasons[i].text;
+        }
+    log_event(LOG_INFO_, "outside_failed", "what", what, "url", url, "why", ctx_why(ctx), NULL);
+    ctx_forget(ctx);
+    return ctx_fail(ctx, e, "%s: %s: %s", what, url, text);
+}
+
 static RC call(struct ctx *ctx, struct http_client *http, const struct http_call *in, const char *what, struct bytes *body)
 {
     struct http_answer answer;
-    TRY(ctx_wrap(ctx, http_client_call(ctx, http, in, &answer), "%s", what));
-    if (answer.status != 200)
-        return ctx_fail(ctx, E_UNREACHABLE, "%s: %s answered with status %d", what, in->url, answer.status);
+    struct rc rc = http_client_call(ctx, http, in, &answer);
+    if (rc_ok(rc) && answer.status != 200)
+        rc = ctx_fail(ctx, E_UNREACHABLE, "status %d", answer.status);
+    TRY(failed(ctx, rc, what, in->url));
     *body = answer.body;
     return RC_OK;
 }
@@ -64,13 +95,13 @@ RC outside_issuers(struct ctx *ctx, struct bytes body, struct wire_blobs *out)
     return RC_OK;
 }
 
-RC outside_fetch_issuer(struct ctx *ctx, struct http_client *http, const struct wire_relay_fetch_issuer *in,
+RC outside_fetch_issuer(struct ctx *ctx, const struct outside *o, const struct wire_relay_fetch_issuer *in,
                         struct wire_relay_fetch_issuer_done *out)
 {
     struct http_call get = {.total_ms = OUTSIDE_TOTAL_MS, .body_max = OUTSIDE_ISSUER_MAX, .redirects = REDIRECTS_MAX};
     struct bytes body;
     TRY(url_of(ctx, bytes_z(in->url), &get.url));
-    TRY(call(ctx, http, &get, "the issuer's certificate", &body));
+    TRY(call(ctx, o->http, &get, "the issuer's certificate", &body));
     return outside_issuers(ctx, body, &out->certificates);
 }
 
@@ -111,7 +142,7 @@ RC outside_crl(struct ctx *ctx, struct bytes der, struct bytes url, const struct
     if (rc_failed(crl_parse(ctx, der, &crl)))
         return ctx_fail(ctx, E_BAD_ANSWER, "the list of revoked certificates cannot be read: %s", ctx_why(ctx));
     if (!bytes_equal(crl.issuer.der, issuer->subject.der))
-        return ctx_fail(ctx, E_BAD_ANSWER, "the list of revoked certificates is another issuer's: %s", crl.issuer.text);
+        return ctx_fail(ctx, E_BAD_ANSWER, "the list of revoked certificates is another issuer's");
     TRY(key_from_spki(ctx, issuer->spki.der, &key));
     if (rc_failed(crl_verify(ctx, &crl, key)))
         return ctx_fail(ctx, E_PEER_IDENTITY, "the list of revoked certificates is not signed by the issuer");
@@ -132,19 +163,28 @@ RC outside_crl(struct ctx *ctx, struct bytes der, struct bytes url, const struct
     return RC_OK;
 }
 
-static RC read_crl(struct ctx *ctx, struct http_client *http, struct bytes uri, const struct cert *cert, const struct cert *issuer,
+static struct rc fetch_crl(struct ctx *ctx, void *http, const char *url, struct bytes *body)
+{
+    struct http_call get = {.url = url, .total_ms = OUTSIDE_TOTAL_MS, .body_max = CRL_MAX, .redirects = REDIRECTS_MAX};
+    return call(ctx, http, &get, "CRL", body);
+}
+
+static RC read_crl(struct ctx *ctx, const struct outside *o, struct bytes uri, const struct cert *cert, const struct cert *issuer,
                    struct wire_relay_revocation_done *out)
 {
-    struct http_call get = {.total_ms = OUTSIDE_TOTAL_MS, .body_max = CRL_MAX, .redirects = REDIRECTS_MAX};
+    struct crl_kept *kept = NULL;
     struct bytes body;
-    TRY(url_of(ctx, uri, &get.url));
-    TRY(call(ctx, http, &get, "CRL", &body));
-    TRY(ctx_wrap(ctx, outside_crl(ctx, body, uri, cert, issuer, ctx_now_s(ctx), out), "%s", get.url));
-    out->source = get.url;
+    const char *url;
+    TRY(url_of(ctx, uri, &url));
+    TRY(crl_memory_take(ctx, o->crls, url, (struct crl_source){fetch_crl, o->http}, &kept, &body));
+    struct rc rc = outside_crl(ctx, body, uri, cert, issuer, ctx_now_s(ctx), out);
+    crl_memory_give(ctx, o->crls, kept, rc_ok(rc), out->next_update);
+    TRY(ctx_wrap(ctx, rc, "%s", url));
+    out->source = url;
     return RC_OK;
 }
 
-RC outside_revocation(struct ctx *ctx, struct http_client *http, const struct wire_relay_revocation *in,
+RC outside_revocation(struct ctx *ctx, const struct outside *o, const struct wire_relay_revocation *in,
                       struct wire_relay_revocation_done *out)
 {
     struct cert cert, issuer;
@@ -158,7 +198,7 @@ RC outside_revocation(struct ctx *ctx, struct http_client *http, const struct wi
     struct rc rc = ctx_fail(ctx, E_UNSUPPORTED, "the certificate does not say where its revocation is told");
     if (fields.ocsp_uri.n) {
         ctx_forget(ctx);
-        rc = ask_ocsp(ctx, http, fields.ocsp_uri, &cert, &issuer, out);
+        rc = ask_ocsp(ctx, o->http, fields.ocsp_uri, &cert, &issuer, out);
         if (rc_ok(rc) && out->status != WIRE_relay_revocation_done_status_unknown)
             return rc;
     }
@@ -166,7 +206,7 @@ RC outside_revocation(struct ctx *ctx, struct http_client *http, const struct wi
     for (size_t i = 0; i < CRL_POINTS_MAX && cert_next_crl_uri(&rest, &point, &uri); i++) {
         const struct rc before = rc;
         ctx_forget(ctx);
-        rc = read_crl(ctx, http, uri, &cert, &issuer, out);
+        rc = read_crl(ctx, o, uri, &cert, &issuer, out);
         if (rc_ok(rc))
             return rc;
         if (rc_ok(before)) { /* the responder did answer, that it does not know it */

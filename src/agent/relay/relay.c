@@ -30,6 +30,7 @@ struct relay {
     struct push_keys *push_keys;
     struct dns_locks *dns_locks;
     struct relay_memory *memory;
+    struct outside outside;
 };
 
 /* --- what a job may reach */
@@ -39,16 +40,25 @@ static bool inside(const struct cidr *small, const struct cidr *large)
     return small->bits >= large->bits && cidr_has(large, &small->base);
 }
 
+static RC host_grants(struct ctx *ctx, const struct agent_config *cfg, const char *key, const struct str_list *list,
+                      struct cidr **out)
+{
+    struct cidr *host = arena_array(&ctx->arena, list->n + 1, sizeof *host);
+    for (size_t i = 0; i < list->n; i++)
+        if (!cidr_parse(bytes_z(list->v[i]), &host[i]))
+            return ctx_fail(ctx, E_INVALID, "%s: networks: %s: %s is not a network such as 192.0.2.0/24", cfg->file, key,
+                            list->v[i]);
+    *out = host;
+    return RC_OK;
+}
+
 /* The host's own list is the limit (invariant 5); the issuer may narrow it to what its CA needs. */
 static RC grants_of(struct ctx *ctx, const struct agent_config *cfg, struct wire_texts asked, struct address_grants *out)
 {
     size_t n = 0;
-    struct cidr *host = arena_array(&ctx->arena, cfg->relay_networks.n + 1, sizeof *host);
+    struct cidr *host = NULL;
     struct cidr *both = arena_array(&ctx->arena, asked.n + 1, sizeof *both);
-    for (size_t i = 0; i < cfg->relay_networks.n; i++)
-        if (!cidr_parse(bytes_z(cfg->relay_networks.v[i]), &host[i]))
-            return ctx_fail(ctx, E_INVALID, "%s: networks: relay: %s is not a network such as 192.0.2.0/24", cfg->file,
-                            cfg->relay_networks.v[i]);
+    TRY(host_grants(ctx, cfg, "relay", &cfg->relay_networks, &host));
     if (asked.n == 0) {
         *out = (struct address_grants){host, cfg->relay_networks.n};
         return RC_OK;
@@ -150,25 +160,14 @@ static RC on_info(struct ctx *ctx, void *arg, const void *in, void *out)
     WITH_CLIENT(relay_do_info(ctx, &job, m, out));
 }
 
-/* What certificates name may be reached as far as anything may: an outside client of the relay's own grants. */
-#define OUTSIDE(call)                                                                                                              \
-    struct relay *r = arg;                                                                                                         \
-    bool own = false;                                                                                                              \
-    struct http_client *http;                                                                                                      \
-    TRY(client_for(ctx, r, "", (struct wire_texts){0}, &http, &own));                                                              \
-    struct rc rc = (call);                                                                                                         \
-    if (own)                                                                                                                       \
-        http_client_free(http);                                                                                                    \
-    return rc
-
 static RC on_fetch_issuer(struct ctx *ctx, void *arg, const void *in, void *out)
 {
-    OUTSIDE(outside_fetch_issuer(ctx, http, in, out));
+    return outside_fetch_issuer(ctx, &((struct relay *)arg)->outside, in, out);
 }
 
 static RC on_revocation(struct ctx *ctx, void *arg, const void *in, void *out)
 {
-    OUTSIDE(outside_revocation(ctx, http, in, out));
+    return outside_revocation(ctx, &((struct relay *)arg)->outside, in, out);
 }
 
 static RC on_renewal_info(struct ctx *ctx, void *arg, const void *in, void *out)
@@ -230,7 +229,21 @@ static void relay_free(struct relay *r)
     push_keys_free(r->push_keys);
     dns_locks_free(r->dns_locks);
     relay_memory_free(r->memory);
+    http_client_free(r->outside.http);
+    crl_memory_free(r->outside.crls);
     pthread_mutex_destroy(&r->lock);
+}
+
+/* URLs of certificates are anybody's: what CAs, services and devices are granted is not granted to them. */
+static RC outside_open(struct ctx *ctx, const struct agent_config *cfg, struct outside *o)
+{
+    struct cidr *host = NULL;
+    TRY(host_grants(ctx, cfg, "outside", &cfg->outside_networks, &host));
+    const struct http_client_config config = {
+        .grants = {host, cfg->outside_networks.n}, .web_ports = true, .idle_handles = RELAY_THREADS};
+    TRY(http_client_new(ctx, &config, &o->http));
+    o->crls = crl_memory_new();
+    return o->crls != NULL ? RC_OK : ctx_fail(ctx, E_NO_MEMORY, "no memory for the relay");
 }
 
 RC relay_serve(struct ctx *ctx, struct wire_server *server, const struct agent_config *cfg, const struct relay_agent *agent,
@@ -245,6 +258,7 @@ RC relay_serve(struct ctx *ctx, struct wire_server *server, const struct agent_c
         r.credentials = *credentials;
     struct address_grants grants;
     TRY(grants_of(ctx, cfg, (struct wire_texts){0}, &grants)); /* a mistake in agent.yaml is told at the start */
+    TRY(outside_open(ctx, cfg, &r.outside));
     return wire_serve(ctx, server, routes, sizeof routes / sizeof *routes, threads, &r);
 }
 

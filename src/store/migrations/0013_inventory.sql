@@ -127,7 +127,7 @@ CREATE TABLE endpoint (
     last_seen {INT} NOT NULL,                -- looked at
     changed_at {INT} NOT NULL                -- the leaf became another one
 ) {STRICT};
-CREATE UNIQUE INDEX endpoint_place ON endpoint (kind, place, name);
+CREATE UNIQUE INDEX endpoint_place ON endpoint (kind, place, name, team); -- what one team sees does not change what another sees
 CREATE INDEX endpoint_address ON endpoint (address, port) WHERE address IS NOT NULL;
 CREATE INDEX endpoint_team ON endpoint (team, id);
 CREATE INDEX endpoint_name ON endpoint (name) WHERE name <> '';

@@ -50,7 +50,16 @@ CREATE TABLE outside_ask (
     status {TEXT},                           -- good, revoked, unknown
     said_at {INT},
     revoked_at {INT},
-    reason {INT}
+    reason {INT},
+    for_id {INT} NOT NULL DEFAULT 0,         -- of an issuer: the certificate that misses it
+    asked_at {INT} NOT NULL DEFAULT 0        -- when a job was last made
 ) {STRICT};
 CREATE INDEX outside_ask_due ON outside_ask (due_at);
 CREATE INDEX outside_ask_of ON outside_ask (certificate_id) WHERE certificate_id <> 0;
+
+-- How much was asked in an hour, of everybody and of each host: certificates are anybody's, and so are the places that they name.
+CREATE TABLE outside_hour (
+    host {TEXT} PRIMARY KEY,                 -- "issuer" or "revocation", and behind a space the host; alone: all of them
+    hour {INT} NOT NULL,                     -- since 1970
+    n {INT} NOT NULL                         -- one more than may be: something had to wait
+) {STRICT};

@@ -39,6 +39,8 @@ CREATE TABLE scan_part (                     -- of the newest run: what one agen
     fresh {INT} NOT NULL,                    -- certificates that the inventory did not have
     rate {INT} NOT NULL,                     -- endpoints a second, smoothed
     remarks {TEXT} NOT NULL,                 -- JSON list: what was named singly and could not be asked
+    told {INT} NOT NULL,                     -- endpoints, those that came again as well: there is a ceiling
+    still {INT} NOT NULL,                    -- batches in a row that did not move the position
     failures {INT} NOT NULL,                 -- in a row
     error_code {TEXT},
     error {TEXT},

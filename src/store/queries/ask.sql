@@ -60,42 +60,55 @@ DELETE FROM certificate_tag WHERE certificate_id = $certificate_id;
 DELETE FROM certificate_note WHERE certificate_id = $certificate_id;
 
 -- query certificate_versions : many
--- doc The managed certificates that a certificate is a version of.
--- in certificate_id i64
+-- doc The managed certificates that a certificate is a version of; as far as those of a team may know.
+-- in certificate_id i64, scope text
 -- out managed text, version i64
 SELECT m.name AS managed, v.number AS version FROM version v JOIN managed_certificate m ON m.id = v.managed_id
-WHERE v.certificate_id = $certificate_id ORDER BY v.number DESC LIMIT 10;
+WHERE v.certificate_id = $certificate_id AND EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = m.team_id AND w.ancestor_id = $scope)
+ORDER BY v.number DESC LIMIT 10;
 
 -- query finding_of : many
--- doc What checks say of a certificate.
+-- doc What checks say of a certificate; as far as those of a team may know.
 -- in check_number i64, certificate_id i64, scope text, now i64
 -- out endpoint_id i64, place text?, name text?, since i64, state i64, detail text, accepted_by text?, accepted_at i64?, accepted_why text?, accepted_until i64?
 SELECT f.endpoint_id, e.place, e.name, f.since, CASE WHEN f.accepted_until <= $now THEN 0 ELSE f.state END AS state, f.detail, f.accepted_by, f.accepted_at,
     f.accepted_why, f.accepted_until
 FROM finding f LEFT JOIN endpoint e ON e.id = f.endpoint_id
   AND e.team IN (SELECT s.number FROM team_within w JOIN team s ON s.id = w.team_id WHERE w.ancestor_id = $scope)
-WHERE f.check_number = $check_number AND f.certificate_id = $certificate_id ORDER BY f.endpoint_id LIMIT 100;
+WHERE f.check_number = $check_number AND f.certificate_id = $certificate_id AND (f.endpoint_id = 0 OR e.id IS NOT NULL)
+ORDER BY f.endpoint_id LIMIT 100;
+
+-- query finding_nth : maybe
+-- doc How far some findings of one check reach, newest certificates first: the last of them.
+-- in check_number i64, before i64, before_endpoint i64, skip i64
+-- out certificate_id i64, endpoint_id i64
+SELECT certificate_id, endpoint_id FROM finding
+WHERE check_number = $check_number AND (certificate_id, endpoint_id) < ($before, $before_endpoint)
+ORDER BY certificate_id DESC, endpoint_id DESC LIMIT 1 OFFSET $skip;
 
 -- query finding_list : many
--- doc What one check says, newest certificates first.
--- in check_number i64, scope text, accepted bool, before i64, before_endpoint i64, limit i64, now i64
+-- doc What one check says, newest certificates first, down to a last one; as far as those of a team may know.
+-- in check_number i64, scope text, accepted bool, before i64, before_endpoint i64, to i64, to_endpoint i64, limit i64, now i64
 -- out certificate_id i64, endpoint_id i64, fingerprint blob, not_after i64, place text?, name text?, since i64, state i64, detail text, accepted_by text?, accepted_at i64?, accepted_why text?, accepted_until i64?, team text?
 SELECT f.certificate_id, f.endpoint_id, c.fingerprint, c.not_after, e.place, e.name, f.since, CASE WHEN f.accepted_until <= $now THEN 0 ELSE f.state END AS state,
     f.detail, f.accepted_by, f.accepted_at, f.accepted_why, f.accepted_until, t.name AS team
-FROM finding f JOIN certificate c ON c.id = f.certificate_id LEFT JOIN endpoint e ON e.id = f.endpoint_id
+FROM finding f CROSS JOIN certificate c LEFT JOIN endpoint e ON e.id = f.endpoint_id
   AND e.team IN (SELECT v.number FROM team_within x JOIN team v ON v.id = x.team_id WHERE x.ancestor_id = $scope)
 LEFT JOIN team t ON t.number = c.team
-WHERE f.check_number = $check_number AND (f.certificate_id < $before OR (f.certificate_id = $before AND f.endpoint_id < $before_endpoint))
+WHERE f.check_number = $check_number AND (f.certificate_id, f.endpoint_id) < ($before, $before_endpoint)
+  AND (f.certificate_id, f.endpoint_id) >= ($to, $to_endpoint) AND c.id = f.certificate_id AND (f.endpoint_id = 0 OR e.id IS NOT NULL)
   AND (f.state = 0 OR f.accepted_until <= $now OR $accepted = 1)
   AND c.team IN (SELECT s.number FROM team_within w JOIN team s ON s.id = w.team_id WHERE w.ancestor_id = $scope)
 ORDER BY f.certificate_id DESC, f.endpoint_id DESC LIMIT $limit;
 
 -- query finding_accept : none
--- doc Somebody accepts what a check says of a certificate, everywhere; or no longer.
--- in check_number i64, certificate_id i64, state i64, accepted_by text?, accepted_at i64?, accepted_why text?, accepted_until i64?
+-- doc Somebody accepts what a check says of a certificate, wherever those of a team may know it; or no longer.
+-- in check_number i64, certificate_id i64, scope text, state i64, accepted_by text?, accepted_at i64?, accepted_why text?, accepted_until i64?
 UPDATE finding SET state = $state, accepted_by = $accepted_by, accepted_at = $accepted_at, accepted_why = $accepted_why,
     accepted_until = $accepted_until
-WHERE check_number = $check_number AND certificate_id = $certificate_id;
+WHERE check_number = $check_number AND certificate_id = $certificate_id AND (endpoint_id = 0 OR EXISTS (
+    SELECT 1 FROM endpoint e JOIN team s ON s.number = e.team JOIN team_within w ON w.team_id = s.id
+    WHERE e.id = finding.endpoint_id AND w.ancestor_id = $scope));
 
 -- query observation_of : many
 -- doc Where a certificate was seen, the latest first; as far as those of a team may know.

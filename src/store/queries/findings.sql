@@ -133,17 +133,61 @@ ON CONFLICT (id) DO UPDATE SET rules = excluded.rules, keys = excluded.keys;
 -- in ref text, certificate_id i64, url text, due_at i64
 INSERT INTO outside_ask (ref, certificate_id, url, due_at, failures) VALUES ($ref, $certificate_id, $url, $due_at, 0) ON CONFLICT DO NOTHING;
 
+-- query outside_ask_want : none
+-- doc A certificate misses its issuer.  What was asked for another one, and was not its issuer, is asked again a day after that.
+-- in ref text, for_id i64, url text, due_at i64
+INSERT INTO outside_ask (ref, certificate_id, url, due_at, failures, for_id) VALUES ($ref, 0, $url, $due_at, 0, $for_id)
+ON CONFLICT (ref) DO UPDATE SET for_id = excluded.for_id,
+    due_at = CASE WHEN outside_ask.failures > 0 OR outside_ask.due_at <= outside_ask.asked_at + 86400 THEN outside_ask.due_at
+                  WHEN outside_ask.asked_at + 86400 > excluded.due_at THEN outside_ask.asked_at + 86400
+                  ELSE excluded.due_at END;
+
 -- query outside_ask_due : many
 -- doc What others are to be asked now.
 -- in now i64, limit i64
--- out ref text, certificate_id i64, url text, failures i64
-SELECT ref, certificate_id, url, failures FROM outside_ask WHERE due_at <= $now ORDER BY due_at, ref LIMIT $limit;
+-- out ref text, certificate_id i64, url text, failures i64, for_id i64
+SELECT ref, certificate_id, url, failures, for_id FROM outside_ask WHERE due_at <= $now ORDER BY due_at, ref LIMIT $limit;
+
+-- query outside_ask_made : none
+-- doc A job asks; it is made again where nobody ends it.
+-- in ref text, due_at i64, asked_at i64
+UPDATE outside_ask SET due_at = $due_at, asked_at = $asked_at, error = NULL WHERE ref = $ref;
+
+-- query outside_ask_wait : none
+-- doc Not now, and why.
+-- in ref text, due_at i64, error text?
+UPDATE outside_ask SET due_at = $due_at, error = $error WHERE ref = $ref;
+
+-- query outside_hour_get : maybe
+-- doc How much was asked in an hour.
+-- in host text
+-- out hour i64, n i64
+SELECT hour, n FROM outside_hour WHERE host = $host;
+
+-- query outside_hour_put : none
+-- doc How much was asked in an hour.
+-- in host text, hour i64, asked i64
+INSERT INTO outside_hour (host, hour, n) VALUES ($host, $hour, $asked) ON CONFLICT (host) DO UPDATE SET hour = excluded.hour, n = excluded.n;
+
+-- query outside_hour_drop : none
+-- doc Hours that are over.
+-- in hour i64
+DELETE FROM outside_hour WHERE hour < $hour;
+
+-- query outside_hour_full : many
+-- doc Who had to wait, in this hour and the one before it.
+-- in hour i64, issuers_host i64, issuers i64, revocation_host i64, revocation i64, limit i64
+-- out host text, n i64
+SELECT host, n FROM outside_hour WHERE hour >= $hour - 1
+    AND n > CASE WHEN host = 'issuer' THEN $issuers WHEN host = 'revocation' THEN $revocation
+                 WHEN host LIKE 'issuer %' THEN $issuers_host ELSE $revocation_host END
+ORDER BY host LIMIT $limit;
 
 -- query outside_ask_get : maybe
 -- doc What others were asked, and how that stands.
 -- in ref text
--- out certificate_id i64, url text, failures i64, status text?, said_at i64?, revoked_at i64?, reason i64?, error text?
-SELECT certificate_id, url, failures, status, said_at, revoked_at, reason, error FROM outside_ask WHERE ref = $ref;
+-- out certificate_id i64, url text, failures i64, status text?, said_at i64?, revoked_at i64?, reason i64?, error text?, for_id i64
+SELECT certificate_id, url, failures, status, said_at, revoked_at, reason, error, for_id FROM outside_ask WHERE ref = $ref;
 
 -- query outside_ask_next : none
 -- doc When others are asked again, and why not before.

@@ -249,7 +249,7 @@ SELECT COUNT(*) AS n FROM finding WHERE check_number = $check_number AND certifi
 -- out id i64
 INSERT INTO endpoint (kind, place, name, address, port, agent_id, team, certificate_id, result, error, options, first_seen, last_seen, changed_at)
 VALUES ($kind, $place, $name, $address, $port, $agent_id, $team, $certificate_id, $result, $error, COALESCE($options, '{}'), $at, $at, $at)
-ON CONFLICT (kind, place, name) DO UPDATE SET agent_id = COALESCE(excluded.agent_id, endpoint.agent_id),
+ON CONFLICT (kind, place, name, team) DO UPDATE SET agent_id = COALESCE(excluded.agent_id, endpoint.agent_id),
     changed_at = CASE WHEN excluded.certificate_id IS NULL OR excluded.certificate_id = endpoint.certificate_id
                       THEN endpoint.changed_at ELSE excluded.changed_at END,
     certificate_id = COALESCE(excluded.certificate_id, endpoint.certificate_id), result = excluded.result, error = excluded.error,

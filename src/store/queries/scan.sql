@@ -8,8 +8,8 @@ UPDATE agent SET scan = $scan WHERE id = $id AND scan <> $scan;
 -- query agent_scanners : many
 -- doc Agents within a team that let something be scanned, the oldest first.
 -- in scope text, limit i64
--- out id text, name text, scan json
-SELECT a.id, a.name, a.scan FROM agent a
+-- out id text, name text, scan json, seen_at i64
+SELECT a.id, a.name, a.scan, a.seen_at FROM agent a
 WHERE a.state = 'active' AND a.scan <> '{}'
   AND EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = a.team_id AND w.ancestor_id = $scope)
 ORDER BY a.id LIMIT $limit;
@@ -81,15 +81,15 @@ DELETE FROM scan_part WHERE scan_id = $scan_id;
 -- doc What one agent does of a scan.
 -- in id text, scan_id text, agent_id text, targets json, seed i64
 INSERT INTO scan_part (id, scan_id, agent_id, targets, seed, state, position, total, batch, probed, found, silent, refused, failed, skipped, fresh,
-    rate, remarks, failures)
-VALUES ($id, $scan_id, $agent_id, $targets, $seed, 'running', 0, 0, '', 0, 0, 0, 0, 0, 0, 0, 0, '[]', 0);
+    rate, remarks, failures, told, still)
+VALUES ($id, $scan_id, $agent_id, $targets, $seed, 'running', 0, 0, '', 0, 0, 0, 0, 0, 0, 0, 0, '[]', 0, 0, 0);
 
 -- query scan_part_list : many
 -- doc The parts of a scan.
 -- in scan_id text
--- out id text, scan_id text, agent_id text, agent text, targets json, seed i64, state text, position i64, total i64, batch text, probed i64, found i64, silent i64, refused i64, failed i64, skipped i64, fresh i64, rate i64, remarks json, failures i64, error_code text?, error text?, heard_at i64?, finished_at i64?
+-- out id text, scan_id text, agent_id text, agent text, targets json, seed i64, state text, position i64, total i64, batch text, probed i64, found i64, silent i64, refused i64, failed i64, skipped i64, fresh i64, rate i64, remarks json, failures i64, error_code text?, error text?, heard_at i64?, finished_at i64?, told i64, still i64
 SELECT p.id, p.scan_id, p.agent_id, a.name AS agent, p.targets, p.seed, p.state, p.position, p.total, p.batch, p.probed, p.found, p.silent, p.refused,
-    p.failed, p.skipped, p.fresh, p.rate, p.remarks, p.failures, p.error_code, p.error, p.heard_at, p.finished_at
+    p.failed, p.skipped, p.fresh, p.rate, p.remarks, p.failures, p.error_code, p.error, p.heard_at, p.finished_at, p.told, p.still
 FROM scan_part p JOIN agent a ON a.id = p.agent_id WHERE p.scan_id = $scan_id ORDER BY a.name LIMIT 1000;
 
 -- query scan_part_get : maybe
@@ -97,15 +97,15 @@ FROM scan_part p JOIN agent a ON a.id = p.agent_id WHERE p.scan_id = $scan_id OR
 -- in id text
 -- row scan_part_list
 SELECT p.id, p.scan_id, p.agent_id, a.name AS agent, p.targets, p.seed, p.state, p.position, p.total, p.batch, p.probed, p.found, p.silent, p.refused,
-    p.failed, p.skipped, p.fresh, p.rate, p.remarks, p.failures, p.error_code, p.error, p.heard_at, p.finished_at
+    p.failed, p.skipped, p.fresh, p.rate, p.remarks, p.failures, p.error_code, p.error, p.heard_at, p.finished_at, p.told, p.still
 FROM scan_part p JOIN agent a ON a.id = p.agent_id WHERE p.id = $id;
 
 -- query scan_part_took : none
 -- doc A batch was taken: everything before its position is in the inventory.
--- in id text, batch text, position i64, total i64, probed i64, found i64, silent i64, refused i64, failed i64, skipped i64, fresh i64, rate i64, remarks json, now i64
+-- in id text, batch text, position i64, total i64, probed i64, found i64, silent i64, refused i64, failed i64, skipped i64, fresh i64, rate i64, remarks json, told i64, still i64, now i64
 UPDATE scan_part SET batch = $batch, position = $position, total = $total, probed = probed + $probed, found = found + $found,
     silent = silent + $silent, refused = refused + $refused, failed = failed + $failed, skipped = skipped + $skipped, fresh = fresh + $fresh,
-    rate = $rate, remarks = $remarks, failures = 0, error_code = NULL, error = NULL, heard_at = $now
+    rate = $rate, remarks = $remarks, told = told + $told, still = $still, failures = 0, error_code = NULL, error = NULL, heard_at = $now
 WHERE id = $id;
 
 -- query scan_part_state : none
@@ -136,19 +136,31 @@ FROM scan_part WHERE scan_id = $scan_id;
 UPDATE job SET state = 'cancelled', lease_until = NULL, finished_at = $now
 WHERE kind = 'scan' AND state IN ('ready', 'leased') AND ref IN (SELECT id FROM scan_part WHERE scan_id = $scan_id);
 
+-- query scan_troubled : many
+-- doc Scheduled scans of a team and those within it that have failed, and why.
+-- in scope text, limit i64
+-- out name text, error text?
+SELECT s.name, COALESCE(s.error, (SELECT a.name || ': ' || p.error FROM scan_part p JOIN agent a ON a.id = p.agent_id
+    WHERE p.scan_id = s.id AND p.state = 'failed' ORDER BY p.id LIMIT 1)) AS error
+FROM scan s WHERE s.state = 'failed' AND s.every_s > 0
+  AND EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = s.team_id AND w.ancestor_id = $scope)
+ORDER BY s.id LIMIT $limit;
+
 -- query import_shown : many
--- doc Certificates that are shown at a place, or to a name (port 0: at any port), of a team and those within it.
+-- doc Certificates of a team and those within it that are shown at a place of theirs, or to a name (port 0: at any port).
 -- in place text, name text, port i64, scope text
 -- out certificate_id i64
 SELECT c.id AS certificate_id FROM certificate c JOIN team t ON t.number = c.team
 JOIN team_within w ON w.team_id = t.id AND w.ancestor_id = $scope
-WHERE c.id IN (SELECT certificate_id FROM endpoint WHERE kind = 'tls' AND place = $place AND certificate_id IS NOT NULL
-    UNION SELECT certificate_id FROM endpoint WHERE kind = 'tls' AND name = $name AND name <> '' AND certificate_id IS NOT NULL
-        AND ($port = 0 OR port = $port))
+WHERE c.id IN (SELECT e.certificate_id FROM endpoint e JOIN team s ON s.number = e.team JOIN team_within v ON v.team_id = s.id
+        WHERE e.kind = 'tls' AND e.place = $place AND e.certificate_id IS NOT NULL AND v.ancestor_id = $scope
+    UNION SELECT e.certificate_id FROM endpoint e JOIN team s ON s.number = e.team JOIN team_within v ON v.team_id = s.id
+        WHERE e.kind = 'tls' AND e.name = $name AND e.name <> '' AND e.certificate_id IS NOT NULL AND v.ancestor_id = $scope
+        AND ($port = 0 OR e.port = $port))
 ORDER BY c.id LIMIT 100;
 
 -- query import_listed : maybe
--- doc What a list says of a place.
--- in list text, name text
+-- doc What a list of a team says of a place.
+-- in list text, name text, team_id text
 -- out options json
-SELECT options FROM endpoint WHERE kind = 'list' AND place = $list AND name = $name;
+SELECT options FROM endpoint WHERE kind = 'list' AND place = $list AND name = $name AND team = (SELECT number FROM team WHERE id = $team_id);

@@ -13,7 +13,7 @@
 
 static const char good[] =
     "name: web1\nhub: /run/x.sock\nstate: /var/lib/x\nconnectors_dir: connectors\nconnectors: [nginx, files, webroot, listener]\n"
-    "paths: [/etc/ssl/x, /srv/www/]\nusers: [root]\ngroups: [root]\nnetworks: {probe: [127.0.0.0/8], relay: []}\n"
+    "paths: [/etc/ssl/x, /srv/www/]\nusers: [root]\ngroups: [root]\nnetworks: {probe: [127.0.0.0/8], relay: [], outside: [10.1.0.0/16]}\n"
     "commands:\n  a: [/bin/true, -x, 3]\n  b: {run: [/bin/false], user: root, timeout_s: 5}\nhttp01: {port: 5002}\nworkers: 3\n";
 
 static void a_full_file_is_read(void **state)
@@ -54,6 +54,10 @@ static void mistakes_are_refused_with_file_and_line(void **state)
         {"tls_alpn: 443\n", "tls_alpn must hold"},
         {"tls_alpn: {port: 0}\n", "port must be"},
         {"scan: all\n", "scan must hold"},
+        {"inventory: all\n", "inventory must hold"},
+        {"inventory: {folders: [ssl]}\n", "ssl is not an absolute path"},
+        {"inventory: {usual: 1}\n", "usual must be true or false"},
+        {"inventory: {stores: [{file: /a}]}\n", "absolute paths of files"},
         {"scan: {networks: [10.0.0.1/8]}\n", "10.0.0.1/8 is not a network"},
         {"scan: {ports: [0]}\n", "ports must be"},
         {"scan: {ports: [9-8]}\n", "ports must be"},

@@ -5,6 +5,8 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <ftw.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -22,10 +24,17 @@ struct place {
     char dir[64];
 };
 
+static int drop_one(const char *path, const struct stat *st, int kind, struct FTW *f)
+{
+    (void)st;
+    (void)kind;
+    (void)f;
+    return remove(path);
+}
+
 static void place_done(struct place *p)
 {
-    const char *all = arena_printf(&p->ctx.arena, "rm -rf %s", p->dir);
-    assert_int_equal(system(all), 0);
+    assert_int_equal(nftw(p->dir, drop_one, 8, FTW_DEPTH | FTW_PHYS), 0);
     ctx_free(&p->ctx);
 }
 #define PLACE __attribute__((cleanup(place_done))) struct place
@@ -72,7 +81,8 @@ static void certbot_says_when_and_whether(void **state)
     } rows[] = {
         {"# renew_before_expiry = 30 days\nversion = 2.1.0\n[renewalparams]\nserver = https://ca.example/dir\n", 30 * DAY, false},
         {"version = 4.0.0\n[renewalparams]\nserver = https://ca.example/dir\n", 30 * DAY, false},
-        {"renew_before_expiry = 10 days\nversion = 4.1.1\n[renewalparams]\nserver = https://ca.example/dir\nautorenew = True\n", 10 * DAY, false},
+        {"renew_before_expiry = 10 days\nversion = 4.1.1\n[renewalparams]\nserver = https://ca.example/dir\nautorenew = True\n",
+         10 * DAY, false},
         {"renew_before_expiry=36 hours\n[renewalparams]\nserver = https://ca.example/dir\nautorenew = False\n", 36 * 3600, true},
         {"renew_before_expiry = 2 months\nserver = https://ca.example/dir\n", 60 * DAY, false},
     };
@@ -85,7 +95,8 @@ static void certbot_says_when_and_whether(void **state)
         const struct lineage l = read_it(&p, cert, LINEAGE_CERTBOT);
         if (l.renew_at != AFTER - rows[i].before_s || l.off != rows[i].off || strcmp(l.ca, "https://ca.example/dir") != 0 ||
             strcmp(l.name, "www") != 0 || *l.error != '\0')
-            fail_msg("row %zu: %lld before the end, off %d, \"%s\", \"%s\"", i, (long long)(AFTER - l.renew_at), l.off, l.ca, l.error);
+            fail_msg("row %zu: %lld before the end, off %d, \"%s\", \"%s\"", i, (long long)(AFTER - l.renew_at), l.off, l.ca,
+                     l.error);
     }
     assert_int_equal(part_of(&p, put(&p, "le/live/www/cert.pem", "x")), LINEAGE_BESIDE);
     assert_int_equal(part_of(&p, put(&p, "le/archive/www/fullchain1.pem", "x")), LINEAGE_BESIDE);
@@ -93,6 +104,10 @@ static void certbot_says_when_and_whether(void **state)
     struct lineage l = {.name = "www", .error = ""};
     lineage_text_certbot(&p.ctx, BYTES_LIT("version = 5.0.0\n"), BEFORE, BEFORE + 6 * DAY, &l);
     assert_int_equal(l.renew_at, BEFORE + 3 * DAY);
+    lineage_text_certbot(&p.ctx, BYTES_LIT("version = 4.0.0\n"), BEFORE, BEFORE + 60 * DAY, &l);
+    assert_int_equal(l.renew_at, BEFORE + 40 * DAY);
+    lineage_text_certbot(&p.ctx, BYTES_LIT("version = 3.3.0\n"), BEFORE, BEFORE + 60 * DAY, &l);
+    assert_int_equal(l.renew_at, BEFORE + 30 * DAY);
     assert_int_equal(unlink(arena_printf(&p.ctx.arena, "%s/le/renewal/www.conf", p.dir)), 0);
     l = read_it(&p, cert, LINEAGE_CERTBOT);
     assert_true(l.off);
@@ -103,8 +118,9 @@ static void the_last_failure_in_certbots_log_is_told(void **state)
 {
     static const char log[] =
         "2026-11-01 03:00:01,123:ERROR:certbot._internal.renewal:Failed to renew certificate www with error: the first\n"
-        "2026-11-01 03:00:02,123:ERROR:certbot._internal.renewal:Failed to renew certificate www.example.net with error: another's\n"
-        "2026-11-01 03:00:03,123:ERROR:certbot._internal.renewal:Failed to renew certificate www with error: Some challenges have failed.\n"
+        "2026-11-01 03:00:02,123:ERROR:certbot._internal.renewal:Failed to renew certificate www.example with error: another's\n"
+        "2026-11-01 03:00:03,123:ERROR:certbot._internal.renewal:Failed to renew certificate www with error: "
+        "Some challenges have failed.\n"
         "2026-11-01 03:00:04,123:DEBUG:certbot._internal.renewal:Traceback was:\n";
     CTX_CLEANUP struct ctx ctx;
     struct lineage l = {.name = "www", .error = ""};
@@ -133,7 +149,8 @@ static void acme_sh_says_its_next_time(void **state)
     assert_string_equal(l.ca, "https://acme-v02.api.letsencrypt.org/directory");
     assert_int_equal(part_of(&p, put(&p, ".acme.sh/www.example.org_ecc/ca.cer", "x")), LINEAGE_BESIDE);
     assert_int_equal(part_of(&p, put(&p, ".acme.sh/other/ca.cer", "x")), LINEAGE_NO);
-    lineage_text_acme_sh(&p.ctx, BYTES_LIT("Le_Domain='__ACME_BASE64__START_d3d3__ACME_BASE64__END_'\nLe_NextRenewTime='-5'\n"), &l);
+    static const char wrapped[] = "Le_Domain='__ACME_BASE64__START_d3d3__ACME_BASE64__END_'\nLe_NextRenewTime='-5'\n";
+    lineage_text_acme_sh(&p.ctx, bytes_z(wrapped), &l);
     assert_string_equal(l.name, "www");
     assert_int_equal(l.renew_at, 0);
 }
@@ -144,7 +161,8 @@ static void lego_says_for_whom_and_whence(void **state)
     (void)state;
     place_make(&p);
     put(&p, "lego/certificates/_.example.org.json",
-        "{\"domain\": \"*.example.org\", \"certUrl\": \"https://ca.example:14000/certZ/1\", \"certStableUrl\": \"https://ca.example:14000/certZ/1\"}");
+        "{\"domain\": \"*.example.org\", \"certUrl\": \"https://ca.example:14000/certZ/1\", "
+        "\"certStableUrl\": \"https://ca.example:14000/certZ/1\"}");
     const struct lineage l = read_it(&p, put(&p, "lego/certificates/_.example.org.crt", "x"), LINEAGE_LEGO);
     assert_string_equal(l.name, "*.example.org");
     assert_string_equal(l.ca, "https://ca.example:14000");
@@ -159,8 +177,8 @@ static void caddy_says_the_time_that_it_has_chosen(void **state)
     (void)state;
     place_make(&p);
     const char *json = "certificates/ca-dir/www.example.org/www.example.org.json";
-    put(&p, json, "{\"sans\":[\"www.example.org\"],\"issuer_data\":{\"url\":\"https://ca.example/1\",\"ca\":\"https://ca.example/dir\","
-                  "\"renewal_info\":{\"suggestedWindow\":{\"start\":\"2026-12-01T00:00:00Z\",\"end\":\"2026-12-02T00:00:00Z\"},"
+    put(&p, json, "{\"sans\":[\"www.example.org\"],\"issuer_data\":{\"url\":\"https://ca.example/1\","
+                  "\"ca\":\"https://ca.example/dir\",\"renewal_info\":{\"suggestedWindow\":{\"start\":\"2026-12-01T00:00:00Z\",\"end\":\"2026-12-02T00:00:00Z\"},"
                   "\"_selectedTime\":\"2026-12-01T12:00:00.123456789Z\"}}}");
     const char *cert = put(&p, "certificates/ca-dir/www.example.org/www.example.org.crt", "x");
     struct lineage l = read_it(&p, cert, LINEAGE_CADDY);
@@ -201,7 +219,8 @@ static void settings_that_cannot_be_read_are_told(void **state)
     PLACE p;
     (void)state;
     place_make(&p);
-    const char *cert = put(&p, "le/live/www/fullchain.pem", "x"), *conf = arena_printf(&p.ctx.arena, "%s/le/renewal/www.conf", p.dir);
+    const char *cert = put(&p, "le/live/www/fullchain.pem", "x");
+    const char *conf = arena_printf(&p.ctx.arena, "%s/le/renewal/www.conf", p.dir);
     put(&p, "le/renewal/other.conf", "");
     assert_int_equal(mkfifo(conf, 0600), 0);
     assert_non_null(strstr(read_it(&p, cert, LINEAGE_CERTBOT).error, "not a regular file"));
@@ -228,7 +247,7 @@ static void what_runs_a_client_is_found(void **state)
     put(&p, "etc/systemd/system/timers.target.wants/snap.certbot.renew.timer", "");
     put(&p, "etc/systemd/system/multi-user.target.wants/caddy.service", "");
     put(&p, "etc/cron.d/certs", "# 0 0 * * * root dehydrated -c\n0 3 * * * root /usr/bin/lego --path /x renew --days 30\n");
-    put(&p, "var/spool/cron/crontabs/root", "12 0 * * * \"/root/.acme.sh\"/acme.sh --cron > /dev/null\n0 0 * * * legolas uacmes\n");
+    put(&p, "var/spool/cron/crontabs/root", "12 0 * * * \"/root/.acme.sh\"/acme.sh --cron > /dev/null\n0 0 * * * legolas uacmes xdehydrated\n");
     lineage_schedules(&p.ctx, p.dir, &s);
     assert_string_equal(s.by[LINEAGE_CERTBOT], "/etc/systemd/system/timers.target.wants/snap.certbot.renew.timer");
     assert_string_equal(s.by[LINEAGE_CADDY], "/etc/systemd/system/multi-user.target.wants/caddy.service");

@@ -160,6 +160,21 @@ static void what_is_not_granted_is_found_out(void **state)
         if (scan_granted(&nets, &a) != rows[i].granted)
             fail_msg("%s", rows[i].address);
     }
+    /* Loopback and link-local ones by a network of their own only, which may lie within another. */
+    const struct cidr wide[] = {net("0.0.0.0/0"), net("::/0"), net("127.0.64.0/18"), net("fe80::/64"), net("126.0.0.0/7"),
+                                net("::ffff:0:0/96")};
+    const struct scan_nets all = scan_nets_make(&ctx->arena, wide, 6);
+    static const struct {
+        const char *address;
+        bool granted;
+    } own[] = {{"126.0.0.1", true},  {"127.0.0.1", false},     {"127.0.64.1", true},  {"169.254.169.254", false}, {"10.0.0.1", true},
+               {"fe80::1", true},    {"fe80:0:0:1::1", false}, {"2001:db8::1", true}, {"::1", false},             {"::ffff:10.0.0.1", true},
+               {"::ffff:127.0.0.1", false}};
+    for EACH(i, own) {
+        const struct address a = address(own[i].address);
+        if (scan_granted(&all, &a) != own[i].granted)
+            fail_msg("%s", own[i].address);
+    }
     const struct address in = address("::ffff:10.1.2.3"), out = address("::ffff:11.1.2.3");
     assert_true(scan_granted(&only_mapped, &in));
     assert_false(scan_granted(&only_mapped, &out));

@@ -10,6 +10,7 @@
 #include "core/remark.h"
 #include "lib/made_cert.h"
 #include "pki/digest.h"
+#include "store/sql.h"
 #include "store/store_test.h"
 
 #define CERTS 700
@@ -25,7 +26,7 @@ struct model {
     struct bytes der, print;
     int64_t now;
     const char *team, *tag, *owner;
-    const char *place, *sni; /* where it was seen */
+    const char *place, *sni, *place_team; /* where it was seen, and by whom */
     bool managed, revoked;
 };
 static struct model models[CERTS];
@@ -41,6 +42,7 @@ static uint32_t roll(uint32_t n)
 
 static const char *const words[] = {"www", "shop", "mail", "api", "shop-old", "intern", "a", "xn--bcher-kva"};
 static const char *const domains[] = {"example.org", "example.com", "shop.example.org", "badexample.org", "test"};
+static const char *const people[] = {"who", "a+b", "a_b"};
 static const char *const organizations[] = {"Let's Encrypt", "Big \"CA\", Inc.", "let's encrypt"};
 
 static void world_make(struct ctx *ctx)
@@ -52,7 +54,7 @@ static void world_make(struct ctx *ctx)
         m->made = (struct made_cert){.serial = 1 + i + (uint64_t)roll(1000) * 100000, .names = m->names};
         m->made.names_n = roll(4);
         for (size_t k = 0; k < m->made.names_n; k++)
-            m->names[k] = roll(9) == 0   ? arena_printf(&ctx->arena, "who@%s", domains[roll(5)])
+            m->names[k] = roll(9) == 0   ? arena_printf(&ctx->arena, "%s@%s", people[roll(3)], domains[roll(5)])
                           : roll(6) == 0 ? arena_printf(&ctx->arena, "*.%s", domains[roll(5)])
                                          : arena_printf(&ctx->arena, "%s.%s", words[roll(8)], domains[roll(5)]);
         if (roll(5) == 0) {
@@ -60,10 +62,10 @@ static void world_make(struct ctx *ctx)
             m->made.ipv4 = m->ip;
         }
         m->made.issuer_o = roll(6) == 0 ? NULL : organizations[roll(3)];
-        m->made.issuer_cn = arena_printf(&ctx->arena, "Issuing %u", roll(5));
+        m->made.issuer_cn = arena_printf(&ctx->arena, "Issuing %u", roll(12));
         m->made.subject_o = roll(3) ? NULL : roll(2) ? "Example Shops AG" : "example shops ag";
         m->made.subject_cn = roll(4) == 0 ? arena_printf(&ctx->arena, "%s.%s", words[roll(8)], domains[roll(4)]) : NULL;
-        m->made.not_before = now - (int64_t)roll(400) * DAY;
+        m->made.not_before = now - (int64_t)roll(400) * DAY - DAY / 2; /* the clock goes on meanwhile */
         m->made.not_after = m->made.not_before + (int64_t)(10 + roll(5) * 97) * DAY - 1;
         m->made.rsa_bits = roll(3) == 0 ? 1024 + roll(2) * 1024 : 0;
         m->made.key = roll(100);
@@ -74,6 +76,7 @@ static void world_make(struct ctx *ctx)
         if (roll(4) == 0) {
             m->place = arena_printf(&ctx->arena, "10.0.%u.%u:%d", roll(3), roll(250), roll(2) ? 443 : 8443);
             m->sni = roll(2) ? "www.example.org" : "";
+            m->place_team = roll(3) == 0 ? FUNDS : roll(2) ? SHOPS : ROOT;
         }
         m->der = made_cert(ctx, &m->made);
         uint8_t *print = arena_alloc(&ctx->arena, SHA256_LEN);
@@ -123,7 +126,7 @@ static struct rc put_all(struct ctx *ctx, struct txn *txn, void *arg)
                 &(struct q_certificate_note_put_in){.certificate_id = id, .owner = m->owner, .changed_by = "test", .now = 1}));
         if (m->place)
             TRY(inventory_observe(
-                ctx, w->core, txn, ROOT,
+                ctx, w->core, txn, m->place_team,
                 &(struct inventory_sighting){
                     .kind = INVENTORY_TLS, .place = m->place, .name = m->sni, .result = "ok", .chain = &m->print, .n = 1},
                 NULL, NULL));
@@ -195,6 +198,14 @@ static bool m_star(const struct model *m)
 static bool m_mail(const struct model *m)
 {
     return name_is(m, "who@example.org");
+}
+static bool m_plus(const struct model *m)
+{
+    return name_is(m, "a+b@example.org");
+}
+static bool m_line(const struct model *m)
+{
+    return name_is(m, "a_b@example.org");
 }
 static bool m_ip(const struct model *m)
 {
@@ -300,17 +311,31 @@ static bool m_expired(const struct model *m)
 {
     return m->made.not_after < m->now;
 }
+/* Who asks, and whether they may know where it was seen. */
+static const char *seer = ROOT;
+static bool seen(const struct model *m)
+{
+    return m->place && (str_equal(seer, ROOT) || str_equal(m->place_team, seer) || str_equal(m->place_team, FUNDS));
+}
 static bool m_net(const struct model *m)
 {
-    return m->place && !strncmp(m->place, "10.0.1.", 7);
+    return seen(m) && !strncmp(m->place, "10.0.1.", 7);
+}
+static bool m_one_net(const struct model *m)
+{
+    return seen(m) && !strncmp(m->place, "10.0.2.2", 8) && strchr(m->place, ':') - m->place == 9;
 }
 static bool m_at_8443(const struct model *m)
 {
-    return m->place && ends(m->place, "8443") ? true : m->place && strstr(m->place, ":8443");
+    return seen(m) && ends(m->place, "8443") ? true : seen(m) && strstr(m->place, ":8443");
 }
 static bool m_sni(const struct model *m)
 {
-    return m->sni && *m->sni;
+    return seen(m) && *m->sni;
+}
+static bool m_all(const struct model *m)
+{
+    return m != NULL;
 }
 static bool m_nothing(const struct model *m)
 {
@@ -331,6 +356,8 @@ static const struct {
     {"name = www.example.org", m_www},
     {"name = *.example.org", m_star},
     {"name = who@example.org", m_mail},
+    {"name = a+b@example.org", m_plus},
+    {"name = 'A_b@example.org'", m_line},
     {"name = 10.1.1.2", m_ip},
     {"name ~ shop", m_word},
     {"expires < 30d", m_soon},
@@ -341,6 +368,7 @@ static const struct {
     {"issuer.o = 'Big \"CA\", Inc.'", m_big},
     {"issuer.cn = \"Issuing 3\"", m_cn},
     {"issuer ~ \"encrypt let\"", m_issuer_word},
+    {"issuer ~ issuing", m_all},
     {"subject.o = \"Example Shops AG\"", m_so},
     {"subject.o ~ shops", m_so_word},
     {"key = rsa", m_rsa},
@@ -359,6 +387,7 @@ static const struct {
     {"finding = expired", m_expired},
     {"endpoint under 10.0.1.0/24", m_net},
     {"port = 8443", m_at_8443},
+    {"(endpoint under 10.0.2.20/30 or endpoint under 10.0.2.24/30 or endpoint under 10.0.2.28/31)", m_one_net},
     {"endpoint = www.example.org", m_sni},
     {"endpoint under example.org", m_sni},
     {"issuer.o = Nobody", m_nothing},
@@ -467,6 +496,7 @@ static void ask_all(struct ctx *ctx, struct core *core)
         const char *team = k < TESTS_OF ? ROOT : seers[roll(4)], *where = NULL;
         const struct principal p = {.kind = PRINCIPAL_TOKEN, .id = "t", .name = "token:t", .team = team, .role = "administrator"};
         one.principal = &p;
+        seer = team;
         if (k < TESTS_OF) {
             where = tests_of[k].text;
             for (size_t i = 0; i < CERTS; i++)
@@ -479,7 +509,45 @@ static void ask_all(struct ctx *ctx, struct core *core)
         held(&one, core, where, expected, (enum ask_order)roll(4), k % 5 == 0 ? 1000 : 7 + roll(60));
         ctx_free(&one);
     }
+    seer = ROOT;
     (void)ctx;
+}
+
+/* The longest and deepest that a filter may be. */
+static void ask_long(struct ctx *ctx, struct core *core)
+{
+    static const struct {
+        const char *begin, *each, *end;
+        int n;
+    } rows[] = {{"not ca", " or not endpoint under a%d.b or subject ~ x", "", 21},
+                {"(ca or not ca)", " and (subject ~ q%d or not endpoint under x%d)", "", 20},
+                {"name ~ a", " and name ~ x%d", "", 60},
+                {"", "not ", "ca", 31},
+                {"", "not (subject ~ x and ", "port = 8443", 15},
+                {"", "(subject ~ x or not (endpoint under a%d.b and ", "tag = red", 10},
+                {"", "(name = a%d or (name = b%d and ", "name = c", 15}};
+    for (size_t k = 0; k < sizeof rows / sizeof *rows; k++) {
+        struct asked a = {.core = core, .ask = {.limit = 100}};
+        struct buf b;
+        buf_init_arena(&b, &ctx->arena, 4096);
+        buf_put_z(&b, rows[k].begin);
+        size_t open = 0;
+        for (int i = 0; i < rows[k].n; i++)
+            for (const char *at = rows[k].each; *at; at++) {
+                open += *at == '(';
+                open -= *at == ')';
+                if (*at != '%')
+                    buf_put_u8(&b, (uint8_t)*at);
+                else if (*++at == 'd')
+                    buf_printf(&b, "%d", i);
+            }
+        buf_put_z(&b, rows[k].end);
+        for (size_t i = 0; i < open; i++)
+            buf_put_z(&b, ")");
+        a.ask.where = buf_z(&b);
+        must(ctx, buf_status(&b));
+        must(ctx, store_read(ctx, core->store, page_read, &a));
+    }
 }
 
 static struct rc others_read(struct ctx *ctx, struct txn *txn, void *arg)
@@ -516,26 +584,35 @@ static struct rc others_read(struct ctx *ctx, struct txn *txn, void *arg)
     /* Endpoints, by network and for those who may see them; the one of the last certificate. */
     struct select_cond *at = NULL;
     struct select_endpoint *endpoints = NULL;
-    size_t places = 0, n = 0;
+    size_t places = 0, of_funds = 0, n = 0;
+    int64_t next = 0;
     for (size_t i = 0; i < CERTS; i++) {
         bool again = !models[i].place || strncmp(models[i].place, "10.0.1.", 7) != 0;
         for (size_t k = 0; k < i && !again; k++)
-            again = str_equal(models[k].place, models[i].place) && str_equal(models[k].sni, models[i].sni);
+            again = str_equal(models[k].place, models[i].place) && str_equal(models[k].sni, models[i].sni) &&
+                    str_equal(models[k].place_team, models[i].place_team);
         places += !again;
+        of_funds += !again && str_equal(models[i].place_team, FUNDS);
     }
     TRY(ask_place(ctx, "10.0.1.0/24", &at));
-    TRY(select_endpoints(ctx, txn, &(struct select_endpoints_ask){.scope = ROOT, .seen = at, .limit = 1000}, &endpoints, &n));
+    TRY(select_endpoints(ctx, txn, &(struct select_endpoints_ask){.seen = at, .limit = 1000}, &endpoints, &n, &next));
+    assert_int_equal(n, places);
+    assert_int_equal(next, 0);
+    TRY(select_endpoints(ctx, txn, &(struct select_endpoints_ask){.scope = ROOT, .seen = at, .limit = 1000}, &endpoints, &n,
+                         &next));
     assert_int_equal(n, places);
     for (size_t i = 0; i < n; i++)
         assert_true(!strncmp(endpoints[i].place, "10.0.1.", 7) && (i == 0 || endpoints[i].id < endpoints[i - 1].id));
-    TRY(select_endpoints(ctx, txn, &(struct select_endpoints_ask){.scope = SHOPS, .seen = at, .limit = 1000}, &endpoints, &n));
-    assert_int_equal(n, 0);
+    TRY(select_endpoints(ctx, txn, &(struct select_endpoints_ask){.scope = FUNDS, .seen = at, .limit = 1000}, &endpoints, &n,
+                         &next));
+    assert_int_equal(n, of_funds);
+    assert_true(of_funds > 0 && of_funds < places);
     TRY(ask_place(ctx, "www.example.org:443", &at));
-    TRY(select_endpoints(ctx, txn, &(struct select_endpoints_ask){.scope = ROOT, .seen = at, .limit = 1000}, &endpoints, &n));
+    TRY(select_endpoints(ctx, txn, &(struct select_endpoints_ask){.seen = at, .limit = 1000}, &endpoints, &n, &next));
     assert_true(n > 0 && endpoints[0].port == 443 && str_equal(endpoints[0].name, "www.example.org"));
     TRY(ask_place(ctx, "example.org", &at));
-    TRY(select_endpoints(ctx, txn, &(struct select_endpoints_ask){.scope = ROOT, .seen = at, .after = endpoints[0].id, .limit = 1},
-                         &endpoints, &n));
+    TRY(select_endpoints(ctx, txn, &(struct select_endpoints_ask){.seen = at, .after = endpoints[0].id, .limit = 1}, &endpoints, &n,
+                         &next));
     assert_int_equal(n, 1);
     assert_int_equal(ask_place(ctx, "10.0.0.1/8", &at).e, E_INVALID);
     assert_int_equal(ask_place(ctx, "x\" or ca", &at).e, E_INVALID);
@@ -598,6 +675,7 @@ static void answers(struct ctx *ctx, struct store *store)
         must(ctx, inventory_tick(ctx, &core, &more));
     ask_all(ctx, &core);
     ask_values(ctx, &core);
+    ask_long(ctx, &core);
     must(ctx, store_read(ctx, store, others_read, &a));
     inventory_close(&core);
 }
@@ -608,8 +686,184 @@ static void every_answer_is_that_of_the_model(void **state)
     on_both(answers);
 }
 
+/* --- what others have is not gone through, and nothing without an end */
+
+/* The writer's thread is not the test's: it says what is wrong. */
+#define HOLDS(what)                                                                                                                \
+    do {                                                                                                                           \
+        if (!(what))                                                                                                               \
+            return ctx_fail(ctx, E_BUG, "line %d: not so: %s", __LINE__, #what);                                                   \
+    } while (0)
+
+static struct rc run(struct ctx *ctx, struct txn *txn, const char *sql)
+{
+    static const uint8_t types[] = {SQL_BLOB};
+    const struct sql_value some = sql_blob(BYTES_LIT("12345678"));
+    const struct sql_query q = {
+        .name = "test", .sqlite = sql, .params = types, .column_names = "", .params_n = strstr(sql, "$1") != NULL};
+    return sql_run_text(ctx, txn, &q, &some, NULL, NULL);
+}
+
+#define MANY 45000
+
+static struct rc many_put(struct ctx *ctx, struct txn *txn, void *arg)
+{
+    TRY(teams(ctx, txn, arg));
+    TRY(run(ctx, txn,
+            "WITH RECURSIVE s(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM s WHERE i < 45000) "
+            "INSERT INTO endpoint (kind, place, name, team, result, options, first_seen, last_seen, changed_at) "
+            "SELECT 'tls', 'p' || i, CASE WHEN i = 3 THEN 'a.rare.example' WHEN i % 4 = 0 THEN 'common.example' ELSE 'h' || i || "
+            "'.example.org' END, "
+            "(SELECT number FROM team WHERE name = CASE WHEN i % 1000 = 7 THEN 'shops' ELSE 'root' END), 'ok', '{}', 1, 1, 1 "
+            "FROM s"));
+    TRY(run(ctx, txn,
+            "INSERT INTO certificate (id, fingerprint, issuer_name_id, not_before, not_after, first_seen, last_seen, key_kind, "
+            "key_bits, signature_kind, flags, findings, due_at, team, source) SELECT number, $1, 0, 1, 1, 1, 1, 1, 1, "
+            "1, 0, 1, 0, number, 1 FROM team"));
+    TRY(run(ctx, txn,
+            "INSERT INTO observation (endpoint_id, certificate_id, position, first_seen, last_seen) "
+            "SELECT id, CASE WHEN id = 44000 THEN 2 ELSE 1 END, 0, 1, 1 FROM endpoint"));
+    return run(ctx, txn,
+               "INSERT INTO finding (check_number, certificate_id, endpoint_id, since, state, detail) "
+               "SELECT 1, (SELECT number FROM team WHERE name = CASE WHEN e.id % 3 = 0 THEN 'root' ELSE 'shops' END), e.id, 1, 0, "
+               "e.place FROM endpoint e");
+}
+
+/* Page by page, as far as `most` pages go. */
+static struct rc pages_of(struct ctx *ctx, struct txn *txn, struct select_endpoints_ask ask, int most, size_t *all, bool *more)
+{
+    struct select_endpoint *rows = NULL;
+    size_t n = 0;
+    int64_t last = INT64_MAX;
+    *all = 0;
+    for (int i = 0; i < most; i++) {
+        TRY(select_endpoints(ctx, txn, &ask, &rows, &n, &ask.after));
+        for (size_t k = 0; k < n; last = rows[k++].id)
+            HOLDS(rows[k].id < last);
+        *all += n;
+        *more = ask.after != 0;
+        if (!ask.after)
+            break;
+    }
+    return RC_OK;
+}
+
+static struct rc many_read(struct ctx *ctx, struct txn *txn, void *arg)
+{
+    struct select_cond *rare = NULL;
+    struct select_endpoint *rows = NULL;
+    struct select_cond name = {
+        .kind = SELECT_TEST, .test = SELECT_SEEN_NAME, .text = "common.example", .from = INT64_MIN, .to = INT64_MAX};
+    size_t n = 0;
+    bool more = false;
+    int64_t next = 0, *ids = NULL;
+    (void)arg;
+    /* Few certificates at very many endpoints: not all endpoints were looked at, and so there may be others. */
+    TRY(select_ids(ctx, txn, &name, NULL, &ids, &n, &more));
+    HOLDS(!more && n == 0);
+    name.text = "a.rare.example";
+    TRY(select_ids(ctx, txn, &name, NULL, &ids, &n, &more));
+    HOLDS(more && n == 1 && ids[0] == 1);
+    TRY(select_ids(ctx, txn, &name, SHOPS, &ids, &n, &more));
+    HOLDS(more && n == 0);
+    TRY(ask_place(ctx, "rare.example", &rare));
+    TRY(pages_of(ctx, txn, (struct select_endpoints_ask){.limit = 1000}, 46, &n, &more));
+    HOLDS(n == MANY && !more);
+    /* The oldest of all comes with the third page. */
+    TRY(pages_of(ctx, txn, (struct select_endpoints_ask){.seen = rare, .limit = 50}, 2, &n, &more));
+    HOLDS(n == 0 && more);
+    TRY(pages_of(ctx, txn, (struct select_endpoints_ask){.seen = rare, .limit = 50}, 3, &n, &more));
+    HOLDS(n == 1 && !more);
+    /* A team's own are found at once among those of others, by their index. */
+    TRY(pages_of(ctx, txn, (struct select_endpoints_ask){.scope = SHOPS, .limit = 50}, 1, &n, &more));
+    HOLDS(n == 45 && !more);
+    TRY(pages_of(ctx, txn, (struct select_endpoints_ask){.scope = SHOPS, .seen = rare, .limit = 50}, 1, &n, &more));
+    HOLDS(n == 0 && !more);
+    TRY(pages_of(ctx, txn, (struct select_endpoints_ask){.scope = SHOPS, .limit = 20}, 9, &n, &more));
+    HOLDS(n == 45 && !more);
+    /* One by its number, for those who may see it. */
+    TRY(select_endpoints(ctx, txn, &(struct select_endpoints_ask){.id = 1007, .scope = SHOPS, .limit = 1}, &rows, &n, &next));
+    HOLDS(n == 1 && rows[0].id == 1007 && str_equal(rows[0].team, "shops"));
+    TRY(select_endpoints(ctx, txn, &(struct select_endpoints_ask){.id = 1008, .scope = SHOPS, .limit = 1}, &rows, &n, &next));
+    HOLDS((int64_t)(n) == 0);
+    return RC_OK;
+}
+
+static struct rc findings_read(struct ctx *ctx, struct txn *txn, void *arg)
+{
+    struct q_finding_list_row *rows = NULL;
+    struct q_finding_nth_row last = {0};
+    struct q_finding_of_row *of = NULL;
+    bool more = false;
+    size_t n = 0;
+    struct q_finding_list_in in = {
+        .check_number = 1, .scope = SHOPS, .before = INT64_MAX, .before_endpoint = INT64_MAX, .limit = 1000, .now = 1};
+    (void)arg;
+    /* At endpoints of others nothing is said, also of a certificate of one's own. */
+    TRY(q_finding_list(ctx, txn, &in, &rows, &n));
+    HOLDS((int64_t)(n) == 30); /* of 45 endpoints a third shows one of another team */
+    for (size_t i = 0; i < n; i++)
+        HOLDS(rows[i].endpoint_id % 1000 == 7 && rows[i].place && str_equal(rows[i].team, "shops"));
+    TRY(q_finding_of(ctx, txn, 1, rows[0].certificate_id, SHOPS, 1, &of, &n));
+    HOLDS((int64_t)(n) == 30);
+    TRY(q_finding_of(ctx, txn, 1, rows[0].certificate_id, FUNDS, 1, &of, &n));
+    HOLDS((int64_t)(n) == 0);
+    /* In slices. */
+    TRY(q_finding_nth(ctx, txn, 1, INT64_MAX, INT64_MAX, 4999, &last, &more));
+    HOLDS(more);
+    in.to = last.certificate_id;
+    in.to_endpoint = last.endpoint_id;
+    TRY(q_finding_list(ctx, txn, &in, &rows, &n));
+    HOLDS(n > 0 && n < 30 && rows[n - 1].endpoint_id >= last.endpoint_id);
+    const size_t first = n;
+    in = (struct q_finding_list_in){
+        .check_number = 1, .scope = SHOPS, .before = in.to, .before_endpoint = in.to_endpoint, .limit = 1000, .now = 1};
+    TRY(q_finding_list(ctx, txn, &in, &rows, &n));
+    HOLDS((int64_t)(first + n) == 30);
+    TRY(q_finding_nth(ctx, txn, 1, INT64_MAX, INT64_MAX, MANY, &last, &more));
+    HOLDS(!more);
+    return RC_OK;
+}
+
+static struct rc accept_theirs(struct ctx *ctx, struct txn *txn, void *arg)
+{
+    struct q_finding_list_row *rows = NULL;
+    size_t n = 0;
+    const struct q_finding_list_in in = {
+        .check_number = 1, .scope = ROOT, .before = INT64_MAX, .before_endpoint = INT64_MAX, .limit = 100000, .now = 1};
+    (void)arg;
+    for (int64_t id = 1; id <= 3; id++)
+        TRY(q_finding_accept(ctx, txn,
+                             &(struct q_finding_accept_in){.check_number = 1, .certificate_id = id, .scope = SHOPS, .state = 1}));
+    TRY(q_finding_list(ctx, txn, &in, &rows, &n));
+    HOLDS((int64_t)(n) == MANY - 45);
+    return RC_OK;
+}
+
+static struct rc many_all(struct ctx *ctx, struct txn *txn, void *arg)
+{
+    TRY(many_put(ctx, txn, arg));
+    TRY(many_read(ctx, txn, arg));
+    TRY(findings_read(ctx, txn, arg));
+    TRY(accept_theirs(ctx, txn, arg));
+    return ctx_fail(ctx, E_CONFLICT, "all went well"); /* and is taken back */
+}
+
+static void many(struct ctx *ctx, struct store *store)
+{
+    assert_true(rc_failed(store_write(ctx, store, many_all, NULL)));
+    assert_string_equal(ctx_why(ctx), "all went well");
+}
+
+static void what_others_have_costs_and_tells_nothing(void **state)
+{
+    (void)state;
+    on_both(many);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(every_answer_is_that_of_the_model)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(what_others_have_costs_and_tells_nothing),
+                                       cmocka_unit_test(every_answer_is_that_of_the_model)};
     return cmocka_run_group_tests(tests, pg_up, pg_down);
 }

@@ -10,6 +10,7 @@
 #include "core/counter.h"
 #include "core/findings.h"
 #include "core/inventory.h"
+#include "lib/made_cert.h"
 #include "lib/many_certs.h"
 
 /* A clock that the test moves. */
@@ -239,6 +240,39 @@ static void terms(struct ctx *ctx, struct store *store)
     assert_string_equal(inventory_term_exact(ctx, BYTES_LIT("*.Example.org")), "=org.example.*");
     assert_string_equal(inventory_term_word(ctx, BYTES_LIT("a b\0c\"")), "a_b_c_");
     inventory_close(&w.core);
+}
+
+/* Each of a hundred names finds it; of ten thousand the first. */
+static void many_names(struct ctx *ctx, struct store *store)
+{
+    struct world w;
+    world_open(ctx, store, &w);
+    const struct inventory_from from = {.source = INVENTORY_IMPORT};
+    struct inventory_batch batch;
+    const char *names[1000];
+    for (size_t i = 0; i < 1000; i++)
+        names[i] = arena_printf(&ctx->arena, "n%zu.shop%zu.example.org", i, i);
+    struct made_cert made = {
+        .serial = 1, .issuer_cn = "Issuing", .names = names, .names_n = 100, .not_before = 1, .not_after = 4000000000};
+    struct inventory_item items[2] = {{.der = made_cert(ctx, &made)}};
+    made.serial = 2;
+    made.names_n = 1000;
+    items[1].der = made_cert(ctx, &made);
+    must(ctx, inventory_take(ctx, &w.core, &from, items, 2, &batch));
+    assert_int_equal(batch.n, 2);
+    for (size_t i = 0; i < 100; i++) {
+        assert_true(has_term(ctx, &w, batch.ready[0].id, inventory_term_exact(ctx, bytes_z(names[i]))));
+        assert_true(has_term(ctx, &w, batch.ready[0].id, inventory_term_under(ctx, bytes_z(strchr(names[i], '.') + 1))));
+        assert_true(has_term(ctx, &w, batch.ready[1].id, inventory_term_exact(ctx, bytes_z(names[i]))));
+    }
+    assert_false(has_term(ctx, &w, batch.ready[1].id, inventory_term_exact(ctx, bytes_z(names[999]))));
+    inventory_close(&w.core);
+}
+
+static void a_certificate_is_found_by_each_of_a_hundred_names(void **state)
+{
+    (void)state;
+    on_both(many_names);
 }
 
 static void a_certificate_is_found_by_its_names_words_key_and_issuer(void **state)
@@ -486,6 +520,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_taken_is_there_once_and_comes_back_as_it_was),
         cmocka_unit_test(a_certificate_is_found_by_its_names_words_key_and_issuer),
+        cmocka_unit_test(a_certificate_is_found_by_each_of_a_hundred_names),
         cmocka_unit_test(bytes_that_are_no_text_do_not_keep_a_certificate_out),
         cmocka_unit_test(the_clock_changes_findings_and_what_is_old_goes),
         cmocka_unit_test(owners_findings_and_places_change_and_the_numbers_follow),

@@ -225,6 +225,12 @@ static void ours(struct ctx *ctx, struct store *store)
     assert_true(holds(ctx, &w, good, CHECK_UNMANAGED));
     assert_false(holds(ctx, &w, w.bad.der, CHECK_UNMANAGED));
     assert_false(holds(ctx, &w, inner, CHECK_INTERNAL_NAME));
+    /* One that names an allowed issuer and its key, and that another key signed. */
+    struct test_ca false_ca = w.good;
+    false_ca.key = w.bad.key;
+    const struct bytes forged = leaf(&w, &false_ca, "login.ours.org", NULL);
+    take(ctx, &w, &forged, 1);
+    assert_true(holds(ctx, &w, forged, CHECK_ROGUE));
     /* Managed: somebody knows of it. */
     struct asked a = {.w = &w, .fingerprint = fingerprint(rogue), .set = CERTIFICATE_MANAGED};
     must(ctx, store_write(ctx, store, flag, &a));
@@ -368,6 +374,22 @@ static void endpoints(struct ctx *ctx, struct store *store)
         assert_int_equal(row_of(ctx, &w, rows[i].chain[0]).findings & OBSERVED, 0);
         assert_int_equal(row_of(ctx, &w, w.stray.der).findings & OBSERVED, CHECK_BIT(CHECK_NAME_MISMATCH));
     }
+    /* Two looks within one second, and each certificate shown: the last one counts. */
+    const struct bytes both[] = {fingerprint(www), fingerprint(own)};
+    for (size_t i = 0; i < 4; i++) {
+        const struct inventory_sighting s = {.kind = INVENTORY_TLS,
+                                             .place = "192.0.2.1:443",
+                                             .name = "third.example.org",
+                                             .result = "tls",
+                                             .chain = &both[i % 2],
+                                             .n = 1,
+                                             .at = w.now + 5000};
+        struct asked a = {.w = &w, .sighting = &s};
+        must(ctx, store_write(ctx, store, observe, &a));
+        tick(ctx, &w);
+        assert_int_equal(!!(row_of(ctx, &w, www).findings & CHECK_BIT(CHECK_NAME_MISMATCH)), i % 2 == 0);
+        assert_int_equal(!!(row_of(ctx, &w, own).findings & CHECK_BIT(CHECK_NAME_MISMATCH)), i % 2 == 1);
+    }
     world_close(&w);
 }
 
@@ -446,6 +468,44 @@ static void all_chains_are_found_and_the_best_is_first(void **state)
     on_both(chains);
 }
 
+/* Its name and its key identifier, and a key that is another. */
+static struct bytes fake_of(struct world *w, const struct test_ca *ca)
+{
+    struct test_ca other;
+    struct bytes der;
+    test_ca_new(&other, &w->stray, KEY_EC_P256, ca->cert.subject.common_name, w->now);
+    der = arena_bytes(&test_ctx.arena, other.der);
+    const size_t at = bytes_find(der, other.cert.ski);
+    assert_true(at != SIZE_MAX && other.cert.ski.n == ca->cert.ski.n);
+    memcpy((uint8_t *)(uintptr_t)der.p + at, ca->cert.ski.p, ca->cert.ski.n);
+    key_free(other.key);
+    return der;
+}
+
+static void fakes(struct ctx *ctx, struct store *store)
+{
+    struct world w;
+    struct bytes many[ISSUER_SAME_MAX + 4];
+    const size_t n = sizeof many / sizeof *many;
+    world_open(ctx, store, &w);
+    for (size_t i = 0; i < n; i++)
+        many[i] = fake_of(&w, &w.good);
+    take(ctx, &w, many, n);
+    const struct bytes www = leaf(&w, &w.good, "www.example.org", NULL);
+    take(ctx, &w, (struct bytes[]){www, w.good.der}, 2);
+    struct asked a = {.w = &w, .der = www};
+    must(ctx, store_read(ctx, store, chains_read, &a));
+    assert_string_equal(a.chains.v[0].verdict, "trusted");
+    assert_int_equal(a.chains.v[0].trust, ISSUER_PUBLIC);
+    world_close(&w);
+}
+
+static void many_fakes_that_came_first_do_not_hide_the_true_issuer(void **state)
+{
+    (void)state;
+    on_both(fakes);
+}
+
 static int up(void **state)
 {
     pki_setup(state);
@@ -466,6 +526,7 @@ int main(void)
         cmocka_unit_test(keys_are_looked_at_with_those_that_have_them),
         cmocka_unit_test(an_endpoint_is_judged_by_what_it_shows_now),
         cmocka_unit_test(all_chains_are_found_and_the_best_is_first),
+        cmocka_unit_test(many_fakes_that_came_first_do_not_hide_the_true_issuer),
     };
     return cmocka_run_group_tests(tests, up, down);
 }

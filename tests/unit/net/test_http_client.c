@@ -170,6 +170,20 @@ static void guard_refuses_at_connect_what_is_not_granted(void **state)
     http_client_free(c);
 }
 
+static void a_strangers_url_leads_to_no_other_port(void **state)
+{
+    struct fixture *f = *state;
+    struct http_client *c;
+    struct http_answer a;
+    const struct http_client_config config = {.grants = {&f->loopback, 1}, .web_ports = true};
+    assert_true(rc_ok(http_client_new(&f->ctx, &config, &c)));
+    assert_int_equal(call(f, c, (struct http_call){.url = url(f, false, "/echo")}, &a), E_OK); /* granted with all ports */
+    const struct http_call out = {.url = "http://1.1.1.1:22/", .connect_ms = 100, .total_ms = 100};
+    assert_int_equal(call(f, c, out, &a), E_ADDRESS_REFUSED);
+    assert_non_null(strstr(ctx_why(&f->ctx), "ports 80 and 443"));
+    http_client_free(c);
+}
+
 static void redirects_are_followed_as_far_as_allowed_and_checked_again(void **state)
 {
     struct fixture *f = *state;
@@ -382,6 +396,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(answers_come_with_their_headers_understood),
         TEST(guard_refuses_at_connect_what_is_not_granted),
+        TEST(a_strangers_url_leads_to_no_other_port),
         TEST(redirects_are_followed_as_far_as_allowed_and_checked_again),
         TEST(answers_over_a_ceiling_or_too_late_are_refused),
         TEST(certificate_of_the_server_is_verified),
