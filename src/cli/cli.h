@@ -98,7 +98,10 @@ RC cli_all(struct cli *cli, const char *path, int64_t most, json_t **out);
 RC cli_connect(struct cli *cli);
 
 /* --- output.c */
-enum cli_format { CLI_PLAIN, CLI_DATE, CLI_AGO, CLI_YES, CLI_JOIN, CLI_SPAN_S, CLI_SHORT_HEX, CLI_STATE };
+enum cli_format {
+    CLI_PLAIN, CLI_DATE, CLI_AGO, CLI_YES, CLI_JOIN, CLI_SPAN_S, CLI_SHORT_HEX, CLI_STATE,
+    CLI_NAMES, /* of a certificate; its subject where it has none */
+};
 struct cli_column {
     const char *title, *path; /* members, with dots: "current_version.not_after" */
     enum cli_format format;

@@ -197,7 +197,7 @@ static void fields(void)
 
 RC cli_found_list(struct cli *cli)
 {
-    static const struct cli_column columns[] = {{"NAMES", "names", CLI_JOIN},
+    static const struct cli_column columns[] = {{"NAMES", "names", CLI_NAMES},
                                                 {"EXPIRES", "not_after", CLI_AGO},
                                                 {"ISSUER", "issuer", CLI_PLAIN},
                                                 {"KEY", "key_kind", CLI_PLAIN},

@@ -104,6 +104,8 @@ static const char *value_text(struct cli *cli, const json_t *item, const struct 
     int64_t at = 0;
     if (col->format == CLI_STATE)
         return state_of(item);
+    if (col->format == CLI_NAMES && json_array_size(v) == 0)
+        v = cli_member(item, "subject");
     if (!v || json_is_null(v))
         return "";
     const char *text = json_string_value(v);

@@ -7,6 +7,8 @@
 
 #define CHAIN_SEEN_MAX 32
 #define WANTED_MAX     8
+/* What is not renewed so long after it was due is not renewed. */
+#define LATE_S ((int64_t)2 * 86400)
 
 struct wanted {
     unsigned check;
@@ -27,7 +29,7 @@ struct looking {
 };
 
 static const unsigned own_checks[] = {CHECK_NAME_MISMATCH, CHECK_CHAIN_INCOMPLETE, CHECK_CHAIN_ORDER, CHECK_SERVED_DIFFERS,
-                                      CHECK_NO_POST_QUANTUM};
+                                      CHECK_NO_POST_QUANTUM, CHECK_NOT_RENEWING};
 
 static void want(struct seen_endpoint *e, unsigned check, const char *detail)
 {
@@ -80,15 +82,9 @@ static struct rc look_at_end(struct ctx *ctx, struct core *core, struct txn *txn
 }
 
 /* Decisive only where it was asked which groups it takes. */
-static struct rc look_at_groups(struct ctx *ctx, struct seen_endpoint *e, const char *options)
+static void look_at_groups(struct seen_endpoint *e, const json_t *options)
 {
-    json_auto_t *root = NULL;
-    struct rc rc = json_read(ctx, bytes_z(options), &root);
-    if (rc_failed(rc)) {
-        ctx_forget(ctx);
-        return RC_OK;
-    }
-    const json_t *groups = json_object_get(root, "groups");
+    const json_t *groups = json_object_get(options, "groups");
     bool post_quantum = false;
     for (size_t i = 0; i < json_array_size(groups); i++) {
         const char *group = json_string_value(json_array_get(groups, i));
@@ -96,6 +92,48 @@ static struct rc look_at_groups(struct ctx *ctx, struct seen_endpoint *e, const 
     }
     if (json_array_size(groups) && !post_quantum)
         want(e, CHECK_NO_POST_QUANTUM, "");
+}
+
+/* As the other client's own files tell (agent/lineage.h).  What is managed here is renewed here. */
+static struct rc look_at_renewal(struct ctx *ctx, struct txn *txn, struct seen_endpoint *e, const json_t *options)
+{
+    const json_t *renewal = json_object_get(options, "renewal");
+    const char *client = json_string_value(json_object_get(renewal, "client"));
+    const char *error = json_string_value(json_object_get(renewal, "error"));
+    const int64_t renew_at = json_integer_value(json_object_get(renewal, "renew_at"));
+    struct q_certificate_row_row row;
+    struct buf b;
+    bool there = false;
+    if (!client)
+        return RC_OK;
+    TRY(q_certificate_row(ctx, txn, e->leaf, &row, &there));
+    if (!there || row.flags & CERTIFICATE_MANAGED)
+        return RC_OK;
+    if (json_is_true(json_object_get(renewal, "off"))) {
+        want(e, CHECK_NOT_RENEWING, arena_printf(&ctx->arena, "its renewal by %s is switched off", client));
+    } else if (renew_at && renew_at + LATE_S < ctx_now_s(ctx)) {
+        buf_init_arena(&b, &ctx->arena, 4096);
+        buf_printf(&b, "%s should have renewed it on ", client);
+        time_put_rfc3339(&b, renew_at);
+        if (error && *error)
+            buf_printf(&b, "; the last time: %s", error);
+        TRY(buf_status(&b));
+        want(e, CHECK_NOT_RENEWING, buf_z(&b));
+    }
+    return RC_OK;
+}
+
+static struct rc look_at_options(struct ctx *ctx, struct txn *txn, struct seen_endpoint *e,
+                                 const struct q_endpoint_look_next_row *row)
+{
+    json_auto_t *options = NULL;
+    if (rc_failed(json_read(ctx, bytes_z(row->options), &options))) {
+        ctx_forget(ctx);
+        return RC_OK;
+    }
+    if (!str_equal(row->kind, inventory_place_word(INVENTORY_TLS)))
+        return look_at_renewal(ctx, txn, e, options);
+    look_at_groups(e, options);
     return RC_OK;
 }
 
@@ -124,6 +162,7 @@ static struct rc look_at(struct ctx *ctx, struct core *core, struct txn *txn, co
     if (!n)
         return RC_OK;
     e->seen = true;
+    TRY(look_at_options(ctx, txn, e, row));
     if (!str_equal(row->kind, inventory_place_word(INVENTORY_TLS)))
         return RC_OK;
     struct q_certificate_superseded_row superseded;
@@ -134,8 +173,7 @@ static struct rc look_at(struct ctx *ctx, struct core *core, struct txn *txn, co
     if (*row->name && !finding_name_covered(&chain[0], bytes_z(row->name)))
         want(e, CHECK_NAME_MISMATCH, arena_printf(&ctx->arena, "not for %s", row->name));
     look_at_order(e, chain, n);
-    TRY(look_at_end(ctx, core, txn, e, chain, n));
-    return look_at_groups(ctx, e, row->options);
+    return look_at_end(ctx, core, txn, e, chain, n);
 }
 
 static struct rc read_all(struct ctx *ctx, struct txn *txn, void *arg)

@@ -146,6 +146,7 @@ def test_what_lies_on_a_host_is_in_the_inventory_with_who_renews_it(host):
     hub.ok("agent", "inventory", "host1")
     again = places(hub)
     assert again.keys() == found.keys() and again[live][1]["renewal"]["off"] is True
+    wait.until(lambda: len(hub.ok("finding", "list", "not_renewing", "-o", "name").out.split()) == 1, "it is a finding", 10)
 
 
 def test_agents_look_daily_by_themselves(bare):

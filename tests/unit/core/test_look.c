@@ -393,10 +393,55 @@ static void endpoints(struct ctx *ctx, struct store *store)
     world_close(&w);
 }
 
+/* What another client's own files tell of a certificate on a host. */
+static void renewals(struct ctx *ctx, struct store *store)
+{
+    struct world w;
+    world_open(ctx, store, &w);
+    const struct bytes www = leaf(&w, &w.good, "www.example.org", NULL), print = fingerprint(www);
+    take(ctx, &w, (struct bytes[]){w.good.der, www}, 2);
+    const struct {
+        const char *more; /* behind the client */
+        int64_t late_s;   /* renew_at lies so far back; 0: not told */
+        bool want;
+    } rows[] = {
+        {"", 0, false},
+        {",\"off\":true", 0, true},
+        {",\"error\":\"connection refused\"", 86400, false}, /* it may run tomorrow */
+        {",\"error\":\"connection refused\"", 3 * 86400, true},
+        {"", -86400, false}, /* renewed since */
+        {"", 3 * 86400, true},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char options[256];
+        offset_s += 10;
+        snprintf(options, sizeof options, "{\"renewal\":{\"client\":\"certbot\",\"renew_at\":%lld%s}}",
+                 rows[i].late_s ? (long long)(ctx_now_s(ctx) - rows[i].late_s) : 0LL, rows[i].more);
+        const struct inventory_sighting s = {.kind = INVENTORY_FILE,
+                                             .place = "web1:/etc/letsencrypt/live/www/fullchain.pem",
+                                             .result = "ok",
+                                             .options = options,
+                                             .chain = &print,
+                                             .n = 1};
+        struct asked a = {.w = &w, .sighting = &s};
+        must(ctx, store_write(ctx, store, observe, &a));
+        tick(ctx, &w);
+        if (!!(row_of(ctx, &w, www).findings & CHECK_BIT(CHECK_NOT_RENEWING)) != rows[i].want)
+            fail_msg("row %zu", i);
+    }
+    world_close(&w);
+}
+
 static void an_endpoint_is_judged_by_what_it_shows_now(void **state)
 {
     (void)state;
     on_both(endpoints);
+}
+
+static void a_client_that_does_not_renew_is_told(void **state)
+{
+    (void)state;
+    on_both(renewals);
 }
 
 static struct rc chains_read(struct ctx *ctx, struct txn *txn, void *arg)
@@ -525,6 +570,7 @@ int main(void)
         cmocka_unit_test(whose_names_and_which_rules),
         cmocka_unit_test(keys_are_looked_at_with_those_that_have_them),
         cmocka_unit_test(an_endpoint_is_judged_by_what_it_shows_now),
+        cmocka_unit_test(a_client_that_does_not_renew_is_told),
         cmocka_unit_test(all_chains_are_found_and_the_best_is_first),
         cmocka_unit_test(many_fakes_that_came_first_do_not_hide_the_true_issuer),
     };
