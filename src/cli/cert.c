@@ -36,7 +36,14 @@ RC verb_cert_show(struct cli *cli)
     TRY(cli_found_show(cli, &shown));
     if (shown)
         return RC_OK;
-    return cli_show_at(cli, CERTS "/");
+    struct rc rc = cli_show_at(cli, CERTS "/");
+    const char *ref = cli->args.n ? cli->args.v[0] : "";
+    if (rc.e == E_NOT_FOUND && *ref && strlen(ref) < 8 && !ref[strspn(ref, "0123456789abcdefABCDEF:")]) {
+        const char *why = arena_strdup(&cli->ctx->arena, ctx_why(cli->ctx));
+        ctx_forget(cli->ctx);
+        return ctx_fail(cli->ctx, E_NOT_FOUND, "%s; of a fingerprint give the first 8 digits at least", why);
+    }
+    return rc;
 }
 
 RC verb_cert_why(struct cli *cli)

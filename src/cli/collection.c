@@ -38,6 +38,8 @@ RC verb_collection_edit(struct cli *cli)
 {
     struct cli_body b;
     json_auto_t *now = NULL;
+    if (!cli_has(cli, "where") && !cli_has(cli, "name") && !cli_has(cli, "description"))
+        return ctx_fail(cli->ctx, E_USAGE, "say what: --where, --name or --description");
     cli_body_begin(cli, &b);
     cli_body_text(&b, "filter", cli_opt(cli, "where"));
     cli_body_text(&b, "name", cli_opt(cli, "name"));

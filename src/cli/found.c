@@ -97,6 +97,8 @@ RC cli_list_some(struct cli *cli, const char *path, const struct cli_column *col
     struct some s = {.columns = columns, .n = n, .name_path = name_path, .table = table};
     bool more = false;
     const int64_t most = cli_number(cli, "limit", cli->output == CLI_TABLE ? TABLE_ROWS : INT64_MAX);
+    if (most < 1)
+        return ctx_fail(cli->ctx, E_USAGE, "--limit takes a number from 1, not %lld", (long long)most);
     TRY(cli_pages(cli, path, most, some_page, &s, &more));
     if (cli->output == CLI_TABLE)
         TRY(cli_print_list(cli, table, columns, n, name_path));
@@ -107,7 +109,7 @@ RC cli_list_some(struct cli *cli, const char *path, const struct cli_column *col
     if (ferror(stdout) || fflush(stdout))
         return ctx_fail_errno(cli->ctx, "cannot write to standard output");
     if (more && cli->output == CLI_TABLE)
-        fprintf(stderr, "There are more: --limit %lld, or all of them with -o csv, jsonl or pem.\n", (long long)most * 10);
+        fprintf(stderr, "There are more: --limit %lld, or all of them with -o csv or -o jsonl.\n", (long long)most * 10);
     return RC_OK;
 }
 

@@ -1,4 +1,5 @@
 /* Lists as CSV: which column is what. */
+#include "base/address.h"
 #include "base/csv.h"
 #include "base/encode.h"
 #include "cli/import.h"
@@ -178,14 +179,20 @@ static struct rc row(struct import_sink *s, const char *path, int64_t line, cons
     const struct bytes cert = cell(l, CERTIFICATE, cells, n), print = cell(l, FINGERPRINT, cells, n),
                        port = cell(l, PORT, cells, n);
     const char *why = NULL;
+    struct address literal;
+    int64_t number = 0;
     if (cert.n)
         why = certificate(ctx, cert, &item.der);
     if (!why && print.n)
         why = fingerprint(ctx, print, &item.fingerprint);
     if (!why)
         item.place = text_of(ctx, cell(l, PLACE, cells, n), 500, "place", &why);
+    if (!why && port.n && (!str_to_i64(port, &number) || number < 1 || number > 65535))
+        why = "the port is no number from 1 to 65535";
     if (!why && item.place && port.n)
-        item.place = arena_printf(&ctx->arena, "%s:%.*s", item.place, (int)(port.n < 8 ? port.n : 8), (const char *)port.p);
+        item.place = arena_printf(&ctx->arena,
+                                  address_parse(bytes_z(item.place), &literal) && strchr(item.place, ':') ? "[%s]:%lld" : "%s:%lld",
+                                  item.place, (long long)number);
     if (!why)
         item.owner = text_of(ctx, cell(l, OWNER, cells, n), 200, "owner", &why);
     if (!why)

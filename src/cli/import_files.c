@@ -53,8 +53,10 @@ static struct rc ask(struct cli *cli, const char *path, struct secret *out)
     uint8_t line[CONTAINER_PASSWORD_MAX + 2];
     FD_CLEANUP int tty = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
     if (tty < 0 || tcgetattr(tty, &before))
-        return ctx_fail(cli->ctx, E_INVALID,
-                        "is under a passphrase, and there is no terminal to ask for it: give a file with --password-file");
+        return cli_has(cli, "password-file")
+                   ? ctx_fail(cli->ctx, E_INVALID, "the passphrase in %s does not open it", cli_opt(cli, "password-file"))
+                   : ctx_fail(cli->ctx, E_INVALID,
+                              "is under a passphrase, and there is no terminal to ask for it: give a file with --password-file");
     quiet = before;
     quiet.c_lflag &= ~(tcflag_t)ECHO;
     tcsetattr(tty, TCSAFLUSH, &quiet); /* first: what is typed after the question counts */

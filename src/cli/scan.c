@@ -78,9 +78,10 @@ static struct rc outcome(struct cli *cli, const json_t *s)
     if (cli->output != CLI_TABLE)
         TRY(cli_print_object(cli, s, "name"));
     cli_say(cli,
-            "%s: %s.  %s endpoints: %s with a certificate, %s silent, %s refused, %s answered otherwise; %s certificates are new.",
+            "%s: %s.  %s endpoints: %s with a certificate, %s silent, %s refused, %s failed otherwise%s; %s certificates are new.",
             name, cli_text(s, "state"), grouped(cli, number(s, "done")), grouped(cli, number(s, "found")),
             grouped(cli, number(s, "silent")), grouped(cli, number(s, "refused")), grouped(cli, number(s, "failed")),
+            number(s, "skipped") ? arena_printf(&cli->ctx->arena, ", %s left alone", grouped(cli, number(s, "skipped"))) : "",
             grouped(cli, number(s, "new_certificates")));
     for (size_t i = 0; i < json_array_size(parts); i++) {
         const json_t *remarks = json_object_get(json_array_get(parts, i), "remarks");

@@ -144,6 +144,14 @@ def test_csv_says_whose_certificates_are_and_bad_rows_do_not_stop_the_others(hub
         assert done.code == 2 and why in done.err, done
 
 
+def test_a_port_is_a_number_and_goes_with_its_place(hub, tmp_path):
+    path = tmp_path / "ports.csv"
+    path.write_text("place,port,owner\n2001:db8::7,8443,a\nports.csv.example,993,b\nx.csv.example,99999,c\ny.csv.example,x,d\n")
+    done = hub.cw("import", "--as", "csv", path)
+    assert done.code == 2 and done.err.count("the port is no number from 1 to 65535") == 2, done
+    assert {"[2001:db8::7]:8443", "ports.csv.example:993"} == {e["name"] for e in listed(hub, "ports.csv")}
+
+
 def test_many_rows_go_in_pieces(hub, tmp_path):
     certs = [made(f"m{i}.many.example")[0] for i in range(30)]
     path = tmp_path / "many.csv"
