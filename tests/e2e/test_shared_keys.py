@@ -107,6 +107,7 @@ def test_a_host_that_tells_another_sealing_key_is_sealed_nothing_until_somebody_
 def test_a_host_that_is_given_no_key_is_sealed_none(make_hub, make_remote):
     hub = make_hub()  # which does not grant share_keys
     web = make_remote(hub, "web1")
+    wait.until(lambda: "hub_reached" in web.text(), "the hub knows what its connectors take")
     target(hub, hub, "a")
     hub.ok("target", "add", "A", "--agent", "web1", "--connector", "files", "--set", f"fullchain={web.files}/b.pem")  # the first in order
     hub.ok("cert", "add", WWW, "--to", "a", "--to", "A")
