@@ -112,6 +112,20 @@ const char *access_scope(const struct ctx *ctx)
     return ctx->principal && ctx->principal->team ? ctx->principal->team : "";
 }
 
+struct rc access_team(struct ctx *ctx, struct txn *txn, const char *name, const char **team)
+{
+    struct q_team_get_row row;
+    bool found = false;
+    *team = access_scope(ctx);
+    if (!name)
+        return RC_OK;
+    TRY(q_team_get(ctx, txn, name, *team, &row, &found));
+    if (!found)
+        return ctx_fail_field(ctx, "/team", "no team is named %s", name);
+    *team = row.id;
+    return RC_OK;
+}
+
 const char *access_agent_of(const struct ctx *ctx)
 {
     return ctx->principal && ctx->principal->agent ? ctx->principal->agent : "";

@@ -36,6 +36,8 @@ RC access_token(struct ctx *ctx, struct core *core, struct bytes token, const st
 RC decide(struct ctx *ctx, struct core *core, struct txn *txn, const char *action, const char *team);
 /* access_scope returns the team whose subtree the principal sees: the $scope of every list query. */
 const char *access_scope(const struct ctx *ctx);
+/* access_team finds the team that a request names, within that subtree; NULL names its head.  E_INVALID at the field /team. */
+RC access_team(struct ctx *ctx, struct txn *txn, const char *name, const char **team);
 /* access_agent_of returns the agent whose host the principal's token is for; "": no such token. */
 const char *access_agent_of(const struct ctx *ctx);
 

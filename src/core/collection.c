@@ -61,15 +61,8 @@ static struct rc exists(struct ctx *ctx, struct rc rc, const char *name)
 static struct rc create(struct ctx *ctx, struct txn *txn, void *arg)
 {
     struct collection_change *c = arg;
-    const char *team = access_scope(ctx);
-    if (c->in->team) {
-        struct q_team_get_row t;
-        bool found = false;
-        TRY(q_team_get(ctx, txn, c->in->team, team, &t, &found));
-        if (!found)
-            return ctx_fail_field(ctx, "/team", "no team is named %s", c->in->team);
-        team = t.id;
-    }
+    const char *team;
+    TRY(access_team(ctx, txn, c->in->team, &team));
     TRY(decide(ctx, c->core, txn, "collection.create", team));
     TRY(exists(ctx,
                q_collection_add(ctx, txn,

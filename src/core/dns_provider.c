@@ -391,13 +391,7 @@ static struct rc grant_agent(struct ctx *ctx, struct txn *txn, const char *ref, 
 
 static struct rc grant_whom(struct ctx *ctx, struct txn *txn, const struct dns_change *c, const char **team, const char **agent)
 {
-    struct q_team_get_row t;
-    bool found = false;
-    if (c->agent)
-        return grant_agent(ctx, txn, c->agent, agent);
-    TRY(q_team_get(ctx, txn, c->team, access_scope(ctx), &t, &found));
-    *team = t.id;
-    return found ? RC_OK : ctx_fail_field(ctx, "/team", "no team is named %s", c->team);
+    return c->agent ? grant_agent(ctx, txn, c->agent, agent) : access_team(ctx, txn, c->team, team);
 }
 
 static struct rc grant(struct ctx *ctx, struct txn *txn, void *arg)

@@ -203,16 +203,10 @@ static void choose_files(struct ctx *ctx, struct taking *t)
             t->files[t->files_n++] = &t->batch->files.v[i];
 }
 
-static int compare_prints(const void *a, const void *b)
-{
-    return memcmp(a, b, SHA256_LEN);
-}
-
 /* Only certificates that lie in one of the files. */
 static struct rc choose_certificates(struct ctx *ctx, struct taking *t, struct inventory_item **items, size_t *n)
 {
     size_t most = 0, prints_n = 0;
-    *n = 0;
     for (size_t i = 0; i < t->files_n; i++)
         most += t->files[i]->fingerprints.n;
     uint8_t(*prints)[SHA256_LEN] = arena_array(&ctx->arena, most + 1, sizeof *prints);
@@ -222,15 +216,7 @@ static struct rc choose_certificates(struct ctx *ctx, struct taking *t, struct i
             if (get_hex(&ctx->arena, bytes_z(t->files[i]->fingerprints.v[k]), &print) && print.n == SHA256_LEN)
                 memcpy(prints[prints_n++], print.p, SHA256_LEN);
         }
-    qsort(prints, prints_n, sizeof *prints, compare_prints);
-    *items = arena_array(&ctx->arena, t->batch->certificates.n + 1, sizeof **items);
-    for (size_t i = 0; i < t->batch->certificates.n; i++) {
-        uint8_t print[SHA256_LEN];
-        TRY(digest_sha256(ctx, t->batch->certificates.v[i].der, print));
-        if (bsearch(print, prints, prints_n, sizeof *prints, compare_prints))
-            (*items)[(*n)++].der = t->batch->certificates.v[i].der;
-    }
-    return RC_OK;
+    return inventory_choose(ctx, &t->batch->certificates, prints, prints_n, items, n);
 }
 
 /* How many the job has told of is kept with the job. */

@@ -332,17 +332,9 @@ static struct rc told(struct ctx *ctx, struct txn *txn, const struct importing *
 static struct rc put(struct ctx *ctx, struct txn *txn, void *arg)
 {
     struct importing *m = arg;
-    m->team = access_scope(ctx);
     m->list_id = 0;
     memset(m->counts, 0, sizeof m->counts);
-    if (m->in->team) {
-        struct q_team_get_row t;
-        bool found = false;
-        TRY(q_team_get(ctx, txn, m->in->team, m->team, &t, &found));
-        if (!found)
-            return ctx_fail_field(ctx, "/team", "no team is named %s", m->in->team);
-        m->team = t.id;
-    }
+    TRY(access_team(ctx, txn, m->in->team, &m->team));
     TRY(decide(ctx, m->core, txn, "import.create", m->team));
     const struct inventory_from from = {.source = INVENTORY_IMPORT, .team_id = m->team};
     if (!m->in->dry_run)

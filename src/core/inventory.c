@@ -464,6 +464,26 @@ RC inventory_prepare(struct ctx *ctx, struct core *core, const struct inventory_
     return RC_OK;
 }
 
+static int compare_prints(const void *a, const void *b)
+{
+    return memcmp(a, b, SHA256_LEN);
+}
+
+RC inventory_choose(struct ctx *ctx, const struct api_scan_certificate_list *told, uint8_t (*prints)[SHA256_LEN], size_t prints_n,
+                    struct inventory_item **items, size_t *n)
+{
+    *n = 0;
+    *items = arena_array(&ctx->arena, told->n + 1, sizeof **items);
+    qsort(prints, prints_n, sizeof *prints, compare_prints);
+    for (size_t i = 0; i < told->n; i++) {
+        uint8_t print[SHA256_LEN];
+        TRY(digest_sha256(ctx, told->v[i].der, print));
+        if (bsearch(print, prints, prints_n, sizeof *prints, compare_prints))
+            (*items)[(*n)++].der = told->v[i].der;
+    }
+    return RC_OK;
+}
+
 /* --- writing */
 
 const char *inventory_source_word(int64_t source)

@@ -8,6 +8,7 @@
 #ifndef CORE_INVENTORY_H
 #define CORE_INVENTORY_H
 
+#include "api/types.h"
 #include "core/core.h"
 #include "pki/cert_read.h"
 
@@ -158,6 +159,10 @@ struct inventory_from {
  * E_TOO_LARGE.  The first time there are enough of them and no dictionary is there, one is made of them (and kept by
  * inventory_put()). */
 RC inventory_prepare(struct ctx *ctx, struct core *core, const struct inventory_item *items, size_t n, struct inventory_batch *out);
+/* inventory_choose keeps of certificates that an agent told those that it also says it saw: `prints` are the `prints_n`
+ * fingerprints of these, sorted on return. */
+RC inventory_choose(struct ctx *ctx, const struct api_scan_certificate_list *told, uint8_t (*prints)[SHA256_LEN], size_t prints_n,
+                    struct inventory_item **items, size_t *n);
 /* inventory_put writes a batch and fills in `id` and `fresh`.  What is known gets its flags and last_seen (written once a day at
  * most). Idempotent. */
 RC inventory_put(struct ctx *ctx, struct core *core, struct txn *txn, const struct inventory_from *from,

@@ -439,43 +439,17 @@ RC issuer_agent(struct ctx *ctx, struct txn *txn, const struct issuer_settings *
     return RC_OK;
 }
 
-/* Challenges answered by the service itself: by the first target of the managed certificate. */
-static struct rc via_target(struct ctx *ctx, struct txn *txn, const char *managed, struct json_out *j, const char **agent)
+RC issuer_via(struct ctx *ctx, const struct issuer_settings *s, const char *how, const struct q_target_by_id_row *target,
+              const char **via)
 {
-    struct q_managed_targets_row *targets = NULL;
-    struct q_managed_by_id_row m;
-    size_t n = 0;
-    TRY(q_managed_by_id(ctx, txn, managed, &m));
-    TRY(q_managed_targets(ctx, txn, m.rehearses ? m.rehearses : managed, &targets, &n)); /* it has the way, where this has none */
-    if (!n)
-        return ctx_fail(ctx, E_CONFLICT,
-                        "challenges are to be answered by the target, and there is none; name one with --to, or set the "
-                        "issuer's challenge to listener or webroot");
-    struct q_target_by_id_row t;
-    TRY(q_target_by_id(ctx, txn, targets[0].target_id, &t));
-    json_put_str(j, "connector", t.connector);
-    json_put_raw(j, "parameters", bytes_z(t.parameters));
-    *agent = t.agent_id;
-    return RC_OK;
-}
-
-RC issuer_challenge_via(struct ctx *ctx, struct txn *txn, const struct issuer_settings *s, const char *managed,
-                        const char *attempt_agent, const char *identifier, const char **agent, const char **via)
-{
-    (void)identifier;
     struct buf b;
-    buf_init_arena(&b, &ctx->arena, 1 << 16);
     struct json_out j;
+    buf_init_arena(&b, &ctx->arena, 1 << 17);
     json_begin(&j, &b);
     json_open_obj(&j, NULL);
-    *agent = attempt_agent;
-    if (s->challenge_agent)
-        TRY(agent_named(ctx, txn, s->challenge_agent, agent));
-    else if (s->agent)
-        TRY(issuer_agent(ctx, txn, s, agent));
-    const char *how = s->challenge_via ? s->challenge_via : "target";
-    if (str_equal(how, "target")) {
-        TRY(via_target(ctx, txn, managed, &j, agent));
+    if (target) {
+        json_put_str(&j, "connector", target->connector);
+        json_put_raw(&j, "parameters", bytes_z(target->parameters));
     } else {
         json_put_str(&j, "connector", how);
         json_open_obj(&j, "parameters");
@@ -487,6 +461,38 @@ RC issuer_challenge_via(struct ctx *ctx, struct txn *txn, const struct issuer_se
     TRY(buf_status(&b));
     *via = buf_z(&b);
     return RC_OK;
+}
+
+/* Challenges answered by the service itself: by the first target of the managed certificate. */
+static struct rc first_target(struct ctx *ctx, struct txn *txn, const char *managed, struct q_target_by_id_row *out)
+{
+    struct q_managed_targets_row *targets = NULL;
+    struct q_managed_by_id_row m;
+    size_t n = 0;
+    TRY(q_managed_by_id(ctx, txn, managed, &m));
+    TRY(q_managed_targets(ctx, txn, m.rehearses ? m.rehearses : managed, &targets, &n)); /* it has the way, where this has none */
+    if (!n)
+        return ctx_fail(ctx, E_CONFLICT,
+                        "challenges are to be answered by the target, and there is none; name one with --to, or set the "
+                        "issuer's challenge to listener or webroot");
+    return q_target_by_id(ctx, txn, targets[0].target_id, out);
+}
+
+RC issuer_challenge_via(struct ctx *ctx, struct txn *txn, const struct issuer_settings *s, const char *managed,
+                        const char *attempt_agent, const char **agent, const char **via)
+{
+    struct q_target_by_id_row target;
+    *agent = attempt_agent;
+    if (s->challenge_agent)
+        TRY(agent_named(ctx, txn, s->challenge_agent, agent));
+    else if (s->agent)
+        TRY(issuer_agent(ctx, txn, s, agent));
+    const char *how = s->challenge_via ? s->challenge_via : "target";
+    if (!str_equal(how, "target"))
+        return issuer_via(ctx, s, how, NULL, via);
+    TRY(first_target(ctx, txn, managed, &target));
+    *agent = target.agent_id;
+    return issuer_via(ctx, s, how, &target, via);
 }
 
 RC issuer_roots(struct ctx *ctx, struct core *core, struct txn *txn, const char *issuer, const char **pem)

@@ -69,9 +69,13 @@ RC issuer_account_keep(struct ctx *ctx, struct txn *txn, const char *issuer, con
 /* --- for jobs, in a transaction */
 RC issuer_for_job(struct ctx *ctx, struct txn *txn, const char *id, struct issuer_settings *settings, struct payload_issuer *out);
 RC issuer_agent(struct ctx *ctx, struct txn *txn, const struct issuer_settings *s, const char **agent);
-/* Who answers a challenge for `identifier`, and how (JSON: connector and parameters). */
+/* Who answers a challenge, and how (JSON: connector and parameters).  issuer_via is that for `how` of an issuer ("listener",
+ * "webroot"), or for `target`, which may be NULL. */
 RC issuer_challenge_via(struct ctx *ctx, struct txn *txn, const struct issuer_settings *s, const char *managed,
-                        const char *attempt_agent, const char *identifier, const char **agent, const char **via);
+                        const char *attempt_agent, const char **agent, const char **via);
+struct q_target_by_id_row;
+RC issuer_via(struct ctx *ctx, const struct issuer_settings *s, const char *how, const struct q_target_by_id_row *target,
+              const char **via);
 /* The roots that chains of an issuer are verified with, PEM; "" where the system's do. */
 RC issuer_roots(struct ctx *ctx, struct core *core, struct txn *txn, const char *issuer, const char **pem);
 

@@ -444,8 +444,7 @@ static struct rc answers(struct ctx *ctx, struct txn *txn, const struct issuer_s
 {
     const bool alpn = str_equal(method, "tls-alpn-01");
     const char *how = alpn ? "listener" : s->challenge_via ? s->challenge_via : "target";
-    struct buf b;
-    struct json_out j;
+    struct q_target_by_id_row target;
     *agent = usual;
     if (s->challenge_agent)
         TRY(agent_named(ctx, txn, s->challenge_agent, agent));
@@ -453,26 +452,11 @@ static struct rc answers(struct ctx *ctx, struct txn *txn, const struct issuer_s
         TRY(issuer_agent(ctx, txn, s, agent));
     if (solver_is_dns(method) || (str_equal(how, "target") && !targets->n))
         return RC_OK;
-    buf_init_arena(&b, &ctx->arena, 1 << 17);
-    json_begin(&j, &b);
-    json_open_obj(&j, NULL);
-    if (str_equal(how, "target")) {
-        struct q_target_by_id_row t;
-        TRY(q_target_by_id(ctx, txn, targets->v[0], &t));
-        json_put_str(&j, "connector", t.connector);
-        json_put_raw(&j, "parameters", bytes_z(t.parameters));
-        *agent = t.agent_id;
-    } else {
-        json_put_str(&j, "connector", how);
-        json_open_obj(&j, "parameters");
-        if (str_equal(how, "webroot"))
-            json_put_str(&j, "root", s->webroot);
-        json_close(&j);
-    }
-    json_close(&j);
-    TRY(buf_status(&b));
-    *via = buf_z(&b);
-    return RC_OK;
+    if (!str_equal(how, "target"))
+        return issuer_via(ctx, s, how, NULL, via);
+    TRY(q_target_by_id(ctx, txn, targets->v[0], &target));
+    *agent = target.agent_id;
+    return issuer_via(ctx, s, how, &target, via);
 }
 
 struct asking {

@@ -91,14 +91,11 @@ static struct rc put(struct ctx *ctx, struct txn *txn, void *arg)
     const char *team = NULL;
     TRY(find(ctx, txn, r, "certificate.update", &row, &team));
     if (r->in->team) {
-        struct q_team_get_row to;
-        bool found = false;
-        TRY(q_team_get(ctx, txn, r->in->team, access_scope(ctx), &to, &found));
-        if (!found)
-            return ctx_fail_field(ctx, "/team", "no team is named %s", r->in->team);
+        const char *to;
+        TRY(access_team(ctx, txn, r->in->team, &to));
         if (row.row->flags & CERTIFICATE_MANAGED)
             return ctx_fail_field(ctx, "/team", "it is managed, and of the team of what it is managed as");
-        TRY(inventory_assign(ctx, r->core, txn, row.row->id, to.id));
+        TRY(inventory_assign(ctx, r->core, txn, row.row->id, to));
     }
     if (r->in->owner || r->in->note)
         TRY(note_put(ctx, txn, row.row->id, r->in));

@@ -167,15 +167,8 @@ static struct rc create(struct ctx *ctx, struct txn *txn, void *arg)
     struct api_scan_spec spec = c->in->spec;
     struct q_scan_number_row number;
     struct scan_plan plan;
-    const char *team = access_scope(ctx), *text = NULL;
-    if (c->in->team) {
-        struct q_team_get_row t;
-        bool found = false;
-        TRY(q_team_get(ctx, txn, c->in->team, team, &t, &found));
-        if (!found)
-            return ctx_fail_field(ctx, "/team", "no team is named %s", c->in->team);
-        team = t.id;
-    }
+    const char *team, *text = NULL;
+    TRY(access_team(ctx, txn, c->in->team, &team));
     TRY(decide(ctx, c->core, txn, "scan.create", team));
     TRY(scan_plan_make(ctx, txn, &spec, access_scope(ctx), &plan));
     spec.ports = (struct api_strings){plan.ports.v, plan.ports.n};

@@ -180,16 +180,10 @@ static void choose_places(struct ctx *ctx, struct taking *t)
     }
 }
 
-static int compare_prints(const void *a, const void *b)
-{
-    return memcmp(a, b, SHA256_LEN);
-}
-
 /* Only certificates that were seen at one of the places. */
 static struct rc choose_certificates(struct ctx *ctx, struct taking *t, struct inventory_item **items, size_t *n)
 {
     size_t most = 0, prints_n = 0;
-    *n = 0;
     for (size_t i = 0; i < t->told_n; i++)
         for (size_t k = 0; k < t->told[i].o->chains.n; k++)
             most += t->told[i].o->chains.v[k].fingerprints.n;
@@ -202,15 +196,7 @@ static struct rc choose_certificates(struct ctx *ctx, struct taking *t, struct i
             for (size_t j = 0; j < m; j++)
                 memcpy(prints[prints_n++], chain[j].p, SHA256_LEN);
         }
-    qsort(prints, prints_n, sizeof *prints, compare_prints);
-    *items = arena_array(&ctx->arena, t->batch->certificates.n + 1, sizeof **items);
-    for (size_t i = 0; i < t->batch->certificates.n; i++) {
-        uint8_t print[SHA256_LEN];
-        TRY(digest_sha256(ctx, t->batch->certificates.v[i].der, print));
-        if (bsearch(print, prints, prints_n, sizeof *prints, compare_prints))
-            (*items)[(*n)++].der = t->batch->certificates.v[i].der;
-    }
-    return RC_OK;
+    return inventory_choose(ctx, &t->batch->certificates, prints, prints_n, items, n);
 }
 
 /* Whoever tells more than there can be, or never comes to an end, fills the inventory. */

@@ -366,7 +366,7 @@ RC solver_choose(struct ctx *ctx, struct txn *txn, const struct solver_owner *ow
         struct issuer_settings how = *s;
         if (str_equal(method, "tls-alpn-01")) /* by a listener of the agent's own, whatever answers HTTP */
             how.challenge_via = "listener";
-        return issuer_challenge_via(ctx, txn, &how, a->managed_id, a->agent_id, identifier, &out->agent, &out->via);
+        return issuer_challenge_via(ctx, txn, &how, a->managed_id, a->agent_id, &out->agent, &out->via);
     }
     TRY(solver_provider(ctx, txn, owner, name, &p, &found));
     if (!found) {

@@ -79,14 +79,8 @@ RC api_token_get(struct api_call *call, struct api_token *out)
 static struct rc for_whom(struct ctx *ctx, struct txn *txn, struct tokens *t, const char **agent)
 {
     struct q_agent_of_row row;
-    struct q_team_get_row team = {0};
-    bool found = true;
     if (!t->in->agent && t->in->team)
-        TRY(q_team_get(ctx, txn, t->in->team, access_scope(ctx), &team, &found));
-    if (!found)
-        return ctx_fail_field(ctx, "/team", "no team is named %s", t->in->team);
-    if (team.id)
-        t->team = team.id;
+        TRY(access_team(ctx, txn, t->in->team, &t->team));
     if (!t->in->agent)
         return RC_OK;
     struct rc rc = agent_named(ctx, txn, t->in->agent, agent);
@@ -128,7 +122,7 @@ RC api_token_create(struct api_call *call, const struct api_token_new *in, struc
     struct ctx *ctx = call->ctx;
     struct tokens t = {.core = call->core,
                        .in = in,
-                       .team = in->team ? in->team : access_scope(ctx),
+                       .team = access_scope(ctx),
                        .id = id_new(&ctx->arena, clock_unix_ms(ctx->clock)),
                        .expires_at = ctx_now_s(ctx) + in->lifetime_s};
     const char *text = NULL;

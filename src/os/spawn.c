@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pwd.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -222,5 +223,21 @@ struct rc spawn_run(struct ctx *ctx, const struct spawn *s, struct spawn_result 
     out->out = capture_end(&c);
     out->cut = c.cut;
     out->took_ms = clock_mono_ms() - begun;
+    return RC_OK;
+}
+
+RC spawn_as(struct ctx *ctx, struct spawn *s, const char *user, const char *what)
+{
+    char room[16384];
+    struct passwd pw, *found = NULL;
+    if (user == NULL)
+        return RC_OK;
+    if (getpwnam_r(user, &pw, room, sizeof room, &found) != 0 || found == NULL)
+        return ctx_fail(ctx, E_NOT_FOUND, "%s runs as %s, but no user is named so on this host", what, user);
+    if (pw.pw_uid == geteuid())
+        return RC_OK;
+    s->switch_user = true;
+    s->uid = pw.pw_uid;
+    s->gid = pw.pw_gid;
     return RC_OK;
 }

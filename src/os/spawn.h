@@ -35,4 +35,8 @@ struct spawn_result {
  * fails only where the program could not be started (E_NOT_FOUND, E_FORBIDDEN, …); what it did is in `out`. */
 RC spawn_run(struct ctx *ctx, const struct spawn *s, struct spawn_result *out);
 
+/* spawn_as lets it run as the user of that name, NULL or our own: as we are.  `what` is who asks, for the error: E_NOT_FOUND where
+ * this host has no such user. */
+RC spawn_as(struct ctx *ctx, struct spawn *s, const char *user, const char *what);
+
 #endif

@@ -160,8 +160,9 @@ def test_a_command_that_the_host_does_not_grant_is_refused_there(make_hub):
     hub.agent_settings["commands"]["rm-rf"] = ["/bin/true"]
     hub.write_agent()
     hub.restart()
+    hub.ok("target", "discover")
     hub.ok(*out)
-    del hub.agent_settings["commands"]["rm-rf"] # and the host has the last word
+    del hub.agent_settings["commands"]["rm-rf"]  # and the host has the last word
     hub.write_agent()
     hub.restart()
     done = hub.cw("cert", "add", WWW, "--to", "out")

@@ -78,6 +78,7 @@ def test_a_folder_of_every_kind_of_file_is_in_the_inventory_once(hub, tmp_path):
     for kind, cert in certs.items():
         c = shown(hub, cert)
         assert c["names"] == [f"{kind}.import.example"] and c["source"] == "import" and c["owner"] == "web team" and c["tags"] == ["found", "legacy"], c
+        assert [(e["place"], e["now"]) for e in c["seen"]] == [("old-server", True)], c
     again = hub.ok("import", tmp_path, "--password-file", secret, "--list", "old-server")
     assert f"0 new, 0 changed, {len(certs)} known already, 0 wrong." in again.out, again
     assert len(listed(hub, "old-server")) == 1

@@ -1,6 +1,5 @@
 #include "agent/run/dns.h"
 
-#include <pwd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -100,23 +99,6 @@ static const struct {
 
 /* --- starting it */
 
-static RC take_user(struct ctx *ctx, const struct agent_dns *row, struct spawn *s)
-{
-    char room[16384];
-    struct passwd pw, *found = NULL;
-    if (row->user == NULL)
-        return RC_OK;
-    if (getpwnam_r(row->user, &pw, room, sizeof room, &found) != 0 || found == NULL)
-        return ctx_fail(ctx, E_NOT_FOUND, "the program of DNS provider %s runs as %s, but no user is named so on this host",
-                        row->provider, row->user);
-    if (pw.pw_uid == geteuid())
-        return RC_OK;
-    s->switch_user = true;
-    s->uid = pw.pw_uid;
-    s->gid = pw.pw_gid;
-    return RC_OK;
-}
-
 /* Nobody but root may change what root starts. */
 static RC check_program(struct ctx *ctx, const char *path)
 {
@@ -182,7 +164,8 @@ static RC start(struct ctx *ctx, struct call *c, struct wire_run_done *out)
     struct spawn s = {.argv = c->argv, .env = c->env, .in = c->input, .timeout_ms = (int64_t)c->row->timeout_s * 1000,
                       .keep_end = true, .max_out = OUTPUT_MAX};
     struct spawn_result res;
-    TRY(take_user(ctx, c->row, &s));
+    const char *who = arena_printf(&ctx->arena, "the program of DNS provider %s", c->row->provider);
+    TRY(spawn_as(ctx, &s, c->row->user, who));
     FAILPOINT("run.dns");
     TRY(c->row->cleanup != NULL ? start_hook(ctx, &s, &res) : spawn_run(ctx, &s, &res));
     *out = (struct wire_run_done){.exit_code = res.exit_code, .signal = res.signal, .timed_out = res.timed_out, .output = res.out,

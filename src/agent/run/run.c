@@ -2,7 +2,6 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <pwd.h>
 #include <unistd.h>
 
 #include "agent/run/dns.h"
@@ -19,22 +18,6 @@ struct run {
     const struct agent_config *cfg;
     const char *sandbox;
 };
-
-static RC take_user(struct ctx *ctx, const struct agent_command *cmd, struct spawn *s)
-{
-    char room[16384];
-    struct passwd pw, *found = NULL;
-    if (cmd->user == NULL)
-        return RC_OK;
-    if (getpwnam_r(cmd->user, &pw, room, sizeof room, &found) != 0 || found == NULL)
-        return ctx_fail(ctx, E_NOT_FOUND, "command %s runs as %s, but no user is named so on this host", cmd->name, cmd->user);
-    if (pw.pw_uid == geteuid())
-        return RC_OK;
-    s->switch_user = true;
-    s->uid = pw.pw_uid;
-    s->gid = pw.pw_gid;
-    return RC_OK;
-}
 
 /* The text of files, cut as the output of a program is. */
 static RC on_reading(struct ctx *ctx, const struct agent_command *cmd, bool whole, struct wire_run_done *out)
@@ -65,7 +48,7 @@ static RC on_command(struct ctx *ctx, void *arg, const void *in, void *out)
     struct spawn s = {.argv = cmd->argv, .timeout_ms = (int64_t)cmd->timeout_s * 1000, .only_stdout = m->whole,
         .keep_end = !m->whole,
                       .max_out = m->whole ? OUTPUT_WHOLE : OUTPUT_TAIL};
-    TRY(take_user(ctx, cmd, &s));
+    TRY(spawn_as(ctx, &s, cmd->user, arena_printf(&ctx->arena, "command %s", cmd->name)));
     FAILPOINT("run.before");
     struct rc rc = spawn_run(ctx, &s, &res);
     if (rc_failed(rc))

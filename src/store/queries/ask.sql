@@ -115,7 +115,8 @@ WHERE check_number = $check_number AND certificate_id = $certificate_id AND (end
 -- in certificate_id i64, scope text, limit i64
 -- out endpoint_id i64, kind text, place text, name text, position i64, first_seen i64, last_seen i64, shows_now bool
 SELECT e.id AS endpoint_id, e.kind, e.place, e.name, o.position, o.first_seen, o.last_seen,
-    CASE WHEN e.certificate_id = o.certificate_id THEN 1 ELSE 0 END AS shows_now
+    CASE WHEN e.certificate_id = o.certificate_id OR o.last_seen >= e.last_seen OR (e.kind = 'list' AND e.certificate_id IS NULL)
+         THEN 1 ELSE 0 END AS shows_now
 FROM observation o JOIN endpoint e ON e.id = o.endpoint_id WHERE o.certificate_id = $certificate_id
   AND e.team IN (SELECT s.number FROM team_within w JOIN team s ON s.id = w.team_id WHERE w.ancestor_id = $scope)
 ORDER BY o.last_seen DESC, e.id LIMIT $limit;

@@ -5,32 +5,7 @@
 #include "pki/crl.h"
 #include "pki/pem.h"
 
-struct world {
-    int64_t now;
-    struct test_ca ca, other;
-    struct key *key;
-    struct cert leaf;
-};
-
-static void world_new(struct world *w)
-{
-    static const char *const names[] = {"www.example.org"};
-    *w = (struct world){.now = ctx_now_s(&test_ctx)};
-    test_ca_new(&w->ca, NULL, KEY_EC_P256, "Issuing", w->now);
-    test_ca_new(&w->other, NULL, KEY_EC_P256, "Another", w->now);
-    assert_ok(key_generate(&test_ctx, KEY_EC_P256, &w->key));
-    struct cert_intent intent = test_leaf(&w->ca, w->key, names, 1, w->now);
-    assert_ok(cert_parse(&test_ctx, test_issue(&intent, w->ca.key, w->now), &w->leaf));
-}
-
-static void world_free(struct world *w)
-{
-    key_free(w->ca.key);
-    key_free(w->other.key);
-    key_free(w->key);
-}
-
-static struct bytes list(const struct world *w, const struct test_ca *named, const struct test_ca *signer, int64_t from,
+static struct bytes list(const struct test_issued *w, const struct test_ca *named, const struct test_ca *signer, int64_t from,
                          int64_t until, bool revoked)
 {
     const struct crl_entry entry = {.serial = w->leaf.serial, .revoked_at = w->now - 1000, .reason = 4};
@@ -45,17 +20,17 @@ static struct bytes list(const struct world *w, const struct test_ca *named, con
     return der;
 }
 
-static struct rc look(const struct world *w, struct bytes der, struct wire_relay_revocation_done *out)
+static struct rc look(const struct test_issued *w, struct bytes der, struct wire_relay_revocation_done *out)
 {
     return outside_crl(&test_ctx, der, BYTES_LIT("http://ca.example.org/issuing.crl"), &w->leaf, &w->ca.cert, w->now, out);
 }
 
 static void a_list_of_the_issuer_is_believed(void **state)
 {
-    struct world w;
+    struct test_issued w;
     struct wire_relay_revocation_done out;
     (void)state;
-    world_new(&w);
+    test_issued_new(&w);
     assert_ok(look(&w, list(&w, &w.ca, &w.ca, -100, 1000, true), &out));
     assert_int_equal(out.status, WIRE_relay_revocation_done_status_revoked);
     assert_int_equal(out.revoked_at, w.now - 1000);
@@ -64,15 +39,15 @@ static void a_list_of_the_issuer_is_believed(void **state)
     assert_ok(look(&w, list(&w, &w.ca, &w.ca, -100, 1000, false), &out));
     assert_int_equal(out.status, WIRE_relay_revocation_done_status_good);
     assert_int_equal(out.revoked_at, 0);
-    world_free(&w);
+    test_issued_free(&w);
 }
 
 static void anybody_elses_or_an_old_one_is_not(void **state)
 {
-    struct world w;
+    struct test_issued w;
     struct wire_relay_revocation_done out;
     (void)state;
-    world_new(&w);
+    test_issued_new(&w);
     assert_fails(look(&w, list(&w, &w.ca, &w.other, -100, 1000, false), &out), E_PEER_IDENTITY);
     assert_fails(look(&w, list(&w, &w.other, &w.other, -100, 1000, false), &out), E_BAD_ANSWER);
     assert_fails(look(&w, list(&w, &w.ca, &w.ca, -1000, -10, false), &out), E_BAD_ANSWER);
@@ -84,16 +59,16 @@ static void anybody_elses_or_an_old_one_is_not(void **state)
     assert_true(at != SIZE_MAX);
     ((uint8_t *)(uintptr_t)changed.p)[at + 1] ^= 1; /* the entry is about another certificate now */
     assert_fails(look(&w, changed, &out), E_PEER_IDENTITY);
-    world_free(&w);
+    test_issued_free(&w);
 }
 
 static void an_issuer_comes_in_any_wrapping(void **state)
 {
-    struct world w;
+    struct test_issued w;
     struct wire_blobs out;
     struct buf pem;
     (void)state;
-    world_new(&w);
+    test_issued_new(&w);
     assert_ok(outside_issuers(&test_ctx, w.ca.der, &out));
     assert_int_equal(out.n, 1);
     assert_bytes(out.v[0], w.ca.der);
@@ -104,7 +79,7 @@ static void an_issuer_comes_in_any_wrapping(void **state)
     assert_int_equal(out.n, 2);
     assert_fails(outside_issuers(&test_ctx, BYTES_LIT("<html>"), &out), E_BAD_ANSWER);
     assert_fails(outside_issuers(&test_ctx, (struct bytes){0}, &out), E_BAD_ANSWER);
-    world_free(&w);
+    test_issued_free(&w);
 }
 
 int main(void)

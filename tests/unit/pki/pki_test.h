@@ -115,4 +115,30 @@ static inline struct cert_intent test_leaf(const struct test_ca *ca, const struc
     return intent;
 }
 
+/* A certificate, its CA, and another CA that has nothing to do with it. */
+struct test_issued {
+    int64_t now;
+    struct test_ca ca, other;
+    struct key *key;
+    struct cert leaf;
+};
+
+static inline void test_issued_new(struct test_issued *w)
+{
+    static const char *const names[] = {"www.example.org"};
+    *w = (struct test_issued){.now = ctx_now_s(&test_ctx)};
+    test_ca_new(&w->ca, NULL, KEY_EC_P256, "Issuing", w->now);
+    test_ca_new(&w->other, NULL, KEY_EC_P256, "Another", w->now);
+    assert_ok(key_generate(&test_ctx, KEY_EC_P256, &w->key));
+    struct cert_intent intent = test_leaf(&w->ca, w->key, names, 1, w->now);
+    assert_ok(cert_parse(&test_ctx, test_issue(&intent, w->ca.key, w->now), &w->leaf));
+}
+
+static inline void test_issued_free(struct test_issued *w)
+{
+    key_free(w->ca.key);
+    key_free(w->other.key);
+    key_free(w->key);
+}
+
 #endif

@@ -6,31 +6,6 @@
 
 #include "pki/ocsp.h"
 
-struct world {
-    int64_t now;
-    struct test_ca ca, other;
-    struct key *key;
-    struct cert leaf;
-};
-
-static void world_new(struct world *w)
-{
-    static const char *const names[] = {"www.example.org"};
-    *w = (struct world){.now = ctx_now_s(&test_ctx)};
-    test_ca_new(&w->ca, NULL, KEY_EC_P256, "Issuing", w->now);
-    test_ca_new(&w->other, NULL, KEY_EC_P256, "Another", w->now);
-    assert_ok(key_generate(&test_ctx, KEY_EC_P256, &w->key));
-    struct cert_intent intent = test_leaf(&w->ca, w->key, names, 1, w->now);
-    assert_ok(cert_parse(&test_ctx, test_issue(&intent, w->ca.key, w->now), &w->leaf));
-}
-
-static void world_free(struct world *w)
-{
-    key_free(w->ca.key);
-    key_free(w->other.key);
-    key_free(w->key);
-}
-
 static X509 *x509(const struct cert *c)
 {
     const uint8_t *p = c->der.p;
@@ -58,7 +33,7 @@ static struct bytes encode(OCSP_RESPONSE *response)
 }
 
 /* What `signer` says about the leaf: from `from` until `until`, in seconds from now. */
-static struct bytes answer(const struct world *w, const struct test_ca *signer, int status, int reason, long from, long until)
+static struct bytes answer(const struct test_issued *w, const struct test_ca *signer, int status, int reason, long from, long until)
 {
     X509 *leaf = x509(&w->leaf), *issuer = x509(&w->ca.cert), *by = x509(&signer->cert);
     EVP_PKEY *key = private(signer->key);
@@ -81,17 +56,17 @@ static struct bytes answer(const struct world *w, const struct test_ca *signer, 
     return der;
 }
 
-static struct rc look(const struct world *w, struct bytes der, struct ocsp_answer *out)
+static struct rc look(const struct test_issued *w, struct bytes der, struct ocsp_answer *out)
 {
     return ocsp_read(&test_ctx, der, &w->leaf, &w->ca.cert, w->now, out);
 }
 
 static void a_request_names_the_certificate(void **state)
 {
-    struct world w;
+    struct test_issued w;
     struct bytes der;
     (void)state;
-    world_new(&w);
+    test_issued_new(&w);
     assert_ok(ocsp_request(&test_ctx, &w.leaf, &w.ca.cert, &der));
     const uint8_t *p = der.p;
     OCSP_REQUEST *request = d2i_OCSP_REQUEST(NULL, &p, (long)der.n);
@@ -101,15 +76,15 @@ static void a_request_names_the_certificate(void **state)
     OCSP_id_get0_info(NULL, NULL, NULL, &serial, OCSP_onereq_get0_id(OCSP_request_onereq_get0(request, 0)));
     assert_bytes(bytes_of(ASN1_STRING_get0_data(serial), (size_t)ASN1_STRING_length(serial)), w.leaf.serial);
     OCSP_REQUEST_free(request);
-    world_free(&w);
+    test_issued_free(&w);
 }
 
 static void answers_are_read(void **state)
 {
-    struct world w;
+    struct test_issued w;
     struct ocsp_answer a;
     (void)state;
-    world_new(&w);
+    test_issued_new(&w);
     assert_ok(look(&w, answer(&w, &w.ca, V_OCSP_CERTSTATUS_GOOD, 0, -60, 3600), &a));
     assert_int_equal(a.status, OCSP_IS_GOOD);
     assert_int_equal(a.this_update, w.now - 60);
@@ -120,15 +95,15 @@ static void answers_are_read(void **state)
     assert_int_equal(a.revoked_at, w.now - 1000);
     assert_ok(look(&w, answer(&w, &w.ca, V_OCSP_CERTSTATUS_UNKNOWN, 0, -60, 3600), &a));
     assert_int_equal(a.status, OCSP_IS_UNKNOWN);
-    world_free(&w);
+    test_issued_free(&w);
 }
 
 static void what_proves_nothing_is_refused(void **state)
 {
-    struct world w;
+    struct test_issued w;
     struct ocsp_answer a;
     (void)state;
-    world_new(&w);
+    test_issued_new(&w);
     assert_fails(look(&w, answer(&w, &w.other, V_OCSP_CERTSTATUS_GOOD, 0, -60, 3600), &a), E_PEER_IDENTITY);
     assert_why("not signed by the certificate's issuer");
     assert_fails(look(&w, answer(&w, &w.ca, V_OCSP_CERTSTATUS_GOOD, 0, -7200, -3600), &a), E_BAD_ANSWER);
@@ -144,18 +119,18 @@ static void what_proves_nothing_is_refused(void **state)
     for (size_t n = 0; n < good.n; n += 7) /* cut anywhere */
         assert_true(rc_failed(look(&w, bytes_of(good.p, n), &a)));
     assert_fails(look(&w, bytes_of(good.p, OCSP_MAX + 1), &a), E_BAD_ANSWER);
-    world_free(&w);
+    test_issued_free(&w);
 }
 
 static void a_responder_may_have_no_answer(void **state)
 {
-    struct world w;
+    struct test_issued w;
     struct ocsp_answer a;
     (void)state;
-    world_new(&w);
+    test_issued_new(&w);
     assert_fails(look(&w, encode(OCSP_response_create(OCSP_RESPONSE_STATUS_TRYLATER, NULL)), &a), E_UNREACHABLE);
     assert_fails(look(&w, encode(OCSP_response_create(OCSP_RESPONSE_STATUS_UNAUTHORIZED, NULL)), &a), E_NOT_FOUND);
-    world_free(&w);
+    test_issued_free(&w);
 }
 
 int main(void)
