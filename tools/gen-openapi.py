@@ -49,6 +49,8 @@ def _mapping(loader, node):
     out.lines = {}
     for key_node, value_node in node.value:
         key = loader.construct_object(key_node, deep=True)
+        if not isinstance(key, str):
+            fail(key_node.start_mark.line + 1, f"{key_node.value} is no text to YAML: quote it")
         if key in out:
             fail(key_node.start_mark.line + 1, f"{key} comes twice")
         out[key] = loader.construct_object(value_node, deep=True)

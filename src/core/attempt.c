@@ -7,6 +7,7 @@
 #include "core/ari.h"
 #include "core/audit.h"
 #include "core/bad_name.h"
+#include "core/counter.h"
 #include "core/deployment.h"
 #include "core/enroll.h"
 #include "core/inventory.h"
@@ -624,6 +625,7 @@ RC attempt_issued(struct ctx *ctx, struct core *core, struct txn *txn, const str
     struct wish w;
     TRY(wish_decode(ctx, a->wish, &w));
     TRY(attempt_move(ctx, txn, a->id, a->state, str_equal(a->state, "sign") ? SIGNED : ISSUED));
+    TRY(counter_attempt(ctx, txn, a->id, "issued"));
     int64_t number = 0;
     struct q_managed_by_id_row m;
     TRY(q_managed_by_id(ctx, txn, a->managed_id, &m));
@@ -680,6 +682,7 @@ RC attempt_failed(struct ctx *ctx, struct core *core, struct txn *txn, const str
     if (e == E_ACCOUNT)
         TRY(account_remedy(ctx, txn, a->issuer_id, &why));
     TRY(q_attempt_error(ctx, txn, a->id, err_info(e)->name, why));
+    TRY(counter_attempt(ctx, txn, a->id, err_info(e)->name));
     TRY(jobs_cancel(ctx, txn, a->id));
     TRY(key_forget(ctx, core, txn, a->id));
     TRY(challenges_clean(ctx, core, txn, a->id));

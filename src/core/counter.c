@@ -84,6 +84,16 @@ RC counter_write(struct ctx *ctx, struct txn *txn, const struct counter_sum *sum
     return RC_OK;
 }
 
+RC counter_attempt(struct ctx *ctx, struct txn *txn, const char *attempt, const char *key)
+{
+    return q_counter_attempt(ctx, txn, ctx_now_s(ctx) / 86400, attempt, COUNTER_ATTEMPT, key);
+}
+
+RC counter_deployment(struct ctx *ctx, struct txn *txn, const char *deployment, const char *key)
+{
+    return q_counter_deployment(ctx, txn, ctx_now_s(ctx) / 86400, deployment, COUNTER_DEPLOYMENT, key);
+}
+
 const char *counter_month(struct ctx *ctx, int64_t at)
 {
     struct tm tm;

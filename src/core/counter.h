@@ -14,6 +14,9 @@
 #define COUNTER_MANAGED "managed"     /* "" */
 #define COUNTER_EXPIRES "expires"     /* month in which they end, "2026-11"; "never" */
 #define COUNTER_SOURCE "source"       /* inventory_source_word() */
+/* And of the work: what ended, ever and by day. */
+#define COUNTER_ATTEMPT "attempt"       /* "issued"; else the name of the error (base/errors.def) */
+#define COUNTER_DEPLOYMENT "deployment" /* the state in which it ended */
 
 /* Changes of one transaction, in its arena; all-zero is none.  Dimension and key live as long. */
 struct counter_change {
@@ -30,6 +33,10 @@ void counter_add(struct ctx *ctx, struct counter_sum *sum, int64_t team, const c
 void counter_merge(struct ctx *ctx, struct counter_sum *into, const struct counter_sum *from);
 /* counter_write appends what has changed; changes that cancel out are none. */
 RC counter_write(struct ctx *ctx, struct txn *txn, const struct counter_sum *sum);
+
+/* counter_attempt and counter_deployment count one that has just ended as `key`, for the team of its managed certificate. */
+RC counter_attempt(struct ctx *ctx, struct txn *txn, const char *attempt, const char *key);
+RC counter_deployment(struct ctx *ctx, struct txn *txn, const char *deployment, const char *key);
 
 /* counter_month: "2026-11" of a time; "never" for CERT_NO_EXPIRY.  In the arena. */
 const char *counter_month(struct ctx *ctx, int64_t at);

@@ -3,6 +3,7 @@
 #include "base/encode.h"
 #include "base/random.h"
 #include "core/audit.h"
+#include "core/counter.h"
 #include "core/hold.h"
 #include "core/issuer.h"
 #include "core/job.h"
@@ -29,8 +30,10 @@ static struct rc deployment_move(struct ctx *ctx, struct txn *txn, const char *i
 {
     const int64_t now = ctx_now_s(ctx);
     for (size_t i = 0; i < sizeof transitions / sizeof *transitions; i++)
-        if (transitions[i].event == event && str_equal(transitions[i].from, from))
-            return q_deployment_state(ctx, txn, id, from, transitions[i].to, &now);
+        if (transitions[i].event == event && str_equal(transitions[i].from, from)) {
+            TRY(q_deployment_state(ctx, txn, id, from, transitions[i].to, &now));
+            return counter_deployment(ctx, txn, id, transitions[i].to);
+        }
     return ctx_fail(ctx, E_CONFLICT, "deployment %s is %s: that step does not follow", id, from);
 }
 

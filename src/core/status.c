@@ -162,6 +162,7 @@ static struct rc look_agents(struct ctx *ctx, struct txn *txn, struct looking *l
     size_t n = 0;
     struct str_list silent = {0};
     TRY(look_silent(ctx, txn, l, &silent));
+    l->out->agents_silent = silent.n;
     TRY(q_agent_troubled(ctx, txn, access_scope(ctx), EACH_MAX, &agents, &n));
     for (size_t i = 0; i < n; i++)
         if (!str_list_has(&silent, agents[i].id))

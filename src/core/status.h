@@ -14,6 +14,7 @@ struct status {
     const char *text;
     struct status_problem *problems;
     size_t n;
+    size_t agents_silent; /* of the problems */
 };
 
 /* core_status looks at what is bad, never at everything: its cost does not grow with the inventory. */

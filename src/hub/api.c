@@ -352,7 +352,8 @@ struct rc hub_handle(struct ctx *ctx, void *arg, const struct http_request *req,
         return status_health(ctx, hub, req, resp);
     if (str_equal(req->peer.listener, HUB_LISTENER_STATUS))
         return status_handle(ctx, hub, req, resp);
-    if (bytes_starts_with(path, BYTES_LIT("/api/")) || bytes_starts_with(path, BYTES_LIT("/agent/")))
+    if (bytes_starts_with(path, BYTES_LIT("/api/")) || bytes_starts_with(path, BYTES_LIT("/agent/")) ||
+        str_equal(req->path, "/metrics"))
         return api_handle(ctx, hub, req, resp);
     if (str_equal(req->path, "/sign-in") && str_equal(req->peer.listener, HUB_LISTENER_HTTPS))
         return sign_in_handle(ctx, hub, req, resp);
