@@ -9,6 +9,8 @@
 
 #define JWK_MAX 4096
 #define JWS_MAX ((size_t)256 << 10)
+#define COMPACT_MAX (64 << 10)
+#define JWKS_MAX 64
 
 static size_t coordinate_len(const struct key *key)
 {
@@ -312,11 +314,23 @@ static struct rc read_jws(struct ctx *ctx, struct bytes text, struct jws *w)
     return read_protected(ctx, w);
 }
 
+/* The key decides which algorithm there is (RFC 8725 section 3.1). */
+static struct rc check_signature(struct ctx *ctx, const struct jws *w, const struct key *key)
+{
+    struct bytes signature = w->signature;
+    if (!str_equal(w->message.alg, jose_alg(key)))
+        return ctx_fail(ctx, E_UNAUTHENTICATED, "the JWS names another algorithm than its key's");
+    if (key_public(key)->kind == SPKI_EC)
+        TRY(from_raw(ctx, key, signature, &signature));
+    if (rc_failed(key_verify_own(ctx, key, signing_input(ctx, w->protected, w->payload), signature)))
+        return ctx_fail(ctx, E_UNAUTHENTICATED, "the signature of the JWS is wrong");
+    return RC_OK;
+}
+
 struct rc jose_verify(struct ctx *ctx, struct bytes jws, const struct key *key, struct jose_message *out)
 {
     KEY_CLEANUP struct key *own = NULL;
     struct jws w;
-    struct bytes signature;
     TRY(read_jws(ctx, jws, &w));
     if (!key) {
         if (!w.message.jwk)
@@ -324,13 +338,73 @@ struct rc jose_verify(struct ctx *ctx, struct bytes jws, const struct key *key, 
         TRY(jose_key_from_jwk(ctx, bytes_z(w.message.jwk), &own));
         key = own;
     }
-    if (!str_equal(w.message.alg, jose_alg(key)))
-        return ctx_fail(ctx, E_UNAUTHENTICATED, "the JWS names another algorithm than its key's");
-    signature = w.signature;
-    if (key_public(key)->kind == SPKI_EC)
-        TRY(from_raw(ctx, key, signature, &signature));
-    if (rc_failed(key_verify_own(ctx, key, signing_input(ctx, w.protected, w.payload), signature)))
-        return ctx_fail(ctx, E_UNAUTHENTICATED, "the signature of the JWS is wrong");
+    TRY(check_signature(ctx, &w, key));
+    *out = w.message;
+    return RC_OK;
+}
+
+/* --- compact */
+
+static struct rc read_compact(struct ctx *ctx, struct bytes token, struct jws *w)
+{
+    struct bytes rest = token, protected, payload;
+    *w = (struct jws){0};
+    if (token.n > COMPACT_MAX)
+        return ctx_fail(ctx, E_TOO_LARGE, "a token of %zu bytes is larger than %d", token.n, COMPACT_MAX);
+    if (!bytes_take_until(&rest, '.', &protected) || !bytes_take_until(&rest, '.', &payload))
+        return ctx_fail(ctx, E_PARSE, "the token is not three parts with dots between them");
+    w->protected = arena_str(&ctx->arena, protected);
+    w->payload = arena_str(&ctx->arena, payload);
+    if (strlen(w->protected) != protected.n || !get_base64url(&ctx->arena, payload, &w->message.payload) ||
+        !get_base64url(&ctx->arena, rest, &w->signature))
+        return ctx_fail(ctx, E_PARSE, "a part of the token is not base64url");
+    return read_protected(ctx, w);
+}
+
+static bool member_is(const json_t *obj, const char *key, const char *value)
+{
+    const char *text = json_string_value(json_object_get(obj, key));
+    return text && str_equal(text, value);
+}
+
+/* Whether a key of the set may be the one that is meant: what is for something else, or of a kind that we do not have, is not. */
+static bool key_is_meant(struct ctx *ctx, const json_t *jwk, const struct jose_message *m, struct key **out)
+{
+    if (!json_is_object(jwk) || (json_object_get(jwk, "use") && !member_is(jwk, "use", "sig")) ||
+        (json_object_get(jwk, "alg") && !member_is(jwk, "alg", m->alg)) || (m->kid && !member_is(jwk, "kid", m->kid)))
+        return false;
+    if (rc_failed(key_from_json(ctx, jwk, out))) {
+        ctx_forget(ctx);
+        return false;
+    }
+    const struct spki *s = key_public(*out);
+    if (s->kind == SPKI_EC || s->bits >= 2048)
+        return true;
+    key_free(*out);
+    *out = NULL;
+    return false;
+}
+
+struct rc jose_verify_compact(struct ctx *ctx, struct bytes token, struct bytes jwks, struct jose_message *out)
+{
+    json_auto_t *set = NULL;
+    const json_t *keys = NULL;
+    struct jws w;
+    TRY(read_compact(ctx, token, &w));
+    TRY(json_read(ctx, jwks, &set));
+    TRY(json_get_list(ctx, set, "keys", true, &keys));
+    if (json_array_size(keys) > JWKS_MAX)
+        return ctx_fail(ctx, E_TOO_LARGE, "a key set of more than %d keys", JWKS_MAX);
+    struct rc rc = ctx_fail(ctx, E_NOT_FOUND, "no key of the set is the token's%s%s", w.message.kid ? ": " : "",
+                            w.message.kid ? w.message.kid : "");
+    for (size_t i = 0; i < json_array_size(keys) && rc_failed(rc); i++) {
+        KEY_CLEANUP struct key *key = NULL;
+        if (!key_is_meant(ctx, json_array_get(keys, i), &w.message, &key))
+            continue;
+        ctx_forget(ctx);
+        rc = check_signature(ctx, &w, key);
+    }
+    TRY(rc);
     *out = w.message;
     return RC_OK;
 }

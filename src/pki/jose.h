@@ -40,6 +40,11 @@ struct jose_message {
 /* jose_verify reads a JWS and checks it with `key`, or with the key in its header where `key` is NULL (which proves possession
  * only). E_UNAUTHENTICATED where the signature is wrong. */
 RC jose_verify(struct ctx *ctx, struct bytes jws, const struct key *key, struct jose_message *out);
+/* jose_verify_compact reads PROTECTED "." PAYLOAD "." SIGNATURE (RFC 7515 section 7.1) and checks it with a key of `jwks` (a JWK
+ * Set, RFC 7517 section 5): that of its "kid", or any where it names none.  The key says the algorithm, never the token alone:
+ * "none", MACs and keys in the header are refused.  RSA of 2,048 bits and more (RS256), EC P-256 and P-384 (ES256, ES384).
+ * E_NOT_FOUND where no key of the set is meant: the set may be old.  E_UNAUTHENTICATED where the signature is wrong. */
+RC jose_verify_compact(struct ctx *ctx, struct bytes token, struct bytes jwks, struct jose_message *out);
 RC jose_verify_hs256(struct ctx *ctx, struct bytes jws, struct bytes mac_key, struct jose_message *out);
 
 #endif

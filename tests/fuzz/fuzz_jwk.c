@@ -1,5 +1,7 @@
-/* Keys as JWKs (RFC 7517), as people bring those of their accounts, and signed requests: what is accepted can be used. */
+/* Keys as JWKs (RFC 7517), as people bring those of their accounts, signed requests, and the tokens of identity providers: what is
+ * accepted can be used. */
 
+#include "pki/id_token.h"
 #include "pki/jose.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
@@ -22,6 +24,22 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     case 'p':
         rc = jose_key_from_jwk(&ctx, body, &key);
         break;
+    case 'c': {
+        static const char set[] =
+            "{\"keys\":[{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU\","
+            "\"y\":\"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0\"}]}";
+        const struct id_token_expect expect = {.issuer = "joe", .client_id = "us", .nonce = "n", .groups = "groups"};
+        struct id_token token;
+        if (rc_ok(jose_verify_compact(&ctx, body, bytes_z(set), &message)) && !str_equal(message.alg, "ES256"))
+            abort();
+        if (rc_ok(id_token_verify(&ctx, body, bytes_z(set), &expect, &token)))
+            abort(); /* nobody has the key any more */
+        return 0;
+    }
+    case 'k': /* the set of keys is a stranger's too */
+        if (rc_ok(jose_verify_compact(&ctx, BYTES_LIT("eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJqb2UifQ.AA"), body, &message)))
+            abort();
+        return 0;
     case 'j':
         if (rc_ok(jose_verify(&ctx, body, NULL, &message)) && message.jwk == NULL)
             abort();
