@@ -3,8 +3,8 @@
 
     gen-openapi.py --out DIR openapi/certwright.yaml
 
-writes DIR/api/types.h, DIR/api/types.c, DIR/hub/routes.h, DIR/hub/routes.c and DIR/hub/openapi_json.c.  How a schema becomes C
-is told in src/api/codec.h.  The document must keep to a closed subset of OpenAPI 3.1; anything else is an error that names file and line.
+writes DIR/api/types.h, DIR/api/types.c, DIR/api/permissions.h, DIR/api/permissions.c, DIR/hub/routes.h, DIR/hub/routes.c and
+DIR/hub/openapi_json.c.  How a schema becomes C is told in src/api/codec.h.  The document must keep to a closed subset of OpenAPI 3.1; anything else is an error that names file and line.
 """
 import argparse
 import json
@@ -28,6 +28,9 @@ MAP_KEYS = {"type", "additionalProperties", "maxProperties", "description"}
 OPERATION_KEYS = {"operationId", "summary", "description", "tags", "parameters", "requestBody", "responses", "security",
                   "x-permission", "x-listener", "x-parkable", "x-idempotent", "x-raw"}
 LISTENERS = {"admin": 1, "https": 2, "agent": 4}
+# What is asked of no role: anybody, whoever is signed in about themselves, agents.
+NO_PERMISSIONS = {"public", "self", "agent.work"}
+PERMISSION = r"[a-z]+(-[a-z]+)*\.[a-z]+(-[a-z]+)*"
 FORMATS = {"id": "API_ID", "name": "API_NAME", "dns-name": "API_DNS_NAME"}
 C_WORDS = set("auto break case char const continue default do double else enum extern float for goto if inline int long register "
               "return short signed sizeof static struct switch typedef union unsigned void volatile while".split())
@@ -396,6 +399,8 @@ class Route:
         self.id = snake(op["operationId"])
         self.summary = op["summary"]
         self.permission = op["x-permission"]
+        if self.permission not in NO_PERMISSIONS and not re.fullmatch(PERMISSION, self.permission):
+            fail(op.lines["x-permission"], f"{self.permission} is no permission: noun.verb")
         self.listeners = 0
         for word in op.get("x-listener", "admin|https").split("|"):
             if word not in LISTENERS:
@@ -528,6 +533,33 @@ def routes_c(routes):
     return out + ["const size_t api_routes_n = sizeof api_routes / sizeof *api_routes;"]
 
 
+def read_permissions(routes):
+    """Those of the routes, and those that no route asks for yet (x-permissions)."""
+    more = DOC.get("x-permissions", [])
+    for name in more:
+        if not re.fullmatch(PERMISSION, name):
+            fail(DOC.lines["x-permissions"], f"{name} is no permission: noun.verb")
+    return sorted({r.permission for r in routes} - NO_PERMISSIONS | set(more))
+
+
+def permissions_h(names):
+    return [MADE, "#ifndef API_PERMISSIONS_H", "#define API_PERMISSIONS_H", "", "#include <stdbool.h>", "#include <stddef.h>", "#include <stdint.h>", "",
+            f"#define PERMISSIONS_N {len(names)}", f"#define PERMISSION_WORDS {(len(names) + 63) // 64}", "",
+            "/* Sorted.  A bit of a set stands for the name at its place; they differ from build to build, so sets are kept as names. */",
+            "extern const char *const api_permissions[PERMISSIONS_N];", "struct permission_set {", "    uint64_t bits[PERMISSION_WORDS];", "};",
+            "/* api_permission_find gives the place of a name; false where this build knows no such permission. */",
+            "bool api_permission_find(const char *name, size_t *out);", "", "#endif"]
+
+
+def permissions_c(names):
+    return [MADE, '#include "api/permissions.h"', "", "#include <string.h>", "", "const char *const api_permissions[PERMISSIONS_N] = {",
+            *(f"    {c_string(name)}," for name in names), "};", "", "bool api_permission_find(const char *name, size_t *out)", "{",
+            "    size_t from = 0, to = PERMISSIONS_N;", "    while (from < to) {", "        const size_t at = from + (to - from) / 2;",
+            "        const int order = strcmp(name, api_permissions[at]);", "        if (order == 0) {", "            *out = at;",
+            "            return true;", "        }", "        if (order < 0)", "            to = at;", "        else", "            from = at + 1;", "    }",
+            "    return false;", "}"]
+
+
 def document_json():
     text = json.dumps(DOC, indent=1, ensure_ascii=False)
     lines = text.split("\n")
@@ -555,7 +587,7 @@ def main():
             out.write(f"{args.out}/api/types.h: {os.path.abspath(__file__)}\n")
     with open(args.source, encoding="utf-8") as source:
         DOC = yaml.load(source, Loader)
-    check_keys(DOC, {"openapi", "info", "servers", "security", "tags", "paths", "components"}, "document")
+    check_keys(DOC, {"openapi", "info", "servers", "security", "tags", "paths", "components", "x-permissions"}, "document")
     if not str(DOC.get("openapi", "")).startswith("3.1."):
         fail(1, "openapi must be 3.1")
     schemas, maps = {}, []
@@ -570,6 +602,9 @@ def main():
     routes = read_routes()
     write(f"{args.out}/api/types.h", types_h(ordered, maps))
     write(f"{args.out}/api/types.c", types_c(ordered, maps))
+    permissions = read_permissions(routes)
+    write(f"{args.out}/api/permissions.h", permissions_h(permissions))
+    write(f"{args.out}/api/permissions.c", permissions_c(permissions))
     write(f"{args.out}/hub/routes.h", routes_h(routes))
     write(f"{args.out}/hub/routes.c", routes_c(routes))
     write(f"{args.out}/hub/openapi_json.c", document_json())

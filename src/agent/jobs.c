@@ -1,5 +1,6 @@
 #include "agent/jobs.h"
 
+#include "agent/adopt.h"
 #include "agent/discover.h"
 #include "agent/inventory_job.h"
 #include "agent/preflight.h"
@@ -115,6 +116,16 @@ static RC inventory_run(struct ctx *ctx, const struct work *w)
     return inventory_job(ctx, w->h, w->story, w->job->body, w->member);
 }
 
+static RC adopt_run(struct ctx *ctx, const struct work *w)
+{
+    return adopt_job(ctx, w->h, w->story, w->job->fence, w->job->body, w->member);
+}
+
+static RC release_run(struct ctx *ctx, const struct work *w)
+{
+    return release_job(ctx, w->h, w->story, w->job->fence, w->job->body, w->member);
+}
+
 static RC relay_run(struct ctx *ctx, const struct work *w) { return relay_job(ctx, w->h, w->story, w->job, w->member); }
 
 static const struct {
@@ -128,7 +139,7 @@ static const struct {
     {"order", relay_run},       {"acme_revoke", relay_run},   {"acme_info", relay_run},   {"renewal_info", relay_run},
     {"enroll", relay_run},      {"enroll_revoke", relay_run},
     {"acme_account", relay_run}, {"preflight", preflight_job},
-    {"scan", scan_run},         {"inventory", inventory_run},
+    {"scan", scan_run},         {"inventory", inventory_run}, {"adopt", adopt_run},       {"release", release_run},
     {"fetch_issuer", relay_run}, {"revocation", relay_run},
 };
 
@@ -148,7 +159,8 @@ const char *const *jobs_kinds(void)
     static const char *const names[] = {"key",      "present", "clean",       "deploy",    "verify",       "discover", "undeploy",
                                         "forget_key", "seal", "dns_test", "dns_present", "dns_persist", "dns_clean",
                                         "order",   "acme_revoke", "acme_info", "renewal_info", "enroll", "enroll_revoke",
-                                        "acme_account", "preflight", "scan", "inventory", "fetch_issuer", "revocation", NULL};
+                                        "acme_account", "preflight", "scan", "inventory", "adopt", "release", "fetch_issuer",
+                                        "revocation", NULL};
     return names;
 }
 

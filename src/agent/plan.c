@@ -54,7 +54,8 @@ static RC give(struct ctx *ctx, const struct agent_config *cfg, int dir, const c
     return RC_OK;
 }
 
-RC agent_plan_prepare(struct ctx *ctx, const struct agent_config *cfg, uid_t uid, gid_t gid)
+RC agent_plan_prepare(struct ctx *ctx, const struct agent_config *cfg, struct agent_plan_owner agent,
+                      struct agent_plan_owner relay)
 {
     FD_CLEANUP int dir = -1;
     TRY(file_mkdirs(ctx, cfg->state_dir, 0711)); /* the agent must get through to its results */
@@ -62,12 +63,13 @@ RC agent_plan_prepare(struct ctx *ctx, const struct agent_config *cfg, uid_t uid
     TRY(file_mkdir(ctx, dir, "keys", FILE_KEEP_UID, FILE_KEEP_GID, 0700));
     TRY(file_mkdir(ctx, dir, "targets", FILE_KEEP_UID, FILE_KEEP_GID, 0700));
     TRY(file_mkdir(ctx, dir, "challenges", FILE_KEEP_UID, FILE_KEEP_GID, 0700));
-    TRY(file_mkdir(ctx, dir, "results", uid, gid, 0700));
-    TRY(file_mkdir(ctx, dir, "fleet", uid, gid, 0700));
-    TRY(give(ctx, cfg, dir, "fleet", uid, gid));
+    TRY(file_mkdir(ctx, dir, "results", agent.uid, agent.gid, 0700));
+    TRY(file_mkdir(ctx, dir, "fleet", agent.uid, agent.gid, 0700));
+    TRY(file_mkdir(ctx, dir, "enroll", relay.uid, relay.gid, 0700));
+    TRY(give(ctx, cfg, dir, "fleet", agent.uid, agent.gid));
     for (size_t i = 0; i < sizeof fleet_files / sizeof *fleet_files; i++)
-        TRY(give(ctx, cfg, dir, fleet_files[i], uid, gid));
+        TRY(give(ctx, cfg, dir, fleet_files[i], agent.uid, agent.gid));
     /* A demonstration may have been started by another user before. */
-    TRY(give(ctx, cfg, dir, "results", uid, gid));
-    return RC_OK;
+    TRY(give(ctx, cfg, dir, "results", agent.uid, agent.gid));
+    return give(ctx, cfg, dir, "enroll", relay.uid, relay.gid);
 }

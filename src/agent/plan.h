@@ -23,9 +23,14 @@ struct agent_plan_users {
  * parent has read with agent_file_trusted() and parsed as `cfg`, and which must live as long as the plan. */
 void agent_plan_add(struct parent_role *roles, size_t *n, const struct agent_config *cfg, struct bytes text,
                     const struct agent_plan_users *users);
-/* agent_plan_prepare makes the state directory: the agent's results belong to `uid` and `gid` (what parent_uid() says of "agent";
- * -1:
- * the process's own), the rest to the process. */
-RC agent_plan_prepare(struct ctx *ctx, const struct agent_config *cfg, uid_t uid, gid_t gid);
+/* A role's user and group, as parent_uid() says them; -1: the process's own. */
+struct agent_plan_owner {
+    uid_t uid;
+    gid_t gid;
+};
+/* agent_plan_prepare makes the state directory: the agent's results belong to `agent`, what issuers answered to `relay`, the rest
+ * to the process. */
+RC agent_plan_prepare(struct ctx *ctx, const struct agent_config *cfg, struct agent_plan_owner agent,
+                      struct agent_plan_owner relay);
 
 #endif

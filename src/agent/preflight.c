@@ -91,7 +91,7 @@ static RC read_directory(struct ctx *ctx, struct preflight *p, const char **fail
 
 static RC try_issuer(struct ctx *ctx, const struct preflight *p, const json_t *names)
 {
-    struct wire_relay_enroll in = {.verb = WIRE_relay_enroll_verb_test, .protocol = "", .reference = ""};
+    struct wire_relay_enroll in = {.verb = WIRE_relay_enroll_verb_test, .job = "", .protocol = "", .reference = ""};
     struct wire_relay_enroll_done out;
     struct str_list asked = {0};
     const json_t *v;

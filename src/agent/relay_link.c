@@ -1,6 +1,5 @@
 #include "agent/relay_link.h"
 
-#include "agent/enroll_journal.h"
 #include "agent/exchange.h"
 #include "base/encode.h"
 #include "base/failpoint.h"
@@ -341,40 +340,9 @@ static RC account(struct ctx *ctx, struct hands *h, struct story *story, const s
     return RC_OK;
 }
 
-/* Asked once, whatever happens to us: what the issuer said of the same request before is told again (agent/enroll_journal.h). */
-static RC enroll_once(struct ctx *ctx, struct hands *h, struct story *story, const struct job *job,
-                      const struct wire_relay_enroll *in, struct wire_relay_enroll_done *out)
-{
-    struct enroll_noted noted;
-    bool died;
-    TRY(enroll_journal_read(ctx, h->cfg, job->id, in->csr, &noted));
-    if (noted.answered) {
-        story_add(ctx, story, "enroll", "the issuer had answered already; it is not asked again");
-        *out = noted.answer;
-        return RC_OK;
-    }
-    if (noted.asked_at != 0)
-        story_add(ctx, story, "enroll",
-                  "the issuer was asked before, and what it answered was lost: it may have issued a certificate that nobody has");
-    noted = (struct enroll_noted){.asked_at = ctx_now_s(ctx)};
-    TRY(enroll_journal_write(ctx, h->cfg, job->id, in->csr, &noted));
-    struct rc rc = ask(ctx, h, WIRE_relay_enroll, in, WIRE_relay_enroll_done, out, &died);
-    if (rc_failed(rc)) {
-        struct trail_entry *trail = ctx->trail;
-        if (!died && rc.e != E_TIMEOUT && rc_failed(enroll_journal_forget(ctx, h->cfg, job->id)))
-            ctx->trail = trail;
-        return rc;
-    }
-    noted.answered = true;
-    noted.answer = *out;
-    TRY(enroll_journal_write(ctx, h->cfg, job->id, in->csr, &noted));
-    FAILPOINT("agent.enroll_noted");
-    return RC_OK;
-}
-
 static RC enroll(struct ctx *ctx, struct hands *h, struct story *story, const struct job *job, struct buf *member)
 {
-    struct wire_relay_enroll in = {.reference = ""};
+    struct wire_relay_enroll in = {.job = job->id, .reference = ""};
     struct wire_relay_enroll_done out;
     const char *verb;
     struct json_out j;
@@ -389,10 +357,10 @@ static RC enroll(struct ctx *ctx, struct hands *h, struct story *story, const st
     while (strcmp(wire_relay_enroll_verb_word(in.verb), verb) != 0)
         if (in.verb++ == WIRE_relay_enroll_verb_revoke)
             return ctx_fail_field(ctx, "/verb", "%s is nothing that can be asked of an issuer", verb);
-    if (in.verb == WIRE_relay_enroll_verb_enroll)
-        TRY(enroll_once(ctx, h, story, job, &in, &out));
-    else
-        TRY(wire_call_relay_enroll(ctx, h->relay, &in, &out));
+    TRY(wire_call_relay_enroll(ctx, h->relay, &in, &out));
+    FAILPOINT("agent.enroll_told");
+    if (*out.note)
+        story_add(ctx, story, "enroll", "%s", out.note);
     if (in.verb == WIRE_relay_enroll_verb_enroll || in.verb == WIRE_relay_enroll_verb_collect)
         story_add(ctx, story, "enroll", "the issuer has %s",
                   out.state == WIRE_relay_enroll_done_state_pending ? "the request and has not decided yet"

@@ -34,6 +34,7 @@ void ctx_reset(struct ctx *ctx)
     arena_reset(&ctx->arena);
     ctx->deadline_ms = 0;
     ctx->principal = NULL;
+    ctx->peer = NULL;
     ctx->decoded = NULL;
     ctx_forget(ctx);
     request_id_new(ctx);

@@ -22,6 +22,7 @@ struct ctx {
     const struct clock *clock;
     int64_t deadline_ms;              /* monotonic, 0 for none */
     const struct principal *principal;
+    const char *peer;                 /* where the request came from: an address, "local"; NULL: nobody asked */
     char request_id[33];              /* shown in logs, audit and problem documents */
     struct trail_entry *trail;        /* first entry */
     const char *field;                /* the field of the request that is wrong, a JSON pointer, where known */

@@ -1,4 +1,4 @@
-/* certwright agent …, certwright job …, certwright audit … */
+/* certwright agent …, certwright job … */
 #include "cli/cli.h"
 
 #define AGENTS "/api/v1/agents"
@@ -120,16 +120,4 @@ RC verb_job_list(struct cli *cli)
 RC verb_job_show(struct cli *cli)
 {
     return cli_show_at(cli, "/api/v1/jobs/");
-}
-
-RC verb_audit_list(struct cli *cli)
-{
-    static const struct cli_column shown[] = {{"WHEN", "at", CLI_DATE},
-                                              {"WHO", "principal", CLI_PLAIN},
-                                              {"WHAT", "action", CLI_PLAIN},
-                                              {"OBJECT", "object_id", CLI_PLAIN},
-                                              {"REQUEST", "request_id", CLI_PLAIN}};
-    json_auto_t *all = NULL;
-    TRY(cli_all(cli, "/api/v1/audit-entries", cli_number(cli, "limit", 100), &all));
-    return cli_print_list(cli, all, shown, sizeof shown / sizeof *shown, "seq");
 }

@@ -50,13 +50,13 @@ RC verb_ca_export(struct cli *cli)
 
 /* --- at the signer's own socket */
 
-static void peer_freep(struct wire_peer **p)
+void cli_officer_free(struct wire_peer **p)
 {
     if (*p)
         wire_peer_free(*p);
 }
 
-static struct rc officer(struct cli *cli, struct wire_peer **out)
+RC cli_officer(struct cli *cli, struct wire_peer **out)
 {
     static const char *const places[] = {"var/run/officer.sock", "/run/certwright/officer.sock"};
     const char *path = cli_opt(cli, "signer-socket");
@@ -119,8 +119,8 @@ RC verb_ca_ceilings(struct cli *cli)
         TRY(cli_call(cli, "GET", cli_path(cli, CAS "/", cli->args.v[0], ""), (struct bytes){0}, &ca));
         return cli_print_object(cli, json_object_get(ca, "ceilings"), "name");
     }
-    struct wire_peer *signer __attribute__((cleanup(peer_freep))) = NULL;
-    TRY(officer(cli, &signer));
+    struct wire_peer *signer __attribute__((cleanup(cli_officer_free))) = NULL;
+    TRY(cli_officer(cli, &signer));
     const struct wire_signer_ceilings_get get = {.ca = cli->args.v[0]};
     struct wire_signer_ceilings now;
     TRY(wire_call_signer_ceilings_get(ctx, signer, &get, &now));
@@ -151,8 +151,8 @@ RC verb_ca_import(struct cli *cli)
     struct bytes ders[CHAIN_MAX];
     for (size_t i = 0; i < chain.n; i++)
         ders[i] = chain.v[i].der;
-    struct wire_peer *signer __attribute__((cleanup(peer_freep))) = NULL;
-    TRY(officer(cli, &signer));
+    struct wire_peer *signer __attribute__((cleanup(cli_officer_free))) = NULL;
+    TRY(cli_officer(cli, &signer));
     const struct wire_signer_ca_import in = {.ca = cli->args.v[0], .chain = {ders, chain.n}};
     struct wire_signer_ca ca;
     TRY(wire_call_signer_ca_import(ctx, signer, &in, &ca));

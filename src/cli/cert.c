@@ -162,13 +162,15 @@ static struct rc body_rollout(struct cli *cli, struct cli_body *b)
 
 static struct rc print_plan(struct cli *cli, struct bytes body)
 {
-    json_auto_t *plan = NULL, *findings = NULL;
+    json_auto_t *plan = NULL, *findings = NULL, *issuers = NULL;
     TRY(cli_call(cli, "POST", CERTS "/plan", body, &plan));
-    TRY(cli_preflight(cli, CERTS "/preflight", body, &findings));
+    TRY(cli_preflight(cli, CERTS "/preflight", body, &findings, &issuers));
     if (cli->output != CLI_TABLE) {
         json_object_set(plan, "preflight", findings);
+        if (issuers)
+            json_object_set(plan, "issuers_in_order", issuers);
         TRY(cli_print_object(cli, plan, "name"));
-        return cli_preflight_fails(cli, findings);
+        return cli_preflight_fails(cli, findings, issuers);
     }
     const json_t *steps = json_object_get(plan, "steps");
     puts("Nothing is done; this is what would be:");
@@ -179,8 +181,9 @@ static struct rc print_plan(struct cli *cli, struct bytes body)
     if (json_array_size(findings) == 0)
         return RC_OK;
     puts("What is in its way, as things are now:");
-    TRY(cli_preflight_print(cli, findings, "the issuer"));
-    return cli_preflight_fails(cli, findings);
+    TRY(cli_preflight_print(cli, findings));
+    cli_preflight_issuers(cli, issuers);
+    return cli_preflight_fails(cli, findings, issuers);
 }
 
 RC verb_cert_add(struct cli *cli)

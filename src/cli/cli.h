@@ -153,6 +153,11 @@ void cli_body_list(struct cli_body *body, const char *key, const struct str_list
  * object), and KEY= takes one away. */
 RC cli_body_parameters(struct cli *cli, struct cli_body *body, const json_t *before);
 
+/* --- ca.c: the signer's own socket, for a CA officer (--signer-socket) */
+struct wire_peer;
+RC cli_officer(struct cli *cli, struct wire_peer **out);
+void cli_officer_free(struct wire_peer **p);
+
 /* --- what most nouns share */
 /* cli_one_arg gives the only argument, NULL where there is none. */
 RC cli_one_arg(struct cli *cli, const char **out);

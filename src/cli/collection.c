@@ -1,5 +1,6 @@
 /* certwright collection … */
 #include "cli/cli.h"
+#include "cli/found.h"
 
 #define COLLECTIONS "/api/v1/collections"
 
@@ -30,7 +31,7 @@ RC verb_collection_add(struct cli *cli)
     json_put_str(&b.j, "filter", cli->args.v[1]);
     cli_body_text(&b, "team", cli_opt(cli, "team"));
     cli_body_text(&b, "description", cli_opt(cli, "description"));
-    TRY(cli_call(cli, "POST", COLLECTIONS, cli_body_end(&b), &made));
+    TRY(cli_pointed_out(cli, cli->args.v[1], cli_call(cli, "POST", COLLECTIONS, cli_body_end(&b), &made)));
     return cli->output == CLI_TABLE ? RC_OK : cli_print_object(cli, made, "name");
 }
 
@@ -44,7 +45,8 @@ RC verb_collection_edit(struct cli *cli)
     cli_body_text(&b, "filter", cli_opt(cli, "where"));
     cli_body_text(&b, "name", cli_opt(cli, "name"));
     cli_body_text(&b, "description", cli_opt(cli, "description"));
-    TRY(cli_call(cli, "PATCH", cli_path(cli, COLLECTIONS "/", cli->args.v[0], ""), cli_body_end(&b), &now));
+    TRY(cli_pointed_out(cli, cli_opt(cli, "where"),
+                        cli_call(cli, "PATCH", cli_path(cli, COLLECTIONS "/", cli->args.v[0], ""), cli_body_end(&b), &now)));
     return cli->output == CLI_TABLE ? RC_OK : cli_print_object(cli, now, "name");
 }
 

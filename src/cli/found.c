@@ -124,10 +124,9 @@ bool cli_found_asked(const struct cli *cli)
     return false;
 }
 
-/* Shows where in a filter the hub's "column 12:" is. */
-static struct rc pointed_out(struct cli *cli, struct rc rc)
+RC cli_pointed_out(struct cli *cli, const char *where, struct rc rc)
 {
-    const char *where = cli_opt(cli, "where"), *at = rc_failed(rc) ? strstr(ctx_why(cli->ctx), "column ") : NULL;
+    const char *at = rc_failed(rc) ? strstr(ctx_why(cli->ctx), "column ") : NULL;
     int column = 0;
     if (!where || !at || cli->output != CLI_TABLE || strlen(where) > 200)
         return rc;
@@ -157,15 +156,33 @@ static const char *asked(struct cli *cli, const char *path)
     return path;
 }
 
+/* "1,000,000" */
+static const char *grouped(struct cli *cli, int64_t n)
+{
+    const char *digits = arena_printf(&cli->ctx->arena, "%lld", (long long)(n < 0 ? -n : n));
+    const size_t len = strlen(digits);
+    struct buf b;
+    buf_init_arena(&b, &cli->ctx->arena, 64);
+    if (n < 0)
+        buf_put_z(&b, "-");
+    for (size_t i = 0; i < len; i++) {
+        if (i > 0 && (len - i) % 3 == 0)
+            buf_put_z(&b, ",");
+        buf_put_u8(&b, (uint8_t)digits[i]);
+    }
+    return buf_z(&b);
+}
+
 static struct rc facets(struct cli *cli)
 {
     json_auto_t *got = NULL;
-    TRY(pointed_out(cli, cli_call(cli, "GET", asked(cli, CERTS "/facets"), (struct bytes){0}, &got)));
+    TRY(cli_pointed_out(cli, cli_opt(cli, "where"), cli_call(cli, "GET", asked(cli, CERTS "/facets"), (struct bytes){0}, &got)));
     if (cli->output != CLI_TABLE)
         return cli_print_object(cli, got, "total");
     const bool more = json_is_true(json_object_get(got, "more"));
     const json_t *all = json_object_get(got, "facets");
-    printf("%lld%s certificates\n", (long long)json_integer_value(json_object_get(got, "total")), more ? "+" : "");
+    const int64_t total = json_integer_value(json_object_get(got, "total"));
+    printf("%s%s certificate%s\n", grouped(cli, total), more ? "+" : "", total == 1 ? "" : "s");
     for (size_t i = 0; i < json_array_size(all); i++) {
         const json_t *facet = json_array_get(all, i), *counts = json_object_get(facet, "counts");
         if (json_array_size(counts))
@@ -173,7 +190,7 @@ static struct rc facets(struct cli *cli)
         for (size_t k = 0; k < json_array_size(counts); k++) {
             const json_t *c = json_array_get(counts, k);
             const bool words = !str_equal(cli_text(c, "key"), cli_text(c, "text"));
-            printf("%12lld  %s%s%s\n", (long long)json_integer_value(json_object_get(c, "n")), cli_text(c, "key"),
+            printf("%12s  %s%s%s\n", grouped(cli, json_integer_value(json_object_get(c, "n"))), cli_text(c, "key"),
                    words ? ": " : "", words ? cli_text(c, "text") : "");
         }
     }
@@ -236,8 +253,25 @@ RC cli_found_list(struct cli *cli)
     const char *path = asked(cli, CERTS);
     if (cli->output == CLI_PEM)
         path = arena_printf(&cli->ctx->arena, "%s%spem=true", path, strchr(path, '?') ? "&" : "?");
-    return pointed_out(cli, cli_list_some(cli, path, csv ? all : columns,
-                                          csv ? sizeof all / sizeof *all : sizeof columns / sizeof *columns, "fingerprint"));
+    return cli_pointed_out(cli, cli_opt(cli, "where"),
+                           cli_list_some(cli, path, csv ? all : columns,
+                                         csv ? sizeof all / sizeof *all : sizeof columns / sizeof *columns, "fingerprint"));
+}
+
+RC verb_cert_days(struct cli *cli)
+{
+    static const struct cli_column columns[] = {
+        {"DAY", "day", CLI_PLAIN}, {"CHANGE", "change", CLI_PLAIN}, {"CERTIFICATES", "n", CLI_PLAIN}};
+    static const char *const options[] = {"of", "key", "team"};
+    json_auto_t *got = NULL;
+    const char *path = arena_printf(&cli->ctx->arena, CERTS "/days?days=%lld", (long long)cli_number(cli, "days", 90));
+    for (size_t i = 0; i < sizeof options / sizeof *options; i++)
+        if (cli_opt(cli, options[i]))
+            path = cli_path(cli, arena_printf(&cli->ctx->arena, "%s&%s=", path, options[i]), cli_opt(cli, options[i]), "");
+    TRY(cli_call(cli, "GET", path, (struct bytes){0}, &got));
+    if (cli->output == CLI_JSON)
+        return cli_print_object(cli, got, "n");
+    return cli_print_list(cli, json_object_get(got, "days"), columns, sizeof columns / sizeof *columns, "day");
 }
 
 /* 8 digits and more, perhaps with colons between them: the digits alone; else NULL. */

@@ -10,6 +10,9 @@ RC cli_found_list(struct cli *cli);
 /* cli_found_show shows the one whose fingerprint begins with the argument; `shown` is false where that is no fingerprint. */
 RC cli_found_show(struct cli *cli, bool *shown);
 
+/* cli_pointed_out shows where in a filter (or NULL) the "column 12:" is that a hub's answer has. */
+RC cli_pointed_out(struct cli *cli, const char *where, struct rc rc);
+
 /* cli_pages fetches a list page by page, in memory of the page, and gives each to `fn`, until `most` items were given.  `more` (may
  * be NULL) says whether there would be more. */
 typedef struct rc cli_page_fn(struct cli *cli, void *arg, const json_t *items);

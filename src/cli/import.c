@@ -22,6 +22,7 @@ struct importing {
     size_t n;
     int64_t rows, fresh, changed, known, wrong;
     json_t *remarks; /* of -o json; NULL otherwise */
+    struct cli_leaver leaver;
 };
 
 static void chunk_begin(struct importing *m)
@@ -68,6 +69,14 @@ static void progress(const struct importing *m, bool last)
     fflush(stderr);
 }
 
+/* What is said where somebody leaves by Ctrl-C. */
+static const char *left_text(const struct importing *m)
+{
+    return m->dry ? "Nothing was changed."
+                  : arena_printf(&m->outer->arena, "%lld row%s, %lld new, were taken; the same again goes on.", (long long)m->rows,
+                                 m->rows == 1 ? "" : "s", (long long)m->fresh);
+}
+
 static struct rc send_chunk(struct importing *m)
 {
     json_auto_t *done = NULL;
@@ -87,6 +96,7 @@ static struct rc send_chunk(struct importing *m)
         remark(m, cli_text(r, "row"), cli_text(r, "verdict"), cli_text(r, "fingerprint"), cli_text(r, "text"));
     }
     progress(m, false);
+    m->leaver.hint = left_text(m);
     chunk_begin(m);
     return RC_OK;
 }
@@ -187,8 +197,9 @@ static struct rc summary(struct importing *m)
         json_object_set(o, "remarks", m->remarks);
         TRY(cli_print_object(m->cli, o, "list"));
     }
-    cli_say(m->cli, "%s%lld rows: %lld new, %lld changed, %lld known already, %lld wrong.", m->dry ? "Nothing was changed.  " : "",
-            (long long)m->rows, (long long)m->fresh, (long long)m->changed, (long long)m->known, (long long)m->wrong);
+    cli_say(m->cli, "%s%lld row%s: %lld new, %lld changed, %lld known already, %lld wrong.", m->dry ? "Nothing was changed.  " : "",
+            (long long)m->rows, m->rows == 1 ? "" : "s", (long long)m->fresh, (long long)m->changed, (long long)m->known,
+            (long long)m->wrong);
     if (m->sink.skipped)
         cli_say(m->cli, "%zu files hold no certificate.", m->sink.skipped);
     return m->wrong ? ctx_fail(m->cli->ctx, E_INVALID, "%lld of %lld rows could not be taken%s", (long long)m->wrong,
@@ -227,9 +238,11 @@ RC verb_import(struct cli *cli)
     TRY(cli_connect(cli));
     if (cli->output == CLI_JSON)
         m.remarks = json_array();
+    TRY(cli_leaver_start(cli, &m.leaver, left_text(&m)));
     chunk_begin(&m);
     cli->ctx = &turn;
     struct rc rc = read_all(&m, &cli->args);
+    cli_leaver_stop(&m.leaver);
     cli->ctx = m.outer;
     buf_free(&m.body);
     if (rc_failed(rc))

@@ -1,4 +1,4 @@
-/* Certificates in files: PEM, DER, PKCS #7, PKCS #12, and folders of them. */
+/* Certificates in files: PEM, DER, PKCS #7, PKCS #12, JKS, and folders of them. */
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -7,6 +7,7 @@
 
 #include "cli/import.h"
 #include "os/file.h"
+#include "pki/jks.h"
 #include "pki/pem.h"
 #include "pki/pkcs12.h"
 #include "pki/pkcs7.h"
@@ -14,6 +15,8 @@
 #define FILE_MAX_BYTES ((size_t)1 << 30)
 #define DEPTH_MAX      32
 #define ASKED_MAX      3
+
+#define IMPORT_PKCS7_MAX 1000 /* certificates in one structure */
 
 enum found { FOUND_NOTHING, FOUND_SOMETHING };
 
@@ -32,6 +35,13 @@ static struct rc chain_take(struct import_sink *s, const char *row, const struct
     return RC_OK;
 }
 
+static struct rc all_take(struct import_sink *s, const char *row, const struct bytes *ders, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        TRY(one(s, row, ders[i]));
+    return RC_OK;
+}
+
 static struct rc refused(struct import_sink *s, const char *row)
 {
     const char *why = arena_strdup(&s->cli->ctx->arena, ctx_why(s->cli->ctx));
@@ -41,9 +51,19 @@ static struct rc refused(struct import_sink *s, const char *row)
 
 static struct rc pkcs7(struct import_sink *s, const char *row, struct bytes der)
 {
-    struct cert_chain chain = {0};
-    struct rc rc = pkcs7_certificates(s->cli->ctx, der, &chain);
-    return rc_ok(rc) ? chain_take(s, row, &chain) : refused(s, row);
+    struct bytes *ders = NULL;
+    size_t n = 0;
+    struct rc rc = pkcs7_ders(s->cli->ctx, der, IMPORT_PKCS7_MAX, &ders, &n);
+    return rc_ok(rc) ? all_take(s, row, ders, n) : refused(s, row);
+}
+
+/* Key stores of servers and trust stores alike; their passphrase guards the keys alone, which are not looked at. */
+static struct rc jks(struct import_sink *s, const char *row, struct bytes file)
+{
+    struct bytes *ders = NULL;
+    size_t n = 0;
+    struct rc rc = jks_certificates(s->cli->ctx, file, &ders, &n);
+    return rc_ok(rc) ? all_take(s, row, ders, n) : refused(s, row);
 }
 
 /* Asks on the terminal, which need not be standard input. */
@@ -124,6 +144,10 @@ static struct rc pem(struct import_sink *s, const char *path, struct bytes text,
 /* What stands first within the outer SEQUENCE tells them apart: a SEQUENCE (the TBSCertificate), a type's OID, version 3. */
 static struct rc der(struct import_sink *s, const char *path, struct bytes data, enum found *found)
 {
+    if (jks_is(data)) {
+        *found = FOUND_SOMETHING;
+        return jks(s, path, data);
+    }
     if (data.n < 8 || data.p[0] != 0x30)
         return RC_OK;
     const size_t head = data.p[1] < 0x80 ? 2 : data.p[1] == 0x80 ? 2 : 2 + (data.p[1] & 0x7fu);

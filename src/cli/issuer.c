@@ -231,7 +231,19 @@ RC verb_issuer_edit(struct cli *cli)
 
 RC verb_issuer_remove(struct cli *cli)
 {
-    return cli_remove_each(cli, ISSUERS "/");
+    int64_t records = 0;
+    for (size_t i = 0; i < cli->args.n; i++) {
+        json_auto_t *done = NULL;
+        TRY(cli_call(cli, "DELETE", cli_path(cli, ISSUERS "/", cli->args.v[i], ""), (struct bytes){0}, &done));
+        records += json_integer_value(json_object_get(done, "records"));
+        cli_say(cli, "%s is removed", cli->args.v[i]);
+    }
+    if (records)
+        cli_say(cli,
+                "%lld record%s of dns-persist-01, which let%s its account have certificates, %s being taken away; certwright "
+                "status tells of those that stay",
+                (long long)records, records == 1 ? "" : "s", records == 1 ? "s" : "", records == 1 ? "is" : "are");
+    return RC_OK;
 }
 
 /* --- profiles */

@@ -76,7 +76,7 @@ static void put_joined(struct buf *b, const json_t *list, bool raw)
 /* The state of a managed certificate in a word, from its conditions: what matters most first. */
 static const char *state_of(const json_t *item)
 {
-    static const char *const order[] = {"paused", "renewing", "deploying", "failing", "untrusted", "late"};
+    static const char *const order[] = {"paused", "renewing", "deploying", "failing", "untrusted", "late", "adopted"};
     const json_t *conditions = json_object_get(item, "conditions"), *c = NULL;
     bool served = false, known = false, waiting = false;
     for (size_t k = 0; k < sizeof order / sizeof *order; k++)
@@ -178,6 +178,15 @@ static size_t width_of(const char *text)
     return n;
 }
 
+/* As members of JSON are called: "last_seen" for "LAST SEEN". */
+static const char *csv_head(struct arena *a, const char *title)
+{
+    char *head = arena_strdup(a, title);
+    for (char *p = head; *p; p++)
+        *p = (char)(*p == ' ' ? '_' : *p >= 'A' && *p <= 'Z' ? *p | 0x20 : *p);
+    return head;
+}
+
 static void print_row(const char *const *cells, const size_t *widths, size_t n, bool csv)
 {
     for (size_t c = 0; c < n; c++) {
@@ -232,7 +241,7 @@ static struct rc print_list(struct cli *cli, const json_t *items, const struct c
     const char **cells = arena_array(a, (rows + 1) * n, sizeof *cells);
     size_t *widths = arena_array(a, n, sizeof *widths);
     for (size_t c = 0; c < n; c++) {
-        cells[c] = columns[c].title;
+        cells[c] = cli->output == CLI_CSV ? csv_head(a, columns[c].title) : columns[c].title;
         widths[c] = width_of(cells[c]);
         for (size_t r = 0; r < rows; r++) {
             const char *text = cells[(r + 1) * n + c] = value_text(cli, json_array_get(items, r), &columns[c]);

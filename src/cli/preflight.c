@@ -10,7 +10,7 @@
 #define ACCOUNT_S  60
 #define POLL_US    100000
 
-RC cli_preflight(struct cli *cli, const char *path, struct bytes body, json_t **findings)
+RC cli_preflight(struct cli *cli, const char *path, struct bytes body, json_t **findings, json_t **issuers)
 {
     const int64_t until = clock_mono_ms() + LOOK_S * 1000;
     json_auto_t *begun = NULL;
@@ -20,6 +20,8 @@ RC cli_preflight(struct cli *cli, const char *path, struct bytes body, json_t **
         TRY(cli_call(cli, "GET", cli_path(cli, PREFLIGHTS, cli_text(begun, "id"), ""), (struct bytes){0}, &now));
         if (str_equal(cli_text(now, "state"), "done")) {
             *findings = json_incref(json_object_get(now, "findings"));
+            if (issuers)
+                *issuers = json_incref(json_object_get(now, "issuers"));
             return RC_OK;
         }
         if (clock_mono_ms() > until)
@@ -29,7 +31,21 @@ RC cli_preflight(struct cli *cli, const char *path, struct bytes body, json_t **
     }
 }
 
-RC cli_preflight_print(struct cli *cli, const json_t *findings, const char *issuer)
+static bool told_before(const json_t *findings, size_t at)
+{
+    static const char *const same[] = {"name", "check", "verdict", "text"};
+    const json_t *f = json_array_get(findings, at);
+    for (size_t i = 0; *cli_text(f, "name") && i < at; i++) {
+        size_t k = 0;
+        while (k < sizeof same / sizeof *same && str_equal(cli_text(f, same[k]), cli_text(json_array_get(findings, i), same[k])))
+            k++;
+        if (k == sizeof same / sizeof *same)
+            return true;
+    }
+    return false;
+}
+
+RC cli_preflight_print(struct cli *cli, const json_t *findings)
 {
     static const struct cli_column shown[] = {
         {"VERDICT", "verdict", CLI_PLAIN}, {"NAME", "name", CLI_PLAIN}, {"CHECK", "check", CLI_PLAIN}, {"TEXT", "text", CLI_PLAIN}};
@@ -37,14 +53,37 @@ RC cli_preflight_print(struct cli *cli, const json_t *findings, const char *issu
         return cli_print_list(cli, findings, shown, sizeof shown / sizeof *shown, "name");
     for (size_t i = 0; i < json_array_size(findings); i++) {
         const json_t *f = json_array_get(findings, i);
-        const char *name = cli_text(f, "name");
-        cli_say(cli, "  %-8s %s: %s: %s", cli_text(f, "verdict"), *name ? name : issuer, cli_text(f, "check"), cli_text(f, "text"));
+        const char *name = cli_text(f, "name"), *issuer = cli_text(f, "issuer");
+        if (!told_before(findings, i))
+            cli_say(cli, "  %-8s %s: %s: %s", cli_text(f, "verdict"), *name ? name : *issuer ? issuer : "the issuer",
+                    cli_text(f, "check"), cli_text(f, "text"));
     }
     return RC_OK;
 }
 
-RC cli_preflight_fails(struct cli *cli, const json_t *findings)
+void cli_preflight_issuers(struct cli *cli, const json_t *issuers)
 {
+    static const struct {
+        const char *role, *words;
+    } roles[] = {{"asked", "would be asked"}, {"waits", "could be asked in its place"}, {"unfit", "would not issue"}};
+    if (json_array_size(issuers) < 2)
+        return;
+    cli_say(cli, "Which issuer:");
+    for (size_t i = 0; i < json_array_size(issuers); i++) {
+        const json_t *v = json_array_get(issuers, i);
+        const char *words = cli_text(v, "role"), *why = cli_text(v, "why");
+        for (size_t k = 0; k < sizeof roles / sizeof *roles; k++)
+            if (str_equal(cli_text(v, "role"), roles[k].role))
+                words = roles[k].words;
+        cli_say(cli, "  %-8s %s%s%s", cli_text(v, "issuer"), words, *why ? ": " : "", why);
+    }
+}
+
+RC cli_preflight_fails(struct cli *cli, const json_t *findings, const json_t *issuers)
+{
+    for (size_t i = 0; json_array_size(issuers) > 1 && i < json_array_size(issuers); i++)
+        if (str_equal(cli_text(json_array_get(issuers, i), "role"), "asked"))
+            return RC_OK;
     for (size_t i = 0; i < json_array_size(findings); i++) {
         const json_t *f = json_array_get(findings, i);
         const char *name = cli_text(f, "name");
@@ -86,10 +125,9 @@ static struct rc test_account(struct cli *cli, const char *name, json_t *finding
                                                               *cli_text(now, "status") ? " is " : "", cli_text(now, "status"),
                                                               cli_text(now, "last_error.text"));
     }
-    return json_array_append_new(
-               findings, json_pack("{s:s, s:s, s:s, s:s}", "name", "", "check", "account", "verdict", verdict, "text", text)) == 0
-               ? RC_OK
-               : ctx_fail(cli->ctx, E_NO_MEMORY, "no memory for what was found");
+    json_t *one = json_pack("{s:s, s:s, s:s, s:s, s:s}", "name", "", "issuer", name, "check", "account", "verdict", verdict, "text",
+                            text);
+    return json_array_append_new(findings, one) == 0 ? RC_OK : ctx_fail(cli->ctx, E_NO_MEMORY, "no memory for what was found");
 }
 
 RC verb_issuer_test(struct cli *cli)
@@ -100,8 +138,8 @@ RC verb_issuer_test(struct cli *cli)
     json_auto_t *findings = NULL;
     cli_body_begin(cli, &b);
     cli_body_list(&b, "names", &names);
-    TRY(cli_preflight(cli, cli_path(cli, ISSUERS, name, "/preflight"), cli_body_end(&b), &findings));
+    TRY(cli_preflight(cli, cli_path(cli, ISSUERS, name, "/preflight"), cli_body_end(&b), &findings, NULL));
     TRY(test_account(cli, name, findings));
-    TRY(cli_preflight_print(cli, findings, name));
-    return cli_preflight_fails(cli, findings);
+    TRY(cli_preflight_print(cli, findings));
+    return cli_preflight_fails(cli, findings, NULL);
 }

@@ -207,6 +207,10 @@ static struct rc each(struct cli *cli, const char *verb)
                      (struct bytes){0}, &now));
         if (cli->output != CLI_TABLE)
             TRY(cli_print_object(cli, now, "name"));
+        else
+            cli_say(cli, "%s is %s%s%s.", cli->args.v[i], cli_text(now, "state"),
+                    str_equal(verb, "pause") ? "; it goes on after: certwright scan resume " : "",
+                    str_equal(verb, "pause") ? cli->args.v[i] : "");
     }
     return RC_OK;
 }
@@ -231,6 +235,43 @@ RC verb_scan_start(struct cli *cli)
     json_auto_t *now = NULL;
     TRY(cli_call(cli, "POST", cli_path(cli, SCANS "/", cli->args.v[0], "/start"), (struct bytes){0}, &now));
     return cli_has(cli, "no-wait") ? RC_OK : follow(cli, cli->args.v[0]);
+}
+
+RC verb_scan_edit(struct cli *cli)
+{
+    static const struct {
+        const char *option, *key;
+        bool list;
+    } rows[] = {{"target", "targets", true},      {"ports", "ports", true},   {"exclude", "exclude", true},
+                {"name", "names", true},          {"agent", "agents", true},  {"rate", "rate", false},
+                {"timeout", "timeout_ms", false}, {"every", "every_s", false}};
+    struct cli_body b;
+    json_auto_t *now = NULL;
+    bool any = cli_has(cli, "once");
+    if (any && cli_has(cli, "every"))
+        return ctx_fail(cli->ctx, E_USAGE, "--every or --once, not both");
+    cli_body_begin(cli, &b);
+    if (any)
+        json_put_int(&b.j, "every_s", 0);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        if (!cli_has(cli, rows[i].option))
+            continue;
+        any = true;
+        if (rows[i].list) {
+            const struct str_list l = cli_list_opt(cli, rows[i].option);
+            cli_body_list(&b, rows[i].key, &l);
+        } else {
+            put_number(cli, &b, rows[i].key, rows[i].option);
+        }
+    }
+    if (!any)
+        return ctx_fail(cli->ctx, E_USAGE, "say what: --target, --ports, --exclude, --agent, --rate, --every, …");
+    TRY(cli_call(cli, "PATCH", cli_path(cli, SCANS "/", cli->args.v[0], ""), cli_body_end(&b), &now));
+    if (cli->output != CLI_TABLE)
+        return cli_print_object(cli, now, "name");
+    if (str_equal(cli_text(now, "state"), "running") || str_equal(cli_text(now, "state"), "paused"))
+        cli_say(cli, "%s goes on as it was begun; the next run takes it.", cli_text(now, "name"));
+    return RC_OK;
 }
 
 RC verb_scan_remove(struct cli *cli)

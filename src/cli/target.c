@@ -132,8 +132,8 @@ static struct rc put_endpoints(struct cli *cli, struct cli_body *b, const struct
         const enum starttls spoken = starttls_by_name(protocol);
         if (spoken == STARTTLS_PROTOCOLS)
             return ctx_fail(cli->ctx, E_USAGE,
-                            "%s:// is not known; these are: smtp, imap, pop3, ftp, ldap, postgres, mysql, sieve; none where "
-                            "TLS begins at once", protocol);
+                            "%s:// is not known; these are: %s; none where TLS begins at once", protocol,
+                            starttls_words(cli->ctx));
         TRY(address_parse_host_port(cli->ctx, place, starttls_port(spoken), &host, &port));
         json_open_obj(&b->j, NULL);
         json_put_str(&b->j, "address", host);

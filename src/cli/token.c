@@ -5,11 +5,9 @@
 
 RC verb_token_list(struct cli *cli)
 {
-    static const struct cli_column shown[] = {{"NAME", "name", CLI_PLAIN},
-                                              {"ROLE", "role", CLI_PLAIN},
-                                              {"AGENT", "agent", CLI_PLAIN},
-                                              {"EXPIRES", "expires_at", CLI_AGO},
-                                              {"LAST USED", "used_at", CLI_AGO},
+    static const struct cli_column shown[] = {{"NAME", "name", CLI_PLAIN},        {"ROLE", "role", CLI_PLAIN},
+                                              {"USER", "user", CLI_PLAIN},        {"AGENT", "agent", CLI_PLAIN},
+                                              {"EXPIRES", "expires_at", CLI_AGO}, {"LAST USED", "used_at", CLI_AGO},
                                               {"REVOKED", "revoked_at", CLI_DATE}};
     json_auto_t *all = NULL;
     TRY(cli_all(cli, TOKENS, INT64_MAX, &all));
@@ -24,6 +22,10 @@ RC verb_token_add(struct cli *cli)
     cli_body_text(&b, "team", cli_opt(cli, "team"));
     cli_body_text(&b, "role", cli_opt(cli, "role"));
     cli_body_text(&b, "agent", cli_opt(cli, "agent"));
+    cli_body_text(&b, "user", cli_opt(cli, "user"));
+    const struct str_list scopes = cli_list_opt(cli, "scope");
+    if (scopes.n)
+        cli_body_list(&b, "scopes", &scopes);
     if (cli_has(cli, "lifetime"))
         json_put_int(&b.j, "lifetime_s", cli_number(cli, "lifetime", 0));
     json_auto_t *made = NULL;

@@ -3,8 +3,12 @@
 #include "base/encode.h"
 #include "base/random.h"
 #include "base/str.h"
+#include "core/role.h"
+#include "core/scope.h"
 #include "pki/digest.h"
 #include "store/queries.h"
+
+#define TEAMS_NAMED 20 /* in a message */
 
 static const struct principal *principal_new(struct ctx *ctx, struct principal p)
 {
@@ -45,17 +49,81 @@ RC token_text_new(struct ctx *ctx, const char **text, struct bytes *hash)
     return RC_OK;
 }
 
+/* --- rights, as they are now */
+
+RC access_rights_of(struct ctx *ctx, struct core *core, struct txn *txn, const char *user_id, const char *team,
+                    const struct permission_set *most, struct access_right **out, size_t *n)
+{
+    struct q_grants_of_user_row *rows = NULL;
+    size_t rows_n = 0;
+    TRY(team ? q_grants_of_user_in(ctx, txn, user_id, team, ACCESS_RIGHTS_MAX, &rows, &rows_n)
+             : q_grants_of_user(ctx, txn, user_id, ACCESS_RIGHTS_MAX, &rows, &rows_n));
+    struct access_right *v = arena_array(&ctx->arena, rows_n, sizeof *v);
+    for (size_t i = 0; i < rows_n; i++) {
+        v[i] = (struct access_right){.team = rows[i].team_id, .role = rows[i].role};
+        TRY(role_set(ctx, core, rows[i].permissions, &v[i].may));
+        if (most)
+            v[i].may = permission_both(&v[i].may, most);
+    }
+    *out = v;
+    *n = rows_n;
+    return RC_OK;
+}
+
+RC access_user(struct ctx *ctx, struct core *core, struct txn *txn, const char *user_id, const struct principal **out)
+{
+    struct q_user_by_id_row user;
+    struct access_right *rights = NULL;
+    size_t n = 0;
+    bool found = false;
+    TRY(q_user_by_id(ctx, txn, user_id, &user, &found));
+    if (!found || !str_equal(user.state, "active") || !str_equal(user.kind, "person"))
+        return ctx_fail(ctx, E_UNAUTHENTICATED, "sign in again");
+    TRY(access_rights_of(ctx, core, txn, user_id, NULL, NULL, &rights, &n));
+    *out = principal_new(ctx, (struct principal){.kind = PRINCIPAL_USER,
+                                                 .id = user.id,
+                                                 .name = arena_printf(&ctx->arena, "user:%s", user.name),
+                                                 .team = "",
+                                                 .user = user.id,
+                                                 .rights = rights,
+                                                 .rights_n = n});
+    return RC_OK;
+}
+
 struct token_lookup {
     struct core *core;
     struct bytes hash;
     struct q_token_by_hash_row row;
+    struct access_right *rights;
+    size_t rights_n;
     bool found;
 };
+
+/* A token may do what its role may, less what its scopes leave out; one of somebody only what they may do themselves now. */
+static struct rc token_rights(struct ctx *ctx, struct txn *txn, struct token_lookup *l)
+{
+    const struct q_token_by_hash_row *row = &l->row;
+    struct access_right *own = ARENA_NEW(&ctx->arena, struct access_right);
+    struct permission_set scopes;
+    *own = (struct access_right){.team = row->team_id, .role = row->role};
+    if (row->role_permissions) /* else its role is none: a token that may do nothing */
+        TRY(role_set(ctx, l->core, row->role_permissions, &own->may));
+    if (row->permissions) {
+        TRY(permission_set_read(ctx, row->permissions, "a token", &scopes));
+        own->may = permission_both(&own->may, &scopes);
+    }
+    if (row->user_id)
+        return access_rights_of(ctx, l->core, txn, row->user_id, row->team_id, &own->may, &l->rights, &l->rights_n);
+    l->rights = own;
+    l->rights_n = 1;
+    return RC_OK;
+}
 
 static struct rc token_lookup(struct ctx *ctx, struct txn *txn, void *arg)
 {
     struct token_lookup *l = arg;
-    return q_token_by_hash(ctx, txn, l->hash, ctx_now_s(ctx), &l->row, &l->found);
+    TRY(q_token_by_hash(ctx, txn, l->hash, ctx_now_s(ctx), &l->row, &l->found));
+    return l->found ? token_rights(ctx, txn, l) : RC_OK;
 }
 
 static struct rc token_note_use(struct ctx *ctx, struct txn *txn, void *arg)
@@ -81,7 +149,10 @@ RC access_token(struct ctx *ctx, struct core *core, struct bytes token, const st
                                                  .name = arena_printf(&ctx->arena, "token:%s", l.row.name),
                                                  .team = l.row.team_id,
                                                  .role = l.row.role,
-                                                 .agent = l.row.agent_id});
+                                                 .agent = l.row.agent_id,
+                                                 .user = l.row.user_id,
+                                                 .rights = l.rights,
+                                                 .rights_n = l.rights_n});
     return RC_OK;
 }
 
@@ -112,13 +183,25 @@ const char *access_scope(const struct ctx *ctx)
     return ctx->principal && ctx->principal->team ? ctx->principal->team : "";
 }
 
+static struct rc say_which(struct ctx *ctx, struct txn *txn, const char *scope)
+{
+    struct q_team_show_row *rows = NULL;
+    size_t n = 0;
+    const char *names = "";
+    TRY(q_team_list(ctx, txn, scope, "", TEAMS_NAMED, &rows, &n));
+    for (size_t i = 0; i < n; i++)
+        names = arena_printf(&ctx->arena, "%s%s%s", names, i ? ", " : "", rows[i].name);
+    return ctx_fail_field(ctx, "/team", "you may do this in several teams; say in which: %s%s", names,
+                          n == TEAMS_NAMED ? ", …" : "");
+}
+
 struct rc access_team(struct ctx *ctx, struct txn *txn, const char *name, const char **team)
 {
     struct q_team_get_row row;
     bool found = false;
     *team = access_scope(ctx);
-    if (!name)
-        return RC_OK;
+    if (!name || str_equal(name, *team))
+        return scope_is_several(*team) ? say_which(ctx, txn, *team) : RC_OK;
     TRY(q_team_get(ctx, txn, name, *team, &row, &found));
     if (!found)
         return ctx_fail_field(ctx, "/team", "no team is named %s", name);
@@ -131,38 +214,108 @@ const char *access_agent_of(const struct ctx *ctx)
     return ctx->principal && ctx->principal->agent ? ctx->principal->agent : "";
 }
 
-/* The built-in roles: what each may do, by the prefix of the permission. */
-static const struct role_row {
-    enum principal_kind kind;
-    const char *role;
-    const char *prefix;
-} roles[] = {
-    {PRINCIPAL_OWNER, "administrator", ""},
-    {PRINCIPAL_TOKEN, "administrator", ""},
-    {PRINCIPAL_TOKEN, "challenges", "challenge."},
-    {PRINCIPAL_HUB, "hub", ""},
-    {PRINCIPAL_AGENT, "agent", "agent.work"},
-};
+/* --- what somebody may do, and where */
+
+/* Whose rights are a list of grants. */
+static bool has_rights(const struct principal *p)
+{
+    return p->kind == PRINCIPAL_TOKEN || p->kind == PRINCIPAL_USER;
+}
+
+/* where_may gives the scope of a permission: NULL where the principal has it nowhere. */
+static struct rc where_may(struct ctx *ctx, const struct core *core, const char *action, const char **scope)
+{
+    const struct principal *p = ctx->principal;
+    const char *teams[ACCESS_RIGHTS_MAX];
+    size_t n = 0, bit = 0;
+    *scope = NULL;
+    if (p->kind == PRINCIPAL_HUB || (p->kind == PRINCIPAL_AGENT && str_equal(action, "agent.work")) ||
+        (p->kind == PRINCIPAL_OWNER && !str_equal(action, "agent.work"))) { /* what agents do, only agents do */
+        *scope = p->team;
+        return RC_OK;
+    }
+    if (!has_rights(p) || !api_permission_find(action, &bit))
+        return RC_OK;
+    for (size_t i = 0; i < p->rights_n && n < ACCESS_RIGHTS_MAX; i++)
+        if (permission_in(&p->rights[i].may, bit))
+            teams[n++] = p->rights[i].team;
+    return scope_of_teams(ctx, core->team_root, teams, n, scope);
+}
+
+static struct rc may(struct ctx *ctx, const struct core *core, const char *action, const char **scope)
+{
+    *scope = NULL;
+    if (!ctx->principal)
+        return ctx_fail(ctx, E_UNAUTHENTICATED, "say who you are: a bearer token, or root on the admin socket");
+    TRY(where_may(ctx, core, action, scope));
+    return *scope ? RC_OK : ctx_fail(ctx, E_FORBIDDEN, "%s may not do %s", ctx->principal->name, action);
+}
+
+RC access_enter(struct ctx *ctx, struct core *core, const char *action)
+{
+    const char *scope;
+    TRY(may(ctx, core, action, &scope));
+    if (str_equal(scope, ctx->principal->team))
+        return RC_OK;
+    struct principal p = *ctx->principal;
+    p.team = scope;
+    ctx->principal = principal_new(ctx, p);
+    return RC_OK;
+}
+
+static struct rc within(struct ctx *ctx, struct txn *txn, const char *team, const char *scope, bool *out)
+{
+    struct q_team_is_within_row row;
+    *out = str_equal(team, scope);
+    return *out ? RC_OK : q_team_is_within(ctx, txn, team, scope, &row, out);
+}
 
 RC decide(struct ctx *ctx, struct core *core, struct txn *txn, const char *action, const char *team)
 {
-    const struct principal *p = ctx->principal;
-    if (!p)
-        return ctx_fail(ctx, E_UNAUTHENTICATED, "say who you are: a bearer token, or root on the admin socket");
-    bool may = false;
-    for (size_t i = 0; i < sizeof roles / sizeof *roles && !may; i++)
-        may = roles[i].kind == p->kind && str_equal(roles[i].role, p->role) &&
-              bytes_starts_with(bytes_z(action), bytes_z(roles[i].prefix)) &&
-              /* What agents do, only agents do. */
-              (p->kind == PRINCIPAL_AGENT || p->kind == PRINCIPAL_HUB || !str_equal(action, "agent.work"));
-    if (!may)
-        return ctx_fail(ctx, E_FORBIDDEN, "%s may not do %s", p->name, action);
-    if (!team || str_equal(team, p->team))
-        return RC_OK;
-    (void)core;
-    struct q_team_is_within_row row;
-    bool within = false;
-    TRY(q_team_is_within(ctx, txn, team, p->team, &row, &within));
+    const char *scope;
+    bool there = true;
+    TRY(may(ctx, core, action, &scope));
+    if (team)
+        TRY(within(ctx, txn, team, scope, &there));
     /* Outside one's teams a thing is not there: whether it exists is not for the caller to know. */
-    return within ? RC_OK : ctx_fail(ctx, E_NOT_FOUND, "not there");
+    return there ? RC_OK : ctx_fail(ctx, E_NOT_FOUND, "not there");
+}
+
+RC access_everywhere(struct ctx *ctx, struct core *core, struct txn *txn, const char *action)
+{
+    const char *scope;
+    bool there = false;
+    TRY(may(ctx, core, action, &scope));
+    TRY(within(ctx, txn, core->team_root, scope, &there));
+    return there ? RC_OK
+                 : ctx_fail(ctx, E_FORBIDDEN, "%s may do %s in some teams only; this is of all of them", ctx->principal->name,
+                            action);
+}
+
+RC access_holds(struct ctx *ctx, struct core *core, struct txn *txn, const struct permission_set *want, const char *team)
+{
+    const struct principal *p = ctx->principal;
+    struct permission_set held = {0};
+    (void)core;
+    if (p && (p->kind == PRINCIPAL_OWNER || p->kind == PRINCIPAL_HUB))
+        return RC_OK;
+    for (size_t i = 0; p && has_rights(p) && i < p->rights_n; i++) {
+        bool there = false;
+        TRY(within(ctx, txn, team, p->rights[i].team, &there));
+        if (there)
+            permission_join(&held, &p->rights[i].may);
+    }
+    const char *lacks = permission_beyond(want, &held);
+    return lacks ? ctx_fail(ctx, E_FORBIDDEN, "nobody gives what they do not hold: %s may not do %s there", p ? p->name : "nobody",
+                            lacks)
+                 : RC_OK;
+}
+
+bool access_has_role(const struct ctx *ctx, const char *role)
+{
+    const struct principal *p = ctx->principal;
+    for (size_t i = 0; p && has_rights(p) && i < p->rights_n; i++)
+        if (str_equal(p->rights[i].role, role))
+            return true;
+    return p && p->kind == PRINCIPAL_TOKEN && str_equal(p->role, role);
 }

@@ -1,10 +1,22 @@
-/* Who is calling, and the one place that decides what they may do (invariant 8). */
+/* Who is calling, and the one place that decides what they may do (invariant 8).
+ *
+ * The rights of a person, a service account or a token are a list of grants: what, and in which team with all below it.  They are
+ * read at each request: what was taken back is taken back at once. */
 #ifndef CORE_ACCESS_H
 #define CORE_ACCESS_H
 
 #include "core/core.h"
+#include "core/permission.h"
 
-enum principal_kind { PRINCIPAL_NONE, PRINCIPAL_OWNER, PRINCIPAL_TOKEN, PRINCIPAL_AGENT, PRINCIPAL_HUB };
+enum principal_kind { PRINCIPAL_NONE, PRINCIPAL_OWNER, PRINCIPAL_TOKEN, PRINCIPAL_AGENT, PRINCIPAL_HUB, PRINCIPAL_USER };
+
+/* One grant. */
+struct access_right {
+    const char *team; /* there, and in all teams below it */
+    const char *role;
+    struct permission_set may;
+};
+#define ACCESS_RIGHTS_MAX 64 /* of one account */
 
 /* An Idempotency-Key: what changes is noted under it in the same transaction (audit_write), so that no crash makes it happen twice.
  */
@@ -16,12 +28,16 @@ struct once {
 /* Who acts; travels in ctx->principal. */
 struct principal {
     enum principal_kind kind;
-    const char *id;    /* token or agent id; "uid:N" for the owner on the admin socket; "hub" */
-    const char *name;  /* as the audit shows it: "token:deploy", "uid:0", "agent:web1", "hub" */
-    const char *team;  /* the team whose subtree they see */
-    const char *role;  /* "administrator", "challenges"; agents have "agent" */
-    const char *agent; /* of a token for the clients on this agent's host (id); NULL: of a team */
-    const struct once *once; /* NULL: the request has no Idempotency-Key */
+    const char *id;   /* token, account or agent id; "uid:N" for the owner on the admin socket; "hub" */
+    const char *name; /* as the audit shows it: "user:anna", "token:deploy", "uid:0", "agent:web1", "hub" */
+    const char
+        *team; /* whose subtree they see: a team, or several as one (core/scope.h), of the permission that was asked for last */
+    const char *role;                  /* of a token: its role; agents have "agent" */
+    const char *agent;                 /* of a token for the clients on this agent's host (id); NULL: of a team */
+    const struct once *once;           /* NULL: the request has no Idempotency-Key */
+    const char *user;                  /* id of the account: of a person's session, or of a token of somebody; NULL: of nobody */
+    const struct access_right *rights; /* of sessions and tokens; others may do everything, or what agents do */
+    size_t rights_n;
 };
 
 /* access_owner makes the principal of somebody on the admin socket: root, or the user the hub runs as. */
@@ -31,15 +47,33 @@ const struct principal *access_agent(struct ctx *ctx, const struct core *core, c
 /* access_token finds the principal of a bearer token: E_UNAUTHENTICATED when it is unknown, revoked or expired. */
 RC access_token(struct ctx *ctx, struct core *core, struct bytes token, const struct principal **out);
 
+/* access_user makes the principal of an account that has proved who it is: E_UNAUTHENTICATED when it is disabled or removed.  Not
+ * for a service account: those have tokens alone. */
+RC access_user(struct ctx *ctx, struct core *core, struct txn *txn, const char *user_id, const struct principal **out);
+/* access_rights_of reads what an account may do: everywhere, or within `team` and as far as `most` goes (either may be NULL). */
+RC access_rights_of(struct ctx *ctx, struct core *core, struct txn *txn, const char *user_id, const char *team,
+                    const struct permission_set *most, struct access_right **out, size_t *n);
+
+/* access_enter is decide() for the permission of a route, before anything is known of an object; from then on access_scope() is
+ * where the principal has that permission. */
+RC access_enter(struct ctx *ctx, struct core *core, const char *action);
 /* decide says whether ctx->principal may do `action` (a permission of the OpenAPI description, "managed-certificate.create") to an
  * object of `team` (NULL: the action has no object yet, or rows are filtered by access_scope).  E_UNAUTHENTICATED, E_FORBIDDEN. */
 RC decide(struct ctx *ctx, struct core *core, struct txn *txn, const char *action, const char *team);
 /* access_scope returns the team whose subtree the principal sees: the $scope of every list query. */
 const char *access_scope(const struct ctx *ctx);
-/* access_team finds the team that a request names, within that subtree; NULL names its head.  E_INVALID at the field /team. */
+/* access_team finds the team that a request names, within that subtree; NULL names its head.  E_INVALID at the field /team, also
+ * where it has several heads: then the request has to say. */
 RC access_team(struct ctx *ctx, struct txn *txn, const char *name, const char **team);
 /* access_agent_of returns the agent whose host the principal's token is for; "": no such token. */
 const char *access_agent_of(const struct ctx *ctx);
+
+/* access_holds: nobody gives what they do not hold.  E_FORBIDDEN names the first permission that the principal lacks in `team`. */
+RC access_holds(struct ctx *ctx, struct core *core, struct txn *txn, const struct permission_set *may, const char *team);
+/* access_everywhere is decide() for what is of no team: it takes the permission in the team that holds everything.  E_FORBIDDEN. */
+RC access_everywhere(struct ctx *ctx, struct core *core, struct txn *txn, const char *action);
+/* access_has_role says whether the principal has a role, in whichever team. */
+bool access_has_role(const struct ctx *ctx, const char *role);
 
 /* The text of a new token: "cwt_" and 43 characters. */
 #define TOKEN_PREFIX "cwt_"

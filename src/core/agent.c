@@ -169,7 +169,8 @@ static struct rc enrol(struct ctx *ctx, struct txn *txn, struct joining *j, cons
     json_put_str(&detail, "token", t->name);
     json_put_str(&detail, "address", j->address);
     json_close(&detail);
-    return audit_write(ctx, txn, "agent.join", "agent", j->id, t->team_id, buf_bytes(&b));
+    return audit_write(ctx, txn, "agent.join", "agent", j->id, t->team_id,
+                       audit_change(ctx, (struct bytes){0}, buf_bytes(&b)));
 }
 
 static struct rc token_find(struct ctx *ctx, struct txn *txn, const struct joining *j, struct q_join_token_by_hash_row *t)
@@ -413,7 +414,9 @@ static struct rc greeting_write(struct ctx *ctx, struct txn *txn, void *arg)
         const char *trouble = arena_printf(&ctx->arena, "two hosts use the key of agent %s, at %s and at %s", g->row.name,
                                            g->row.address, g->address);
         TRY(q_agent_state(ctx, txn, g->row.id, "suspended", trouble));
-        return audit_write(ctx, txn, "agent.suspend", "agent", g->row.id, g->row.team_id, (struct bytes){0});
+        return audit_write(ctx, txn, "agent.suspend", "agent", g->row.id, g->row.team_id,
+                           audit_change(ctx, audit_facts(ctx, "state", g->row.state, NULL),
+                                        audit_facts(ctx, "state", "suspended", "trouble", trouble, NULL)));
     }
     if (g->older)
         return RC_OK;
@@ -602,12 +605,14 @@ static struct rc change_state(struct ctx *ctx, struct txn *txn, void *arg)
     if (str_equal(c->permission, "agent.approve"))
         TRY(sharing_key_accept(ctx, txn, c->row.id, &accepted));
     if (accepted)
-        TRY(audit_write(ctx, txn, "agent.approve", "agent", c->row.id, c->row.team_id, BYTES_LIT("{\"seal_key\":\"accepted\"}")));
+        TRY(audit_write(ctx, txn, "agent.approve", "agent", c->row.id, c->row.team_id,
+                        audit_field(ctx, "seal_key", NULL, "accepted")));
     if (str_equal(c->row.state, c->state))
         return RC_OK;
     const bool suspended = str_equal(c->row.state, "suspended"); /* its trouble is over; what a host says of itself is not */
     TRY(q_agent_state(ctx, txn, c->row.id, c->state, suspended ? "" : c->row.trouble));
-    TRY(audit_write(ctx, txn, c->permission, "agent", c->row.id, c->row.team_id, (struct bytes){0}));
+    TRY(audit_write(ctx, txn, c->permission, "agent", c->row.id, c->row.team_id,
+                    audit_field(ctx, "state", c->row.state, c->state)));
     core_wake_after_commit(ctx, c->core, txn, "agent:", c->row.id);
     return change_find(ctx, txn, c);
 }
@@ -679,7 +684,8 @@ static struct rc remove_write(struct ctx *ctx, struct txn *txn, void *arg)
         TRY(target_settle(ctx, c->core, txn, managed.v[i]));
     TRY(q_agent_gone(ctx, txn, c->row.id));
     core_wake_after_commit(ctx, c->core, txn, "agent:", c->row.id);
-    return audit_write(ctx, txn, "agent.delete", "agent", c->row.id, c->row.team_id, (struct bytes){0});
+    return audit_write(ctx, txn, "agent.delete", "agent", c->row.id, c->row.team_id,
+                       audit_change(ctx, audit_facts(ctx, "name", c->row.name, "state", c->row.state, NULL), (struct bytes){0}));
 }
 
 RC agent_remove(struct ctx *ctx, struct core *core, const char *ref, bool force)
@@ -703,6 +709,7 @@ struct token_adding {
 static struct rc token_write(struct ctx *ctx, struct txn *txn, void *arg)
 {
     struct token_adding *t = arg;
+    TRY(access_team(ctx, txn, t->team, &t->team));
     TRY(decide(ctx, t->core, txn, "join-token.create", t->team));
     const struct q_join_token_add_in in = {.id = t->id,
                                            .team_id = t->team,
@@ -723,7 +730,10 @@ static struct rc token_write(struct ctx *ctx, struct txn *txn, void *arg)
                         "revoke %s", t->in->name, t->in->name);
     }
     TRY(rc);
-    return audit_write(ctx, txn, "join-token.create", "join-token", t->id, t->team, (struct bytes){0});
+    return audit_write(ctx, txn, "join-token.create", "join-token", t->id, t->team,
+                       audit_change(ctx, (struct bytes){0},
+                                    audit_facts(ctx, "name", in.name, "networks:", in.networks, "name_pattern", in.name_pattern,
+                                                "granted:", in.granted, "uses:", audit_number(ctx, in.uses), NULL)));
 }
 
 static struct rc check_token(struct ctx *ctx, const struct api_join_token_new *in)

@@ -4,6 +4,7 @@
 #include "core/access.h"
 #include "core/ask_plan.h"
 #include "core/counter.h"
+#include "core/finding_policy.h"
 #include "store/queries.h"
 
 #define TRY_LOOKS    250 /* how far each way is gone to find the best */
@@ -468,12 +469,21 @@ static struct rc issuer_texts(struct ctx *ctx, struct txn *txn, struct ask_facet
     return RC_OK;
 }
 
-static void finding_texts(struct ask_facet *facet)
+/* Those of checks that are on. */
+static struct rc finding_texts(struct ctx *ctx, struct txn *txn, struct ask_facet *facet)
 {
+    struct finding_policy policy;
+    size_t n = 0;
+    TRY(finding_policy_read(ctx, txn, &policy));
     for (size_t i = 0; i < facet->n; i++) {
         const struct check_info *check = findings_check_named(facet->v[i].key);
-        facet->v[i].text = check ? check->words : facet->v[i].key;
+        if (check && !finding_policy_is_on(&policy, check))
+            continue;
+        facet->v[n] = facet->v[i];
+        facet->v[n++].text = check ? finding_policy_words(ctx, &policy, check) : facet->v[i].key;
     }
+    facet->n = n;
+    return RC_OK;
 }
 
 static void finish(struct ask_facet *facet, bool keys)
@@ -497,7 +507,7 @@ static struct rc facets_end(struct ctx *ctx, struct txn *txn, struct ask_facets 
         out->v[i].name = facet_names[i];
         finish(&out->v[i], i == EXPIRES);
     }
-    finding_texts(&out->v[FINDING]);
+    TRY(finding_texts(ctx, txn, &out->v[FINDING]));
     return issuer_texts(ctx, txn, &out->v[ISSUER]);
 }
 

@@ -3,6 +3,7 @@
 #include "base/encode.h"
 #include "base/str.h"
 #include "core/access.h"
+#include "core/finding_policy.h"
 #include "pki/name_text.h"
 #include "store/queries.h"
 
@@ -36,23 +37,25 @@ static struct select_cond *cond_text(struct ctx *ctx, enum select_test test, con
     return c;
 }
 
-/* cond_join makes one of two; either may be NULL.  Where `b` is such a one already it takes `a` in: databases do not read what is
- * nested as deep as filters are long. */
-static struct select_cond *cond_join(struct ctx *ctx, enum select_kind kind, struct select_cond *a, struct select_cond *b)
-{
-    if (!a || !b)
-        return a ? a : b;
-    if (b->kind == kind) {
-        a->next = b->first;
-        b->first = a;
-        return b;
+/* cond_join and terms_join make one of two; either may be NULL.  Where `b` is such a one already it takes `a` in: databases do not
+ * read what is nested as deep as filters are long. */
+#define JOIN(name, node)                                                                                                           \
+    static struct node *name(struct ctx *ctx, enum select_kind kind, struct node *a, struct node *b)                               \
+    {                                                                                                                              \
+        if (!a || !b)                                                                                                              \
+            return a ? a : b;                                                                                                      \
+        struct node *both = b;                                                                                                     \
+        if (b->kind != kind) {                                                                                                     \
+            both = ARENA_NEW(&ctx->arena, struct node);                                                                            \
+            both->kind = kind;                                                                                                     \
+            both->first = b;                                                                                                       \
+        }                                                                                                                          \
+        a->next = both->first;                                                                                                     \
+        both->first = a;                                                                                                           \
+        return both;                                                                                                               \
     }
-    struct select_cond *c = ARENA_NEW(&ctx->arena, struct select_cond);
-    c->kind = kind;
-    c->first = a;
-    a->next = b;
-    return c;
-}
+JOIN(cond_join, select_cond)
+JOIN(terms_join, select_terms)
 
 static struct select_cond *cond_not(struct ctx *ctx, struct select_cond *a)
 {
@@ -76,14 +79,14 @@ static void number_bounds(const struct filter *f, int64_t *from, int64_t *to)
 }
 
 /* As `severity` is that of the worst finding, one without findings has none. */
-static struct select_cond *cond_severity(struct ctx *ctx, const struct filter *f)
+static struct select_cond *cond_severity(struct ctx *ctx, const struct finding_policy *policy, const struct filter *f)
 {
     const enum check_severity s = (enum check_severity)f->value.number;
-    struct select_cond *this_and_worse = cond_range(ctx, SELECT_FINDINGS, checks_at_least(s), 0);
-    struct select_cond *worse = s == SEVERITY_CRITICAL
-                                    ? cond_never(ctx)
-                                    : cond_range(ctx, SELECT_FINDINGS, checks_at_least((enum check_severity)(s + 1)), 0);
-    struct select_cond *any = cond_range(ctx, SELECT_FINDINGS, checks_at_least(SEVERITY_INFO), 0);
+    struct select_cond *this_and_worse = cond_range(ctx, SELECT_FINDINGS, finding_policy_at_least(policy, s), 0);
+    struct select_cond *worse =
+        s == SEVERITY_CRITICAL ? cond_never(ctx)
+                               : cond_range(ctx, SELECT_FINDINGS, finding_policy_at_least(policy, (enum check_severity)(s + 1)), 0);
+    struct select_cond *any = cond_range(ctx, SELECT_FINDINGS, finding_policy_at_least(policy, SEVERITY_INFO), 0);
     switch (f->op) {
     case FILTER_GT:
         return worse;
@@ -141,13 +144,17 @@ static struct select_cond *cond_endpoint(struct ctx *ctx, const struct filter_va
         c->high = address_mapped(ctx, &v->net, true);
         return c;
     }
+    struct select_cond *host = cond_text(ctx, SELECT_SEEN_HOST, v->text);
     if (under)
-        return cond_text(ctx, SELECT_SEEN_UNDER, v->text);
+        return cond_join(ctx, SELECT_ANY, cond_text(ctx, SELECT_SEEN_UNDER, v->text), host);
     struct select_cond *name = cond_text(ctx, SELECT_SEEN_NAME, v->text);
-    if (!v->port)
-        return cond_join(ctx, SELECT_ANY, cond_text(ctx, SELECT_SEEN_PLACE, v->text), name);
-    name->from = name->to = v->port;
-    return name;
+    if (v->port) {
+        name->from = name->to = v->port;
+        return cond_join(ctx, SELECT_ANY, name,
+                         cond_text(ctx, SELECT_SEEN_NAME, arena_printf(&ctx->arena, "%s:%u", v->text, v->port)));
+    }
+    name = cond_join(ctx, SELECT_ANY, cond_text(ctx, SELECT_SEEN_LISTED, v->text), name);
+    return cond_join(ctx, SELECT_ANY, cond_text(ctx, SELECT_SEEN_PLACE, v->text), cond_join(ctx, SELECT_ANY, host, name));
 }
 
 /* The first digits of a fingerprint: all that begin so. */
@@ -189,7 +196,7 @@ static struct select_cond *cond_number(struct ctx *ctx, const struct filter *f, 
 }
 
 /* What one test is to the database, NE as EQ; NULL where it does not know. */
-static struct select_cond *cond_test(struct ctx *ctx, const struct filter *f)
+static struct select_cond *cond_test(struct ctx *ctx, const struct finding_policy *policy, const struct filter *f)
 {
     switch (f->field) {
     case FILTER_EXPIRES:
@@ -222,10 +229,11 @@ static struct select_cond *cond_test(struct ctx *ctx, const struct filter *f)
         return cond_flag(ctx, f, CERTIFICATE_REVOKED);
     case FILTER_FINDING: {
         const struct check_info *check = findings_check_named(f->value.text);
-        return check ? cond_range(ctx, SELECT_FINDINGS, CHECK_BIT(check->number), 0) : cond_never(ctx);
+        return check && finding_policy_is_on(policy, check) ? cond_range(ctx, SELECT_FINDINGS, CHECK_BIT(check->number), 0)
+                                                            : cond_never(ctx);
     }
     case FILTER_SEVERITY:
-        return cond_severity(ctx, f);
+        return cond_severity(ctx, policy, f);
     case FILTER_ISSUER_O:
         return f->op == FILTER_HAS ? NULL : cond_text(ctx, SELECT_ISSUER_O, f->value.text);
     case FILTER_ISSUER_CN:
@@ -265,16 +273,16 @@ RC ask_place(struct ctx *ctx, const char *text, struct select_cond **out)
 }
 
 /* cond_of: the whole of a filter; NULL where a part of it is not the database's. */
-static struct select_cond *cond_of(struct ctx *ctx, const struct filter *f)
+static struct select_cond *cond_of(struct ctx *ctx, const struct finding_policy *policy, const struct filter *f)
 {
     if (f->kind == FILTER_TEST) {
-        struct select_cond *c = cond_test(ctx, f);
+        struct select_cond *c = cond_test(ctx, policy, f);
         return c && f->op == FILTER_NE ? cond_not(ctx, c) : c;
     }
     struct select_cond *all = ARENA_NEW(&ctx->arena, struct select_cond), **end = &all->first;
     all->kind = f->kind == FILTER_AND ? SELECT_ALL : f->kind == FILTER_OR ? SELECT_ANY : SELECT_NONE;
     for (const struct filter *k = f->first; k; k = k->next) {
-        *end = cond_of(ctx, k);
+        *end = cond_of(ctx, policy, k);
         if (!*end)
             return NULL;
         end = &(*end)->next;
@@ -288,6 +296,7 @@ struct planner {
     struct ctx *ctx;
     struct txn *txn;
     struct plan *plan;
+    struct finding_policy policy;
     struct select_terms *terms, *names; /* of all parts; of those that the rows alone do not tell */
     bool known;                         /* there are others */
     struct select_cond *dear;           /* conditions that look into other tables */
@@ -310,7 +319,7 @@ static struct plan_part *part_bit(struct planner *p, struct select_cond *cond)
 /* part_of: parts of one AND or OR that the database knows are one bit. */
 static struct plan_part *part_of(struct planner *p, const struct filter *f)
 {
-    struct select_cond *known = NULL, *cond = cond_of(p->ctx, f);
+    struct select_cond *known = NULL, *cond = cond_of(p->ctx, &p->policy, f);
     if (cond)
         return part_bit(p, cond);
     struct plan_part *part = ARENA_NEW(&p->ctx->arena, struct plan_part), **end = &part->first;
@@ -322,7 +331,7 @@ static struct plan_part *part_of(struct planner *p, const struct filter *f)
         return part;
     }
     for (const struct filter *k = f->first; k; k = k->next) {
-        struct select_cond *c = cond_of(p->ctx, k);
+        struct select_cond *c = cond_of(p->ctx, &p->policy, k);
         if (c) {
             known = cond_join(p->ctx, f->kind == FILTER_OR ? SELECT_ANY : SELECT_ALL, c, known);
             continue;
@@ -528,23 +537,6 @@ static struct select_terms *term_new(struct ctx *ctx, const char *term)
     return t;
 }
 
-/* terms_join: as cond_join. */
-static struct select_terms *terms_join(struct ctx *ctx, enum select_kind kind, struct select_terms *a, struct select_terms *b)
-{
-    if (!a || !b)
-        return a ? a : b;
-    if (b->kind == kind) {
-        a->next = b->first;
-        b->first = a;
-        return b;
-    }
-    struct select_terms *t = ARENA_NEW(&ctx->arena, struct select_terms);
-    t->kind = kind;
-    t->first = a;
-    a->next = b;
-    return t;
-}
-
 static struct select_terms *term_of(struct ctx *ctx, const char *prefix, const char *text)
 {
     return term_new(ctx, inventory_term_text(ctx, prefix, bytes_z(text)));
@@ -724,7 +716,7 @@ static bool found_at_once(const struct select_cond *c)
         return true;
     }
     return c->kind == SELECT_TEST &&
-           (c->test == SELECT_PRINT || c->test == SELECT_SEEN_AT || c->test == SELECT_SEEN_PLACE || c->test == SELECT_SEEN_NAME);
+           (c->test == SELECT_PRINT || (c->test >= SELECT_SEEN_AT && c->test < SELECT_SEEN_UNDER && c->test != SELECT_SEEN_PORT));
 }
 
 static int newest_first(const void *a, const void *b)
@@ -815,7 +807,7 @@ static struct rc ways_of(struct planner *p, const struct filter *f, const struct
         (void)way_add(plan, SELECT_BY_MANAGED);
     } else if (f->field == FILTER_FINDING) {
         const struct check_info *check = findings_check_named(f->value.text);
-        w = check ? way_add(plan, SELECT_BY_FINDING) : NULL;
+        w = check && finding_policy_is_on(&p->policy, check) ? way_add(plan, SELECT_BY_FINDING) : NULL;
         if (w)
             w->check = check->number;
     } else if (f->field == FILTER_TEAM) {
@@ -862,7 +854,7 @@ static bool is_column(const struct select_cond *c)
 static struct rc plan_part_add(struct planner *p, const struct filter *f)
 {
     struct select_terms *mine = NULL;
-    struct select_cond *cond = cond_of(p->ctx, f);
+    struct select_cond *cond = cond_of(p->ctx, &p->policy, f);
     TRY(terms_of(p, f, &mine));
     struct select_terms *again = mine ? arena_dup(&p->ctx->arena, mine, sizeof *mine) : NULL;
     p->terms = terms_join(p->ctx, SELECT_ALL, mine, p->terms);
@@ -906,8 +898,10 @@ RC plan_make(struct ctx *ctx, struct core *core, struct txn *txn, const struct f
     struct planner p = {.ctx = ctx, .txn = txn, .plan = out};
     const char *scope = access_scope(ctx);
     *out = (struct plan){.from = INT64_MIN, .to = INT64_MAX, .scope = str_equal(scope, core->team_root) ? NULL : scope};
-    if (filter)
+    if (filter) {
+        TRY(finding_policy_read(ctx, txn, &p.policy));
         TRY(plan_parts(&p, filter));
+    }
     out->where = cond_join(ctx, SELECT_ALL, out->where, p.dear);
     if (p.full)
         return ctx_fail_field(ctx, "/where", "the filter mixes too many things; split it in two");

@@ -19,6 +19,7 @@
 #include "core/payload.h"
 #include "core/preflight.h"
 #include "core/persist.h"
+#include "core/shared_answer.h"
 #include "core/sharing.h"
 #include "core/solver.h"
 #include "pki/cert.h"
@@ -226,6 +227,28 @@ RC attempt_begin(struct ctx *ctx, struct core *core, struct txn *txn, const stru
     return RC_OK;
 }
 
+/* What another attempt, or another client, has in place too goes with the last of them. */
+static struct rc stays(struct ctx *ctx, struct txn *txn, const char *attempt, const struct q_challenge_list_row *c, bool *needed)
+{
+    const struct shared_answer a = {.owner = attempt,
+                                    .identifier = c->identifier,
+                                    .method = c->method,
+                                    .agent = c->agent_id,
+                                    .via = c->via,
+                                    .provider = c->provider_id,
+                                    .token = c->token,
+                                    .key_authorization = c->key_authorization};
+    struct q_attempt_by_id_row of;
+    TRY(shared_answer_needed(ctx, txn, &a, needed));
+    if (!*needed)
+        return RC_OK;
+    TRY(q_challenge_state(ctx, txn, attempt, c->url, "cleaned"));
+    TRY(q_attempt_by_id(ctx, txn, attempt, &of));
+    TRY(step_write(ctx, txn, of.managed_id, attempt, NULL, "clean", "the answer for %s stays: somebody else needs the same",
+                   c->identifier));
+    return q_challenge_cleaned(ctx, txn, attempt);
+}
+
 static struct rc challenge_clean(struct ctx *ctx, struct core *core, struct txn *txn, const char *attempt, const char *account_url,
                                  const struct q_challenge_list_row *c)
 {
@@ -235,6 +258,10 @@ static struct rc challenge_clean(struct ctx *ctx, struct core *core, struct txn 
         return q_challenge_cleaned(ctx, txn, attempt);
     }
     struct q_challenge_list_row now = *c;
+    bool needed = false;
+    TRY(stays(ctx, txn, attempt, c, &needed));
+    if (needed)
+        return RC_OK;
     TRY(solver_via_now(ctx, txn, c->provider_id, c->agent_id, c->via, &now.via));
     TRY(payload_challenge(ctx, attempt, &now, account_url, NULL, &payload));
     TRY(q_challenge_state(ctx, txn, attempt, c->url, "cleaning"));
@@ -358,6 +385,7 @@ RC attempt_key_made(struct ctx *ctx, struct core *core, struct txn *txn, const s
     TRY(q_attempt_key(ctx, txn, a->id, csr, spki_sha256));
     if (str_equal(issuer.kind, "manual")) {
         TRY(attempt_move(ctx, txn, a->id, a->state, KEY_FOR_PEOPLE));
+        TRY(manual_waits(ctx, txn, a));
         core_wake_after_commit(ctx, core, txn, "managed:", a->managed_id);
         return step_write(ctx, txn, a->managed_id, a->id, NULL, "manual",
                           "waits for a certificate that somebody has to bring: certwright cert csr, then cert take");

@@ -100,7 +100,8 @@ static struct rc apart_make(struct ctx *ctx, struct core *core, struct txn *txn,
     TRY(q_managed_issuers(ctx, txn, m->id, &issuers, &n));
     for (size_t i = 0; i < n; i++)
         TRY(q_managed_issuer_add(ctx, txn, id, (int64_t)i, issuers[i].issuer_id));
-    TRY(audit_write(ctx, txn, "managed-certificate.create", "managed-certificate", id, m->team_id, bytes_z(in.wish)));
+    TRY(audit_write(ctx, txn, "managed-certificate.create", "managed-certificate", id, m->team_id,
+                    audit_change(ctx, (struct bytes){0}, bytes_z(in.wish))));
     TRY(step_write(ctx, txn, id, NULL, NULL, "added", "taken out of %s, whose CA could not validate %s", m->name,
                    some(ctx, names)));
     return managed_reconcile(ctx, core, txn, id, "new", false);
@@ -123,7 +124,8 @@ static struct rc split(struct ctx *ctx, struct core *core, struct txn *txn, cons
     TRY(q_managed_update(ctx, txn, &in));
     for (size_t i = 0; i < names->n; i++)
         TRY(q_bad_name_forget(ctx, txn, m->id, names->v[i]));
-    TRY(audit_write(ctx, txn, "managed-certificate.split", "managed-certificate", m->id, m->team_id, bytes_z(in.wish)));
+    TRY(audit_write(ctx, txn, "managed-certificate.split", "managed-certificate", m->id, m->team_id,
+                    audit_change(ctx, bytes_z(m->wish), bytes_z(in.wish))));
     return step_write(ctx, txn, m->id, attempt, NULL, "split", "%s: now the managed certificate %s, which is tried by itself",
                       some(ctx, names), apart);
 }

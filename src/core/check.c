@@ -191,11 +191,16 @@ static struct rc tallies(struct ctx *ctx, struct txn *txn, struct checking *c)
 static struct rc references(struct ctx *ctx, struct txn *txn, struct checking *c)
 {
     struct q_inventory_orphans_row *rows = NULL;
-    size_t n = 0;
+    struct q_remark_orphans_row *said = NULL;
+    size_t n = 0, said_n = 0;
     TRY(q_inventory_orphans(ctx, txn, &rows, &n));
     for (size_t i = 0; i < n; i++)
         if (rows[i].n)
             wrong(ctx, c, "%lld %s", (long long)rows[i].n, rows[i].what);
+    TRY(q_remark_orphans(ctx, txn, &said, &said_n));
+    for (size_t i = 0; i < said_n; i++)
+        if (said[i].n)
+            wrong(ctx, c, "%lld %s", (long long)said[i].n, said[i].what);
     return RC_OK;
 }
 

@@ -34,19 +34,9 @@ static struct rc filter_check(struct ctx *ctx, const char *text)
     return rc;
 }
 
-static struct rc told(struct ctx *ctx, struct txn *txn, const char *action, const char *id, const char *team, const char *name,
-                      const char *filter)
+static struct bytes facts(struct ctx *ctx, const char *name, const char *filter, const char *description)
 {
-    struct buf b;
-    struct json_out j;
-    buf_init_arena(&b, &ctx->arena, 1 << 16);
-    json_begin(&j, &b);
-    json_open_obj(&j, NULL);
-    json_put_str(&j, "name", name);
-    json_put_str(&j, "filter", filter);
-    json_close(&j);
-    TRY(buf_status(&b));
-    return audit_write(ctx, txn, action, "collection", id, team, buf_bytes(&b));
+    return audit_facts(ctx, "name", name, "filter", filter, "description", description, NULL);
 }
 
 static struct rc exists(struct ctx *ctx, struct rc rc, const char *name)
@@ -73,7 +63,8 @@ static struct rc create(struct ctx *ctx, struct txn *txn, void *arg)
                                                               .description = c->in->description ? c->in->description : "",
                                                               .now = ctx_now_s(ctx)}),
                c->in->name));
-    return told(ctx, txn, "collection.create", c->id, team, c->in->name, c->in->filter);
+    return audit_write(ctx, txn, "collection.create", "collection", c->id, team,
+                       audit_change(ctx, (struct bytes){0}, facts(ctx, c->in->name, c->in->filter, c->in->description)));
 }
 
 RC collection_create(struct ctx *ctx, struct core *core, const struct collection_input *in, const char **id)
@@ -98,7 +89,9 @@ static struct rc update(struct ctx *ctx, struct txn *txn, void *arg)
                                               .description = c->in->description ? c->in->description : row.description,
                                               .now = ctx_now_s(ctx)};
     TRY(exists(ctx, q_collection_update(ctx, txn, &in), in.name));
-    return told(ctx, txn, "collection.update", row.id, row.team_id, in.name, in.filter);
+    return audit_write(ctx, txn, "collection.update", "collection", row.id, row.team_id,
+                       audit_change(ctx, facts(ctx, row.name, row.filter, row.description),
+                                    facts(ctx, in.name, in.filter, in.description)));
 }
 
 RC collection_update(struct ctx *ctx, struct core *core, const char *ref, int64_t revision, const struct collection_input *in)
@@ -116,7 +109,8 @@ static struct rc drop(struct ctx *ctx, struct txn *txn, void *arg)
     TRY(find(ctx, txn, c->ref, &row));
     TRY(decide(ctx, c->core, txn, "collection.delete", row.team_id));
     TRY(q_collection_remove(ctx, txn, row.id));
-    return told(ctx, txn, "collection.delete", row.id, row.team_id, row.name, row.filter);
+    return audit_write(ctx, txn, "collection.delete", "collection", row.id, row.team_id,
+                       audit_change(ctx, facts(ctx, row.name, row.filter, row.description), (struct bytes){0}));
 }
 
 RC collection_remove(struct ctx *ctx, struct core *core, const char *ref)

@@ -9,6 +9,8 @@
 #include "core/inventory.h"
 #include "core/issuer.h"
 #include "core/job.h"
+#include "core/role.h"
+#include "core/scope.h"
 #include "core/watch.h"
 #include "pki/digest.h"
 #include "pki/pem.h"
@@ -78,9 +80,9 @@ static struct rc rows_make(struct ctx *ctx, struct txn *txn, void *arg)
     struct starting *st = arg;
     const int64_t now = ctx_now_s(ctx);
     TRY(q_installation_add(ctx, txn, st->s->name, 1, now));
-    struct q_team_by_name_row team;
+    struct q_team_root_row team;
     bool found = false;
-    TRY(q_team_by_name(ctx, txn, "everyone", &team, &found));
+    TRY(q_team_root(ctx, txn, &team, &found));
     if (found) {
         st->team = team.id;
     } else {
@@ -88,6 +90,8 @@ static struct rc rows_make(struct ctx *ctx, struct txn *txn, void *arg)
         TRY(q_team_add(ctx, txn, st->team, NULL, "everyone", now));
         TRY(q_team_within_add(ctx, txn, st->team, st->team));
     }
+    TRY(role_start(ctx, txn));
+    TRY(scopes_start(ctx, txn));
     TRY(agent_row(ctx, txn, st->team, "hub", "hub", &st->hub));
     const char *own = NULL;
     if (st->s->agent_identity)
@@ -222,6 +226,7 @@ RC core_start(struct ctx *ctx, struct core *core, const struct core_settings *se
     /* These live as long as the process. */
     core->team_root = strdup(st.team);
     core->hub_agent = strdup(st.hub);
+    core->roles = role_cache_new();
     ctx->principal = access_hub(ctx, core);
     TRY(heard_start(ctx, core));
     TRY(watch_start(ctx, core));

@@ -13,6 +13,8 @@ struct wire_peer;
 struct heard;
 struct inventory;
 struct finding_rules;
+struct sign_in;
+struct role_cache;
 
 /* One a hub; shared by its threads, constant after core_start(). */
 struct core {
@@ -34,6 +36,8 @@ struct core {
     struct heard *heard; /* when agents called (core/heard.h); NULL: as their rows say */
     struct inventory *inventory; /* what of the inventory is in memory (core/inventory.h) */
     struct finding_rules *rules; /* what findings are made by (core/finding_rules.h); NULL: the checks alone */
+    struct role_cache *roles; /* permissions of the roles that were read (core/role.h); NULL: made out each time */
+    struct sign_in *sign_in; /* who hashes passwords now (core/sign_in.h) */
     /* Joins that were refused: one line of log a second, with how many there were since (core/agent.c). */
     struct {
         _Atomic int64_t logged_s, more;
@@ -45,6 +49,14 @@ struct core {
         _Atomic int64_t lost;    /* certificates that the signer has issued and does not know of */
         int64_t foreign;         /* issued by the signer before the database was made */
     } watch;
+    /* The audit log's sequencer (core/audit_log.h). */
+    struct {
+        int64_t keep_s;               /* entries older go; 0: none do */
+        _Atomic int alarm;            /* enum audit_alarm */
+        _Atomic int64_t signed_size;  /* entries of the last head that the signer knows of */
+        int64_t look_ms, rest_until_ms; /* monotonic; of the one thread that folds */
+        char holder[32];
+    } audit;
 };
 
 /* core_start makes the rows that every installation has (root team, the hub's own row, built-in profiles, the fleet CA and the

@@ -344,7 +344,8 @@ RC deployment_ended(struct ctx *ctx, struct core *core, struct txn *txn, const c
     struct q_managed_by_id_row m;
     TRY(q_managed_by_id(ctx, txn, d.managed_id, &m));
     return audit_write(ctx, txn, o->ok ? "certificate.deployed" : "deployment.failed", "target", d.target_id, m.team_id,
-                       (struct bytes){0});
+                       audit_facts(ctx, "managed_certificate", d.managed_id, "version:", audit_number(ctx, d.version), "deployment",
+                                   d.id, NULL));
 }
 
 RC target_verify_begin(struct ctx *ctx, struct core *core, struct txn *txn, const char *target)

@@ -9,6 +9,7 @@
 #include "core/job.h"
 #include "core/payload.h"
 #include "core/persist.h"
+#include "core/shared_answer.h"
 #include "core/solver.h"
 #include "pki/digest.h"
 
@@ -81,9 +82,10 @@ static struct rc create(struct ctx *ctx, struct txn *txn, void *arg)
     struct q_managed_challenge_get_row same;
     struct q_managed_challenge_count_row count;
     struct q_dns_answering_row by;
-    const struct solver_owner owner = asks_for(ctx, c->team);
     const char *ungranted = NULL;
     bool found = false;
+    TRY(access_team(ctx, txn, c->team, &c->team));
+    const struct solver_owner owner = asks_for(ctx, c->team);
     TRY(decide(ctx, c->core, txn, "challenge.create", c->team));
     TRY(solver_provider(ctx, txn, &owner, c->name, &by, &found));
     if (!found) {
@@ -125,10 +127,11 @@ static struct rc create(struct ctx *ctx, struct txn *txn, void *arg)
     return work(ctx, c->core, txn, &row, "dns_present");
 }
 
-RC dns_challenge_create(struct ctx *ctx, struct core *core, const char *name, const char *value, const char **id)
+RC dns_challenge_create(struct ctx *ctx, struct core *core, const char *name, const char *value, const char *team,
+                        const char **id)
 {
     struct challenging c = {
-        .core = core, .value = value, .team = access_scope(ctx), .id = id_new(&ctx->arena, clock_unix_ms(ctx->clock))};
+        .core = core, .value = value, .team = team, .id = id_new(&ctx->arena, clock_unix_ms(ctx->clock))};
     struct bytes digest;
     TRY(dns_name_of(ctx, "/name", name, &c.name));
     /* Nothing else is written there for anybody. */
@@ -182,9 +185,22 @@ static struct rc clean(struct ctx *ctx, struct core *core, struct txn *txn, cons
 {
     if (str_equal(c->state, "cleaning") || str_equal(c->state, "cleaned"))
         return RC_OK;
+    const struct shared_answer a = {.owner = c->id,
+                                    .identifier = arena_printf(&ctx->arena, "dns:%s", c->name),
+                                    .method = "dns-01",
+                                    .provider = c->provider_id,
+                                    .value = c->value};
+    struct str_list told = {0};
+    bool needed = false;
     TRY(q_job_cancel_ref(ctx, txn, c->id, "dns_present", ctx_now_s(ctx)));
-    TRY(q_managed_challenge_state(ctx, txn, c->id, "cleaning", NULL, NULL));
     TRY(timer_clear(ctx, txn, "challenge", c->id));
+    TRY(shared_answer_needed(ctx, txn, &a, &needed));
+    if (needed) {
+        str_list_add(&ctx->arena, &told, "the value stays: somebody else needs the same");
+        TRY(dns_challenge_told(ctx, txn, c->id, &told));
+        return q_managed_challenge_state(ctx, txn, c->id, "cleaned", NULL, NULL);
+    }
+    TRY(q_managed_challenge_state(ctx, txn, c->id, "cleaning", NULL, NULL));
     return work(ctx, core, txn, c, "dns_clean");
 }
 
@@ -236,8 +252,8 @@ RC dns_challenge_told(struct ctx *ctx, struct txn *txn, const char *id, const st
     bool found = false;
     size_t i;
     TRY(q_managed_challenge_by_id(ctx, txn, id, &row, &found));
-    if (!found || !lines->n)
-        return RC_OK;
+    if (!found)
+        return persist_told(ctx, txn, id, lines);
     TRY(json_read(ctx, bytes_z(row.story), &was));
     json_array_foreach(was, i, v)
     {

@@ -15,8 +15,10 @@
 /* As many a team may have that are not taken away, and the clients of an agent's host beside it. */
 #define DNS_CHALLENGES_MAX 1000
 
-/* dns_challenge_create has it shown; the same once more is the one there is.  E_FORBIDDEN where nobody may answer for the name. */
-RC dns_challenge_create(struct ctx *ctx, struct core *core, const char *name, const char *value, const char **id);
+/* dns_challenge_create has it shown; the same once more is the one there is.  E_FORBIDDEN where nobody may answer for the name.
+ * `team` NULL: the principal's. */
+RC dns_challenge_create(struct ctx *ctx, struct core *core, const char *name, const char *value, const char *team,
+                        const char **id);
 RC dns_challenge_show(struct ctx *ctx, struct core *core, const char *id, struct q_managed_challenge_get_row *out);
 RC dns_challenge_list(struct ctx *ctx, struct core *core, const char *after, int64_t limit,
                       struct q_managed_challenge_get_row **out, size_t *n);
@@ -24,7 +26,8 @@ RC dns_challenge_list(struct ctx *ctx, struct core *core, const char *after, int
 RC dns_challenge_remove(struct ctx *ctx, struct core *core, const char *id);
 
 /* --- in the transactions of jobs and timers.  error_code NULL: it worked. */
-/* dns_challenge_told adds lines to the story of one; the newest are kept. */
+/* dns_challenge_told adds lines to the story of one; the newest are kept.  Of a record that stays (core/persist.h), to those of the
+ * certificates that need it. */
 RC dns_challenge_told(struct ctx *ctx, struct txn *txn, const char *id, const struct str_list *lines);
 RC dns_challenge_presented(struct ctx *ctx, struct core *core, struct txn *txn, const char *id, const char *error_code,
                            const char *error);

@@ -181,6 +181,17 @@ static struct rc unproved_now(struct ctx *ctx, struct core *core, struct txn *tx
     return solver_unproved(ctx, core, txn, &zones, out);
 }
 
+static struct rc zones_had(struct ctx *ctx, struct txn *txn, const char *id, struct str_list *out)
+{
+    struct q_dns_zone_list_row *have = NULL;
+    size_t n = 0;
+    *out = (struct str_list){0};
+    TRY(q_dns_zone_list(ctx, txn, id, &have, &n));
+    for (size_t i = 0; i < n; i++)
+        str_list_add(&ctx->arena, out, have[i].zone);
+    return RC_OK;
+}
+
 static struct rc agent_of(struct ctx *ctx, struct txn *txn, const char *ref, const char **id)
 {
     const char *name = NULL;
@@ -195,6 +206,7 @@ static struct rc create(struct ctx *ctx, struct txn *txn, void *arg)
     struct dns_change *c = arg;
     const char *agent = NULL, *parameters = c->in->parameters ? c->in->parameters : "{}";
     struct bytes detail;
+    TRY(access_team(ctx, txn, c->team, &c->team));
     TRY(decide(ctx, c->core, txn, "dns-provider.create", c->team));
     TRY(agent_of(ctx, txn, c->in->agent, &agent));
     const struct q_dns_provider_add_in in = {.id = c->id,
@@ -214,7 +226,7 @@ static struct rc create(struct ctx *ctx, struct txn *txn, void *arg)
     struct str_list none;
     TRY(zones_keep(ctx, txn, c->id, &c->zones, &none));
     TRY(told(ctx, c->in->provider, agent, parameters, &c->zones, &detail));
-    TRY(audit_write(ctx, txn, "dns-provider.create", "dns-provider", c->id, c->team, detail));
+    TRY(audit_write(ctx, txn, "dns-provider.create", "dns-provider", c->id, c->team, audit_change(ctx, (struct bytes){0}, detail)));
     return c->in->no_test ? timer_arm(ctx, txn, "dns-test", c->id, ctx_now_s(ctx) + TEST_EVERY_S)
                           : test_begin(ctx, c->core, txn, c->id);
 }
@@ -258,7 +270,10 @@ static struct rc update(struct ctx *ctx, struct txn *txn, void *arg)
                                                 .revision = c->revision ? c->revision : row.revision,
                                                 .now = ctx_now_s(ctx)};
     TRY(q_dns_provider_update(ctx, txn, &in));
-    struct str_list dropped = {0}, unproved = {0};
+    struct str_list dropped = {0}, unproved = {0}, had;
+    struct bytes before;
+    TRY(zones_had(ctx, txn, row.id, &had));
+    TRY(told(ctx, row.provider, row.agent_id, row.parameters, &had, &before));
     if (c->zones.n)
         TRY(unproved_now(ctx, c->core, txn, row.id, &unproved));
     if (c->zones.n)
@@ -268,8 +283,9 @@ static struct rc update(struct ctx *ctx, struct txn *txn, void *arg)
         TRY(solver_still_proves(ctx, c->core, txn, &dropped, &unproved));
         TRY(persist_review(ctx, c->core, txn, &dropped, &left));
     }
-    TRY(told(ctx, in.provider, agent, in.parameters, &c->zones, &detail));
-    TRY(audit_write(ctx, txn, "dns-provider.update", "dns-provider", row.id, row.team_id, detail));
+    TRY(told(ctx, in.provider, agent, in.parameters, c->zones.n ? &c->zones : &had, &detail));
+    TRY(audit_write(ctx, txn, "dns-provider.update", "dns-provider", row.id, row.team_id,
+                    audit_change(ctx, before, detail)));
     return c->in->no_test ? RC_OK : test_begin(ctx, c->core, txn, row.id);
 }
 
@@ -298,7 +314,10 @@ static struct rc drop(struct ctx *ctx, struct txn *txn, void *arg)
                         row.name, (long long)at_work.leftover, at_work.leftover == 1 ? "" : "s", row.name);
     TRY(q_challenge_disown(ctx, txn, row.id));
     TRY(q_managed_challenge_disown(ctx, txn, row.id));
-    struct str_list dropped, unproved = {0};
+    struct str_list dropped, unproved = {0}, had;
+    struct bytes before;
+    TRY(zones_had(ctx, txn, row.id, &had));
+    TRY(told(ctx, row.provider, row.agent_id, row.parameters, &had, &before));
     if (!c->force)
         TRY(unproved_now(ctx, c->core, txn, row.id, &unproved));
     TRY(zones_keep(ctx, txn, row.id, &(struct str_list){0}, &dropped));
@@ -312,7 +331,8 @@ static struct rc drop(struct ctx *ctx, struct txn *txn, void *arg)
     TRY(q_dns_provider_remove(ctx, txn, row.id, ctx_now_s(ctx)));
     size_t left = 0;
     TRY(persist_review(ctx, c->core, txn, &dropped, &left));
-    return audit_write(ctx, txn, "dns-provider.delete", "dns-provider", row.id, row.team_id, (struct bytes){0});
+    return audit_write(ctx, txn, "dns-provider.delete", "dns-provider", row.id, row.team_id,
+                       audit_change(ctx, before, (struct bytes){0}));
 }
 
 RC dns_provider_remove(struct ctx *ctx, struct core *core, const char *ref, bool force)
@@ -345,7 +365,8 @@ static struct rc sweep(struct ctx *ctx, struct txn *txn, void *arg)
     TRY(dns_challenge_sweep(ctx, c->core, txn, row.id, &others));
     c->n += others;
     core_wake_after_commit(ctx, c->core, txn, "agent:", row.agent_id);
-    return audit_write(ctx, txn, "dns-provider.sweep", "dns-provider", row.id, row.team_id, (struct bytes){0});
+    return audit_write(ctx, txn, "dns-provider.sweep", "dns-provider", row.id, row.team_id,
+                       audit_facts(ctx, "records:", audit_number(ctx, (int64_t)c->n), NULL));
 }
 
 RC dns_provider_sweep(struct ctx *ctx, struct core *core, const char *ref, size_t *n)
@@ -426,7 +447,8 @@ static struct rc grant(struct ctx *ctx, struct txn *txn, void *arg)
     json_put_str(&j, "under", c->under);
     json_close(&j);
     TRY(buf_status(&b));
-    return audit_write(ctx, txn, "dns-provider.grant", "dns-provider", row.id, row.team_id, buf_bytes(&b));
+    return audit_write(ctx, txn, "dns-provider.grant", "dns-provider", row.id, row.team_id,
+                       audit_change(ctx, (struct bytes){0}, buf_bytes(&b)));
 }
 
 RC dns_grant_add(struct ctx *ctx, struct core *core, const char *ref, const char *team, const char *agent, const char *under,
@@ -470,7 +492,8 @@ static struct rc grant_drop(struct ctx *ctx, struct txn *txn, void *arg)
     json_put_str(&j, "grant", c->id);
     json_close(&j);
     TRY(buf_status(&b));
-    return audit_write(ctx, txn, "dns-provider.revoke", "dns-provider", row.id, row.team_id, buf_bytes(&b));
+    return audit_write(ctx, txn, "dns-provider.revoke", "dns-provider", row.id, row.team_id,
+                       audit_change(ctx, buf_bytes(&b), (struct bytes){0}));
 }
 
 RC dns_grant_remove(struct ctx *ctx, struct core *core, const char *ref, const char *grant, size_t *records)

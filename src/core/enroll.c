@@ -142,8 +142,36 @@ static struct rc take_it(struct ctx *ctx, struct txn *txn, void *arg)
     TRY(decide(ctx, w->core, txn, "managed-certificate.renew", w->row.team_id));
     if (!str_equal(w->attempt.id, attempt))
         return ctx_fail(ctx, E_CHANGED, "%s has begun anew meanwhile: another request waits", w->row.name);
-    TRY(audit_write(ctx, txn, "certificate.taken", "managed-certificate", w->row.id, w->row.team_id, (struct bytes){0}));
+    TRY(audit_write(ctx, txn, "certificate.taken", "managed-certificate", w->row.id, w->row.team_id,
+                    audit_facts(ctx, "attempt", w->attempt.id, "fingerprint", hex_str(&ctx->arena, w->chain->fingerprint), NULL)));
     return attempt_issued(ctx, w->core, txn, &w->attempt, w->chain);
+}
+
+/* The list of issuers, and what was agreed with this one, may be changed meanwhile. */
+#define MANUAL_LOOK_S 3600
+
+RC manual_waits(struct ctx *ctx, struct txn *txn, const struct q_attempt_by_id_row *a)
+{
+    const int64_t look = ctx_now_s(ctx) + MANUAL_LOOK_S;
+    int64_t until = 0;
+    const char *ignored = NULL;
+    TRY(issuer_patience(ctx, txn, a, &until, &ignored));
+    return timer_arm(ctx, txn, "manual", a->id, until && until < look ? until : look);
+}
+
+RC manual_due(struct ctx *ctx, struct core *core, struct txn *txn, const char *attempt)
+{
+    struct q_attempt_by_id_row a;
+    int64_t until = 0;
+    const char *why = NULL;
+    TRY(q_attempt_by_id(ctx, txn, attempt, &a));
+    if (!str_equal(a.state, "manual"))
+        return RC_OK;
+    TRY(issuer_patience(ctx, txn, &a, &until, &why));
+    if (!until || until > ctx_now_s(ctx))
+        return manual_waits(ctx, txn, &a);
+    TRY(attempt_failed(ctx, core, txn, &a, E_ISSUER_REFUSED, why, 0));
+    return attempt_soon(ctx, txn, a.managed_id);
 }
 
 static struct rc chain_of(struct ctx *ctx, const char *pem, struct bytes *leaf, const char **above)

@@ -1,7 +1,7 @@
 /* Issuers that are no ACME CA and not our own: `enroll` (an agent asks, by a description on its host) and `manual` (people do).
  *
  *     key ──► enroll ──► issued        asked, and asked again while the issuer has not decided
- *     key ──► manual ──► issued        waits, shows the request, takes the certificate */
+ *     key ──► manual ──► issued        waits, shows the request, takes the certificate; gives way as issuer_patience() says */
 #ifndef CORE_ENROLL_H
 #define CORE_ENROLL_H
 
@@ -25,6 +25,9 @@ struct manual_request {
 };
 /* manual_request shows it; E_CONFLICT where nothing waits. */
 RC manual_request(struct ctx *ctx, struct core *core, const char *ref, struct manual_request *out);
+/* manual_waits arms the look at an attempt that begins to wait for people; manual_due is that look. */
+RC manual_waits(struct ctx *ctx, struct txn *txn, const struct q_attempt_by_id_row *a);
+RC manual_due(struct ctx *ctx, struct core *core, struct txn *txn, const char *attempt);
 /* manual_take gives the certificate (PEM, with its chain in any order); checked as any issuer's is.  E_BAD_CERTIFICATE. */
 RC manual_take(struct ctx *ctx, struct core *core, const char *ref, const char *chain_pem);
 

@@ -45,6 +45,7 @@ RC finding_settings_read(struct ctx *ctx, const json_t *at, struct finding_setti
 struct opening {
     struct core *core;
     struct finding_rules *rules;
+    const struct finding_settings *settings;
     struct known_root *known;
     struct buf said; /* what the hash is of */
 };
@@ -158,16 +159,6 @@ static int by_name(const void *a, const void *b)
     return order ? order : bytes_compare(x->key_id, y->key_id);
 }
 
-static void list_copy(struct opening *o, const char *what, const struct str_list *from, struct str_list *to)
-{
-    buf_put_z(&o->said, what);
-    for (size_t i = 0; i < from->n; i++) {
-        str_list_add(&o->rules->arena, to, arena_strdup(&o->rules->arena, from->v[i]));
-        buf_put_z(&o->said, from->v[i]);
-        buf_put_u8(&o->said, '\n');
-    }
-}
-
 static struct rc rules_read(struct ctx *ctx, struct opening *o, const struct finding_settings *s)
 {
     struct finding_rules *rules = o->rules;
@@ -175,9 +166,6 @@ static struct rc rules_read(struct ctx *ctx, struct opening *o, const struct fin
     (void)findings_checks(&checks);
     buf_init_arena(&o->said, &ctx->arena, 4 * FINDING_ROOTS_BYTES_MAX);
     buf_put_z(&o->said, arena_printf(&ctx->arena, "%zu checks\n", checks)); /* a release with new ones looks at everything */
-    list_copy(o, "domains\n", &s->domains, &rules->domains);
-    list_copy(o, "issuers\n", &s->issuers, &rules->issuers);
-    list_copy(o, "inner\n", &s->inner_names, &rules->inner_names);
     o->known = arena_array(&rules->arena, ROOTS_MAX, sizeof *o->known);
     TRY(file_roots(ctx, o, s->public_roots ? s->public_roots : FINDING_ROOTS_SYSTEM, s->public_roots != NULL, ISSUER_PUBLIC,
                    &rules->public_roots));
@@ -191,10 +179,12 @@ static struct rc rules_read(struct ctx *ctx, struct opening *o, const struct fin
 
 static struct rc rules_note(struct ctx *ctx, struct txn *txn, void *arg)
 {
-    const struct finding_rules *rules = ((struct opening *)arg)->rules;
+    const struct opening *o = arg;
+    const struct finding_rules *rules = o->rules;
     const struct bytes said = bytes_of(rules->rules_hash, SHA256_LEN), keys = bytes_of(rules->keys_hash, SHA256_LEN);
     struct q_finding_rules_get_row row;
     bool found = false;
+    TRY(finding_policy_take(ctx, o->core, txn, o->settings));
     TRY(q_finding_rules_get(ctx, txn, &row, &found));
     if (found && bytes_equal(row.rules, said) && bytes_equal(row.keys, keys))
         return RC_OK;
@@ -207,7 +197,7 @@ RC finding_rules_open(struct ctx *ctx, struct core *core, const struct finding_s
     struct finding_rules *rules = calloc(1, sizeof *rules);
     if (!rules)
         return ctx_fail(ctx, E_NO_MEMORY, "no memory for the rules of findings");
-    struct opening o = {.core = core, .rules = rules};
+    struct opening o = {.core = core, .rules = rules, .settings = settings};
     core->rules = rules;
     TRY(rules_read(ctx, &o, settings));
     return store_write(ctx, core->store, rules_note, &o);
@@ -261,7 +251,7 @@ static bool below(struct bytes name, struct bytes domain)
            bytes_equal_nocase(bytes_of(name.p + name.n - domain.n, domain.n), domain);
 }
 
-bool finding_rules_ours(struct ctx *ctx, const struct finding_rules *rules, const struct cert_fields *cert, const char **name)
+bool finding_rules_ours(struct ctx *ctx, const struct finding_policy *policy, const struct cert_fields *cert, const char **name)
 {
     struct bytes rest = cert->san.der;
     struct cert_general_name g;
@@ -270,8 +260,8 @@ bool finding_rules_ours(struct ctx *ctx, const struct finding_rules *rules, cons
         if (g.type != CERT_GENERAL_DNS)
             continue;
         name_text_dns(g.value, &dns);
-        for (size_t i = 0; i < rules->domains.n; i++)
-            if (below(bytes_of(dns.text, dns.n), bytes_z(rules->domains.v[i]))) {
+        for (size_t i = 0; i < policy->domains.n; i++)
+            if (below(bytes_of(dns.text, dns.n), bytes_z(policy->domains.v[i]))) {
                 *name = arena_strdup(&ctx->arena, dns.text);
                 return true;
             }
@@ -279,11 +269,11 @@ bool finding_rules_ours(struct ctx *ctx, const struct finding_rules *rules, cons
     return false;
 }
 
-bool finding_rules_allowed(struct ctx *ctx, const struct finding_rules *rules, const struct cert_name *issuer)
+bool finding_rules_allowed(struct ctx *ctx, const struct finding_policy *policy, const struct cert_name *issuer)
 {
     const char *o = name_text_str(&ctx->arena, issuer->organization), *cn = name_text_str(&ctx->arena, issuer->common_name);
-    for (size_t i = 0; i < rules->issuers.n; i++) {
-        const struct bytes allowed = bytes_z(rules->issuers.v[i]);
+    for (size_t i = 0; i < policy->issuers.n; i++) {
+        const struct bytes allowed = bytes_z(policy->issuers.v[i]);
         if (bytes_equal_nocase(bytes_z(o), allowed) || bytes_equal_nocase(bytes_z(cn), allowed))
             return true;
     }

@@ -1,4 +1,4 @@
-/* What findings are made by, beside the checks: who is believed, what is ours, which keys are known.
+/* What findings are made by, beside the checks and what people set (core/finding_policy.h): who is believed, which keys are known.
  *
  * Of `findings` in hub.yaml; read once, and constant after it.  The hub notes what it made its findings by: where that has changed,
  * everything is looked at again, slice by slice. */
@@ -8,16 +8,14 @@
 #include "base/json.h"
 #include "base/str.h"
 #include "core/core.h"
-#include "core/findings.h"
+#include "core/finding_policy.h"
 #include "pki/chain.h"
 
 #define FINDING_ROOTS_SYSTEM    "/etc/ssl/certs/ca-certificates.crt"
 #define FINDING_ROOTS_BYTES_MAX ((size_t)8 << 20)
 
 struct finding_settings {
-    struct str_list domains;     /* ours, with what is below them */
-    struct str_list issuers;     /* who may issue for them: O or CN of an issuer's Name, as people write it */
-    struct str_list inner_names; /* ends of names that exist only inside, besides those that nobody has */
+    struct str_list domains, issuers, inner_names; /* the first state of the policy */
     const char *roots;           /* file in PEM: believed by us */
     const char *public_roots;    /* file in PEM: believed by browsers; NULL: FINDING_ROOTS_SYSTEM */
     const char *weak_keys;       /* folder with lists of known keys (pki/weak.h); NULL: none */
@@ -36,7 +34,6 @@ struct known_root {
 
 struct finding_rules {
     struct arena arena;
-    struct str_list domains, issuers, inner_names;
     struct chain_roots *public_roots, *own_roots; /* NULL: none */
     const struct known_root *known;
     size_t known_n;
@@ -56,8 +53,8 @@ const struct known_root *finding_rules_root(const struct finding_rules *rules, c
 /* finding_rules_own_ca: certificates of an issuer with this Name and key are signed by our own signer. */
 bool finding_rules_own_ca(const struct finding_rules *rules, const uint8_t name[SHA256_LEN], struct bytes key_id);
 /* finding_rules_ours: one of the names is one of our domains or below it; `name` (in the arena) gets it. */
-bool finding_rules_ours(struct ctx *ctx, const struct finding_rules *rules, const struct cert_fields *cert, const char **name);
-bool finding_rules_allowed(struct ctx *ctx, const struct finding_rules *rules, const struct cert_name *issuer);
+bool finding_rules_ours(struct ctx *ctx, const struct finding_policy *policy, const struct cert_fields *cert, const char **name);
+bool finding_rules_allowed(struct ctx *ctx, const struct finding_policy *policy, const struct cert_name *issuer);
 
 /* Issuers that browsers believe no more, or only for what is older (core/distrust.def). */
 bool finding_distrusted(struct ctx *ctx, const struct cert_name *name, int64_t *from);

@@ -17,6 +17,23 @@ static const struct check_info checks[] = {
 };
 enum { CHECKS_N = sizeof checks / sizeof *checks };
 
+static const struct check_limit_info limits_of[] = {
+#define LIMIT(name, check, id, usual, least, most, words) {CHECK_##check, id, usual, least, most, words},
+#include "core/check_limits.def"
+#undef LIMIT
+};
+
+const struct check_limit_info *findings_limit(enum check_limit limit)
+{
+    return &limits_of[limit];
+}
+
+const struct finding_limits findings_limits = {{
+#define LIMIT(name, check, id, usual, least, most, words) usual,
+#include "core/check_limits.def"
+#undef LIMIT
+}};
+
 const struct check_info *findings_checks(size_t *n)
 {
     *n = CHECKS_N;
@@ -43,15 +60,6 @@ const char *check_severity_word(enum check_severity severity)
 {
     static const char *const words[] = {"info", "warning", "error", "critical"};
     return words[severity];
-}
-
-int64_t checks_at_least(enum check_severity severity)
-{
-    int64_t bits = 0;
-    for (size_t i = 0; i < CHECKS_N; i++)
-        if (checks[i].severity >= severity)
-            bits |= CHECK_BIT(checks[i].number);
-    return bits;
 }
 
 static int64_t bits_of(enum check_when when)
@@ -85,17 +93,26 @@ static int64_t least(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-void findings_by_clock(int64_t not_before, int64_t not_after, int64_t now, struct findings *out)
+/* From when on less than both is left of its life. */
+static int64_t ends_from(int64_t not_after, int64_t life, int64_t percent, int64_t days)
 {
-    const int64_t life = not_after > not_before ? not_after - not_before : 0;
+    return not_after - least(life / 100 * percent + life % 100 * percent / 100, days * DAY_S);
+}
+
+void findings_by_clock(int64_t not_before, int64_t not_after, int64_t now, const struct finding_limits *limits,
+                       struct findings *out)
+{
+    const int64_t life = not_after > not_before ? not_after - not_before : 0, *of = (limits ? limits : &findings_limits)->v;
+    const int64_t soon = ends_from(not_after, life, of[LIMIT_EXPIRING_SOON_PERCENT], of[LIMIT_EXPIRING_SOON_DAYS]);
     /* Each state with the moment from which on it holds. */
     const struct {
         int64_t from, bits;
-    } states[] = {{INT64_MIN, CHECK_BIT(CHECK_NOT_YET_VALID)},
-                  {not_before, 0},
-                  {not_after - least(life / 5, 60 * DAY_S), CHECK_BIT(CHECK_EXPIRING)},
-                  {not_after - least(life / 20, 14 * DAY_S), CHECK_BIT(CHECK_EXPIRING_SOON)},
-                  {not_after + 1, CHECK_BIT(CHECK_EXPIRED)}};
+    } states[] = {
+        {INT64_MIN, CHECK_BIT(CHECK_NOT_YET_VALID)},
+        {not_before, 0},
+        {least(ends_from(not_after, life, of[LIMIT_EXPIRING_PERCENT], of[LIMIT_EXPIRING_DAYS]), soon), CHECK_BIT(CHECK_EXPIRING)},
+        {soon, CHECK_BIT(CHECK_EXPIRING_SOON)},
+        {not_after + 1, CHECK_BIT(CHECK_EXPIRED)}};
     *out = (struct findings){0};
     if (not_after == CERT_NO_EXPIRY && now >= not_before)
         return;
@@ -147,16 +164,16 @@ static bool weak_hash(const struct cert_fields *cert)
     }
 }
 
-static bool short_key(const struct cert_fields *cert)
+static bool short_key(const struct cert_fields *cert, const struct finding_limits *limits)
 {
-    const uint32_t bits = cert->key.bits;
+    const int64_t bits = cert->key.bits;
     switch (cert->key.type) {
     case CERT_KEY_RSA:
     case CERT_KEY_RSA_PSS:
     case CERT_KEY_DSA:
-        return bits && bits < 2048;
+        return bits && bits < limits->v[LIMIT_SHORT_KEY_RSA];
     case CERT_KEY_EC:
-        return bits && bits < 224;
+        return bits && bits < limits->v[LIMIT_SHORT_KEY_EC];
     default:
         return false;
     }
@@ -265,7 +282,6 @@ static const struct {
 } rules[] = {
     {CHECK_LIFETIME, OF_LEAVES | OF_PUBLIC, lifetime_too_long},
     {CHECK_WEAK_HASH, 0, weak_hash},
-    {CHECK_SHORT_KEY, 0, short_key},
     {CHECK_WEAK_EXPONENT, 0, weak_exponent},
     {CHECK_CN_NOT_IN_SAN, OF_LEAVES, cn_not_in_san},
     {CHECK_SELF_SIGNED, OF_LEAVES, self_signed},
@@ -279,10 +295,12 @@ void findings_of(const struct cert_fields *cert, const struct finding_context *c
     const unsigned are = (finding_is_leaf(cert) ? OF_LEAVES : 0) | (context->trust == ISSUER_PUBLIC ? OF_PUBLIC : 0);
     *out = (struct findings){0};
     if (!(cert->defects & (CERT_DEFECT_BIT(NOT_BEFORE) | CERT_DEFECT_BIT(NOT_AFTER))))
-        findings_by_clock(cert->not_before, cert->not_after, context->now, out);
+        findings_by_clock(cert->not_before, cert->not_after, context->now, context->limits, out);
     for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
         if ((rules[i].of & are) == rules[i].of && rules[i].holds(cert))
             out->mask |= CHECK_BIT(rules[i].check);
+    if (short_key(cert, context->limits ? context->limits : &findings_limits))
+        out->mask |= CHECK_BIT(CHECK_SHORT_KEY);
     if (are == (OF_LEAVES | OF_PUBLIC) && internal_name(cert, context))
         out->mask |= CHECK_BIT(CHECK_INTERNAL_NAME);
 }

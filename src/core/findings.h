@@ -31,8 +31,25 @@ const struct check_info *findings_check(unsigned number);
 const struct check_info *findings_check_named(const char *id);
 const struct check_info *findings_checks(size_t *n);
 const char *check_severity_word(enum check_severity severity); /* "info", "warning", "error", "critical" */
-/* checks_at_least is the bits of all checks of this severity and above. */
-int64_t checks_at_least(enum check_severity severity);
+
+/* The numbers that checks judge by; findings_limits are the usual ones. */
+enum check_limit {
+#define LIMIT(name, check, id, usual, least, most, words) LIMIT_##name,
+#include "core/check_limits.def"
+#undef LIMIT
+    CHECK_LIMITS
+};
+struct check_limit_info {
+    unsigned check;
+    const char *id;
+    int64_t usual, least, most;
+    const char *words;
+};
+struct finding_limits {
+    int64_t v[CHECK_LIMITS];
+};
+const struct check_limit_info *findings_limit(enum check_limit limit);
+extern const struct finding_limits findings_limits;
 
 /* What is known beside the certificate itself. */
 struct finding_context {
@@ -41,6 +58,7 @@ struct finding_context {
     enum issuer_trust trust;
     const char *const *inner; /* ends of names that exist only inside, besides those that nobody has */
     size_t inner_n;
+    const struct finding_limits *limits; /* NULL: the usual ones */
 };
 
 struct findings {
@@ -53,7 +71,8 @@ void findings_of(const struct cert_fields *cert, const struct finding_context *c
 /* findings_own: the bits that findings_of() decides; the others are left as they are. */
 int64_t findings_own(void);
 /* findings_by_clock is the same for what depends on the clock alone, findings_clock(): no DER is needed. */
-void findings_by_clock(int64_t not_before, int64_t not_after, int64_t now, struct findings *out);
+void findings_by_clock(int64_t not_before, int64_t not_after, int64_t now, const struct finding_limits *limits,
+                       struct findings *out);
 int64_t findings_clock(void);
 
 /* findings_deep looks at the key itself: the checks of WHEN DEEP.  Up to a millisecond.  E_PARSE where the key is none. */

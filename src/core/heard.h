@@ -7,6 +7,7 @@
 
 /* An agent that waits for work calls every 25 seconds, and gives a call that hangs up after 90. */
 #define HEARD_SILENT_S 120
+#define HEARD_AWAY_S   75 /* three calls did not come: who has work to give gives it to another */
 
 /* heard_start knows the agents of the database; core->heard is made at the first call.  heard_free frees it; NULL is fine. */
 RC heard_start(struct ctx *ctx, struct core *core);

@@ -492,21 +492,103 @@ const char *inventory_source_word(int64_t source)
     return source > 0 && source < (int64_t)(sizeof words / sizeof *words) ? words[source] : words[0];
 }
 
+/* What a certificate is counted under: a dimension, and a number that its key is made of. */
+enum counted_by { BY_TOTAL, BY_ISSUER, BY_KEY, BY_SIGNATURE, BY_END, BY_SOURCE, BY_MANAGED, BY_FINDING, COUNTED_BY };
+#define NEVER INT64_MAX
+struct counted_key {
+    enum counted_by by;
+    int64_t key;
+};
+enum { KEYS_MAX = COUNTED_BY + CHECK_NUMBER_MAX };
+
+static size_t counted_keys(const struct counted *c, struct counted_key out[KEYS_MAX])
+{
+    const int64_t day = (c->not_after - (c->not_after < 0 ? 86399 : 0)) / 86400;
+    size_t n = 0;
+    out[n++] = (struct counted_key){BY_TOTAL, 0};
+    out[n++] = (struct counted_key){BY_ISSUER, c->issuer};
+    out[n++] = (struct counted_key){BY_KEY, c->key_bits << 16 | (c->key_kind & 0xffff)};
+    out[n++] = (struct counted_key){BY_SIGNATURE, c->signature_kind};
+    out[n++] = (struct counted_key){BY_END, c->not_after == CERT_NO_EXPIRY ? NEVER : day};
+    out[n++] = (struct counted_key){BY_SOURCE, c->source};
+    if (c->flags & CERTIFICATE_MANAGED)
+        out[n++] = (struct counted_key){BY_MANAGED, 0};
+    for (unsigned k = 1; k <= CHECK_NUMBER_MAX && c->findings >> (k - 1); k++)
+        if (c->findings & CHECK_BIT(k))
+            out[n++] = (struct counted_key){BY_FINDING, k};
+    return n;
+}
+
+static const char *counted_text(struct ctx *ctx, enum counted_by by, int64_t key)
+{
+    switch (by) {
+    case BY_ISSUER:
+        return arena_printf(&ctx->arena, "%lld", (long long)key);
+    case BY_KEY:
+        return inventory_key_word(ctx, key & 0xffff, key >> 16);
+    case BY_SIGNATURE:
+        return cert_signature_word((enum cert_signature)key);
+    case BY_END:
+        return counter_month(ctx, key == NEVER ? CERT_NO_EXPIRY : key * 86400);
+    case BY_SOURCE:
+        return inventory_source_word(key);
+    case BY_FINDING:
+        return findings_check((unsigned)key) ? findings_check((unsigned)key)->id : "other";
+    default:
+        return "";
+    }
+}
+
+static void counted_add(struct ctx *ctx, struct counter_sum *sum, int64_t team, struct counted_key k, int64_t n)
+{
+    static const char *const dimensions[COUNTED_BY] = {COUNTER_TOTAL,   COUNTER_ISSUER, COUNTER_KEY,     COUNTER_SIGNATURE,
+                                                       COUNTER_EXPIRES, COUNTER_SOURCE, COUNTER_MANAGED, COUNTER_FINDING};
+    counter_add(ctx, sum, team, dimensions[k.by], counted_text(ctx, k.by, k.key), n);
+}
+
 void inventory_count(struct ctx *ctx, struct counter_sum *sum, const struct counted *c, int64_t n)
 {
-    counter_add(ctx, sum, c->team, COUNTER_TOTAL, "", n);
-    counter_add(ctx, sum, c->team, COUNTER_ISSUER, arena_printf(&ctx->arena, "%lld", (long long)c->issuer), n);
-    counter_add(ctx, sum, c->team, COUNTER_KEY, inventory_key_word(ctx, c->key_kind, c->key_bits), n);
-    counter_add(ctx, sum, c->team, COUNTER_SIGNATURE, cert_signature_word((enum cert_signature)c->signature_kind), n);
-    counter_add(ctx, sum, c->team, COUNTER_EXPIRES, counter_month(ctx, c->not_after), n);
-    counter_add(ctx, sum, c->team, COUNTER_SOURCE, inventory_source_word(c->source), n);
-    if (c->flags & CERTIFICATE_MANAGED)
-        counter_add(ctx, sum, c->team, COUNTER_MANAGED, "", n);
-    for (unsigned k = 1; c->findings >> (k - 1) && k <= CHECK_NUMBER_MAX; k++)
-        if (c->findings & CHECK_BIT(k)) {
-            const struct check_info *info = findings_check(k);
-            counter_add(ctx, sum, c->team, COUNTER_FINDING, info ? info->id : "other", n);
-        }
+    struct counted_key keys[KEYS_MAX];
+    const size_t keys_n = counted_keys(c, keys);
+    for (size_t i = 0; i < keys_n; i++)
+        counted_add(ctx, sum, c->team, keys[i], n);
+}
+
+/* Very many of one team are counted by these numbers first: a text is made once in a while instead of eight times for each.  A
+ * slot holds one number; another one that wants it has it written down. */
+enum { SLOTS = 512 };
+struct tally {
+    struct {
+        int64_t key, n;
+    } slots[COUNTED_BY][SLOTS];
+};
+
+static void tally_slot_end(struct ctx *ctx, struct counter_sum *sum, int64_t team, struct tally *t, enum counted_by by, size_t i)
+{
+    if (t->slots[by][i].n)
+        counted_add(ctx, sum, team, (struct counted_key){by, t->slots[by][i].key}, t->slots[by][i].n);
+    t->slots[by][i].n = 0;
+}
+
+static void tally_add(struct ctx *ctx, struct counter_sum *sum, struct tally *t, const struct counted *c)
+{
+    struct counted_key keys[KEYS_MAX];
+    const size_t keys_n = counted_keys(c, keys);
+    for (size_t k = 0; k < keys_n; k++) {
+        const size_t i = (uint64_t)keys[k].key * 0x9e3779b97f4a7c15 >> 55;
+        static_assert(SLOTS == 1 << (64 - 55), "the upper bits are the slot");
+        if (t->slots[keys[k].by][i].key != keys[k].key)
+            tally_slot_end(ctx, sum, c->team, t, keys[k].by, i);
+        t->slots[keys[k].by][i].key = keys[k].key;
+        t->slots[keys[k].by][i].n++;
+    }
+}
+
+static void tally_end(struct ctx *ctx, struct counter_sum *sum, int64_t team, struct tally *t)
+{
+    for (size_t by = 0; by < COUNTED_BY; by++)
+        for (size_t i = 0; i < SLOTS; i++)
+            tally_slot_end(ctx, sum, team, t, (enum counted_by)by, i);
 }
 
 /* The number of an issuer's Name; made where it is new. */
@@ -561,6 +643,7 @@ struct putting {
     const struct inventory_from *from;
     int64_t at, now, team;
     struct issuers *issuers;
+    struct tally *tally; /* of what is new */
     struct counter_sum sum;
 };
 
@@ -590,7 +673,7 @@ static struct rc rows_add(struct ctx *ctx, struct txn *txn, struct putting *p, s
                                               .source = p->from->source};
         const struct counted c = {p->team,           issuer,   r->not_after, r->key_kind,    r->key_bits,
                                   r->signature_kind, r->flags, r->findings,  p->from->source};
-        inventory_count(ctx, &p->sum, &c, 1);
+        tally_add(ctx, &p->sum, p->tally, &c);
     }
     return q_certificate_add(ctx, txn, in, n);
 }
@@ -657,8 +740,10 @@ static struct rc fresh_put(struct ctx *ctx, struct txn *txn, struct putting *p, 
     TRY(q_certificate_ids(ctx, txn, (int64_t)n, &ids, &got));
     for (size_t i = 0; i < n; i++)
         fresh[i]->id = ids[i].id;
+    p->tally = ARENA_NEW(&ctx->arena, struct tally);
     for (size_t i = 0; i < n; i += EACH)
         TRY(rows_add(ctx, txn, p, fresh + i, n - i < EACH ? n - i : EACH));
+    tally_end(ctx, &p->sum, p->team, p->tally);
     for (size_t i = 0; i < n; i += EACH)
         TRY(ders_add(ctx, txn, fresh + i, n - i < EACH ? n - i : EACH));
     for (size_t i = 0; i < n; i += EACH)

@@ -1,7 +1,10 @@
-/* Very many certificates: while one thread writes a batch, the next one is made ready. */
+/* Very many certificates: while some batches are written (the database may take those that wait in one transaction), the next one
+ * is made ready. */
 #include <pthread.h>
 
 #include "core/inventory.h"
+
+enum { SLOTS = 4 };
 
 struct slot {
     struct ctx ctx;
@@ -54,30 +57,37 @@ static struct rc prepare(struct ctx *ctx, struct slot *s, const struct inventory
     return rc_failed(rc) ? ctx_fail(ctx, rc.e, "%s", ctx_why(&s->ctx)) : RC_OK;
 }
 
-static struct rc bulk(struct ctx *ctx, struct slot slots[2], const struct inventory_item *items, size_t n, inventory_each_fn *each,
-                      void *arg)
+/* Slots go round: one is made ready while the others are written, in their order. */
+static struct rc bulk(struct ctx *ctx, struct slot *slots, unsigned slots_n, const struct inventory_item *items, size_t n,
+                      inventory_each_fn *each, void *arg)
 {
     unsigned turn = 0;
-    for (size_t at = 0; at < n; at += INVENTORY_BULK_MAX, turn ^= 1) {
+    for (size_t at = 0; at < n; at += INVENTORY_BULK_MAX, turn = (turn + 1) % slots_n) {
+        TRY(written(ctx, &slots[turn], each, arg));
         TRY(prepare(ctx, &slots[turn], items, n - at < INVENTORY_BULK_MAX ? n - at : INVENTORY_BULK_MAX, at));
-        TRY(written(ctx, &slots[turn ^ 1], each, arg));
         TRY(begin(ctx, &slots[turn]));
     }
-    return written(ctx, &slots[turn ^ 1], each, arg);
+    for (unsigned i = 0; i < slots_n; i++)
+        TRY(written(ctx, &slots[(turn + i) % slots_n], each, arg));
+    return RC_OK;
 }
 
 RC inventory_bulk(struct ctx *ctx, struct core *core, const struct inventory_from *from, const struct inventory_item *items,
                   size_t n, inventory_each_fn *each, void *arg)
 {
-    struct slot slots[2] = {{.core = core, .from = from}, {.core = core, .from = from}};
-    for (unsigned i = 0; i < 2; i++) {
+    /* PostgreSQL would run them side by side, and again, as each reads what the others write. */
+    const unsigned slots_n = store_engine_of(core->store) == STORE_SQLITE ? SLOTS : 2;
+    struct slot slots[SLOTS] = {0};
+    for (unsigned i = 0; i < SLOTS; i++) {
+        slots[i].core = core;
+        slots[i].from = from;
         ctx_init(&slots[i].ctx, ctx->clock);
         slots[i].ctx.principal = ctx->principal;
         slots[i].ctx.arena.max = (size_t)2 << 30; /* a batch of the largest there are */
     }
     store_bulk(core->store, true);
-    struct rc rc = bulk(ctx, slots, items, n, each, arg);
-    for (unsigned i = 0; i < 2; i++) {
+    struct rc rc = bulk(ctx, slots, slots_n, items, n, each, arg);
+    for (unsigned i = 0; i < SLOTS; i++) {
         if (slots[i].writing)
             pthread_join(slots[i].thread, NULL);
         ctx_free(&slots[i].ctx);

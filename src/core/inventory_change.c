@@ -5,7 +5,6 @@
 #include "core/look.h"
 
 #define TICK_MOST 1000
-#define WALK_MOST 1000 /* endpoints that retention looks at in a turn */
 
 static struct rc row_get(struct ctx *ctx, struct txn *txn, int64_t id, struct q_certificate_row_row *row)
 {
@@ -199,21 +198,4 @@ RC inventory_tick(struct ctx *ctx, struct core *core, bool *more)
         TRY(store_write(ctx, core->store, fold_do, &t));
     *more = t.more;
     return inventory_dictionary_look(ctx, core, t.newest);
-}
-
-RC inventory_expire(struct ctx *ctx, struct core *core, struct txn *txn)
-{
-    struct q_endpoint_after_row *rows = NULL;
-    size_t n = 0;
-    const int64_t before = ctx_now_s(ctx) - INVENTORY_KEPT_S;
-    TRY(q_endpoint_after(ctx, txn, core->inventory->walked, WALK_MOST, &rows, &n));
-    for (size_t i = 0; i < n; i++) {
-        TRY(q_observation_expire(ctx, txn, rows[i].id, before));
-        if (rows[i].last_seen >= before)
-            continue;
-        TRY(q_finding_drop_at(ctx, txn, rows[i].id));
-        TRY(q_endpoint_drop(ctx, txn, rows[i].id));
-    }
-    core->inventory->walked = n == WALK_MOST ? rows[n - 1].id : 0;
-    return counter_expire(ctx, txn);
 }

@@ -13,7 +13,8 @@ struct inventory {
     struct dictionary *_Atomic newest; /* packs; those behind it unpack what they once packed */
     pthread_mutex_t lock;              /* of whoever adds one */
     int64_t looked_at;                 /* how many certificates there were when a better dictionary was last looked for */
-    int64_t walked;                    /* the endpoint up to which retention has come */
+    int64_t walked, named;             /* the endpoint, and the name of an issuer, up to which retention has come; 0: at the end */
+    int64_t walk_at, names_at;         /* when it begins again */
 };
 
 /* What is counted of a certificate. */

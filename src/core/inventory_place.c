@@ -9,22 +9,45 @@ const char *inventory_place_word(enum inventory_place kind)
 }
 
 /* Sixteen bytes, an IPv4 address mapped (RFC 4291 section 2.5.5.2): a network is then a range of them. */
+static struct bytes address_mapped(struct ctx *ctx, const struct address *a)
+{
+    static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+    uint8_t *p = arena_alloc(&ctx->arena, 16);
+    if (a->len == 4)
+        memcpy(p, mapped, 12);
+    memcpy(p + 16 - a->len, a->ip, a->len);
+    return bytes_of(p, 16);
+}
+
 static struct rc address_of(struct ctx *ctx, const char *place, struct bytes *address, int64_t *port)
 {
     const char *host = NULL;
     uint16_t number = 0;
     struct address a;
-    static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
     TRY(address_parse_host_port(ctx, bytes_z(place), 0, &host, &number));
     if (!address_parse(bytes_z(host), &a))
         return ctx_fail(ctx, E_INVALID, "%s is no address with a port", place);
-    uint8_t *p = arena_alloc(&ctx->arena, 16);
-    if (a.len == 4)
-        memcpy(p, mapped, 12);
-    memcpy(p + 16 - a.len, a.ip, a.len);
-    *address = bytes_of(p, 16);
+    *address = address_mapped(ctx, &a);
     *port = number;
     return RC_OK;
+}
+
+/* Of a place that a list names, where it is one: "192.0.2.1:443", "[2001:db8::1]", "www.example.org:443". */
+static void address_of_listed(struct ctx *ctx, const char *name, struct bytes *address, int64_t *port)
+{
+    const char *host = NULL;
+    uint16_t number = 0;
+    struct address a;
+    const size_t n = strlen(name);
+    if (address_parse(bytes_z(name), &a))
+        host = name;
+    else if (n > 2 && name[0] == '[' && name[n - 1] == ']')
+        host = arena_str(&ctx->arena, bytes_of(name + 1, n - 2));
+    else if (rc_failed(address_parse_host_port(ctx, bytes_z(name), 0, &host, &number)))
+        ctx_forget(ctx);
+    *port = number;
+    if (host && address_parse(bytes_z(host), &a))
+        *address = address_mapped(ctx, &a);
 }
 
 RC inventory_observe(struct ctx *ctx, struct core *core, struct txn *txn, const char *team_id, const struct inventory_sighting *s,
@@ -38,6 +61,8 @@ RC inventory_observe(struct ctx *ctx, struct core *core, struct txn *txn, const 
     TRY(inventory_team_number(ctx, core, txn, team_id, &team));
     if (s->kind == INVENTORY_TLS)
         TRY(address_of(ctx, s->place, &address, &port));
+    else if (s->kind == INVENTORY_LIST && s->name)
+        address_of_listed(ctx, s->name, &address, &port);
     for (size_t i = 0; i < n; i++) {
         struct q_certificate_find_row known;
         bool found = false;
@@ -54,7 +79,7 @@ RC inventory_observe(struct ctx *ctx, struct core *core, struct txn *txn, const 
                                          .place = s->place,
                                          .name = s->name ? s->name : "",
                                          .address = address,
-                                         .port = address.n ? &port : NULL,
+                                         .port = port ? &port : NULL,
                                          .agent_id = s->agent_id,
                                          .team = team,
                                          .certificate_id = ids[0] ? &ids[0] : NULL,

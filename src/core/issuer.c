@@ -10,6 +10,7 @@
 #include "pki/digest.h"
 #include "core/enroll.h"
 #include "core/job.h"
+#include "core/persist.h"
 #include "core/standby_look.h"
 #include "pki/cert.h"
 #include "wire/messages.h"
@@ -164,6 +165,7 @@ struct issuer_change {
     const struct issuer_settings *s;
     int64_t revision;
     struct bytes eab; /* sealed; empty: as it is */
+    size_t records;   /* in DNS, that are taken away with it */
 };
 
 static struct bytes encoded(struct ctx *ctx, const struct issuer_settings *s)
@@ -198,7 +200,10 @@ static struct rc agents_check(struct ctx *ctx, struct txn *txn, const struct iss
 static struct rc issuer_add(struct ctx *ctx, struct txn *txn, void *arg)
 {
     struct issuer_change *c = arg;
+    TRY(access_team(ctx, txn, c->team, &c->team));
     TRY(decide(ctx, c->core, txn, "issuer.create", c->team));
+    if (str_equal(c->s->kind, "ca")) /* our CAs are of no team: who lends one has the right everywhere */
+        TRY(access_everywhere(ctx, c->core, txn, "issuer.create"));
     TRY(agents_check(ctx, txn, c->s));
     const struct q_issuer_add_in in = {.id = c->id,
                                        .team_id = c->team,
@@ -213,13 +218,15 @@ static struct rc issuer_add(struct ctx *ctx, struct txn *txn, void *arg)
     }
     TRY(rc);
     TRY(eab_keep(ctx, txn, c->id, c));
-    return audit_write(ctx, txn, "issuer.create", "issuer", c->id, c->team, encoded(ctx, c->s));
+    return audit_write(ctx, txn, "issuer.create", "issuer", c->id, c->team,
+                       audit_change(ctx, (struct bytes){0}, encoded(ctx, c->s)));
 }
 
 /* Before anything of theirs reaches the signer. */
 static struct rc may_add(struct ctx *ctx, struct txn *txn, void *arg)
 {
-    const struct issuer_change *c = arg;
+    struct issuer_change *c = arg;
+    TRY(access_team(ctx, txn, c->team, &c->team));
     return decide(ctx, c->core, txn, "issuer.create", c->team);
 }
 
@@ -263,7 +270,8 @@ static struct rc issuer_set(struct ctx *ctx, struct txn *txn, void *arg)
                                    c->revision ? c->revision : row.revision, ctx_now_s(ctx));
     TRY(rc);
     TRY(eab_keep(ctx, txn, row.id, c));
-    return audit_write(ctx, txn, "issuer.update", "issuer", row.id, row.team_id, encoded(ctx, c->s));
+    return audit_write(ctx, txn, "issuer.update", "issuer", row.id, row.team_id,
+                       audit_change(ctx, bytes_z(row.settings), encoded(ctx, c->s)));
 }
 
 static struct rc may_set(struct ctx *ctx, struct txn *txn, void *arg)
@@ -306,14 +314,18 @@ static struct rc issuer_drop(struct ctx *ctx, struct txn *txn, void *arg)
     if (found)
         return ctx_fail(ctx, E_IN_USE, "%s is the issuer of %s; give that another first", row.name, used.name);
     TRY(q_issuer_remove(ctx, txn, row.id, ctx_now_s(ctx)));
+    TRY(persist_issuer_gone(ctx, c->core, txn, row.id, &c->records));
     TRY(timer_arm(ctx, txn, "rehearsal", row.id, ctx_now_s(ctx))); /* what was made for it goes too */
-    return audit_write(ctx, txn, "issuer.delete", "issuer", row.id, row.team_id, (struct bytes){0});
+    return audit_write(ctx, txn, "issuer.delete", "issuer", row.id, row.team_id,
+                       audit_change(ctx, bytes_z(row.settings), (struct bytes){0}));
 }
 
-RC issuer_remove(struct ctx *ctx, struct core *core, const char *ref)
+RC issuer_remove(struct ctx *ctx, struct core *core, const char *ref, size_t *records)
 {
     struct issuer_change c = {.core = core, .ref = ref};
-    return store_write(ctx, core->store, issuer_drop, &c);
+    TRY(store_write(ctx, core->store, issuer_drop, &c));
+    *records = c.records;
+    return RC_OK;
 }
 
 struct issuer_read {
@@ -423,7 +435,8 @@ RC issuer_account_keep(struct ctx *ctx, struct txn *txn, const char *issuer, con
     json_open_obj(&j, NULL);
     json_put_str(&j, "account_url", url);
     json_close(&j);
-    return audit_write(ctx, txn, "issuer.account", "issuer", issuer, row.team_id, buf_bytes(&detail));
+    return audit_write(ctx, txn, "issuer.account", "issuer", issuer, row.team_id,
+                       audit_change(ctx, (struct bytes){0}, buf_bytes(&detail)));
 }
 
 RC issuer_agent(struct ctx *ctx, struct txn *txn, const struct issuer_settings *s, const char **agent)

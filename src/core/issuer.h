@@ -60,7 +60,7 @@ RC issuer_update(struct ctx *ctx, struct core *core, const char *ref, int64_t re
                  const struct issuer_secrets *secrets);
 /* issuer_check does what issuer_update would, and changes nothing. */
 RC issuer_check(struct ctx *ctx, struct core *core, const char *ref, const struct issuer_settings *s);
-RC issuer_remove(struct ctx *ctx, struct core *core, const char *ref);
+RC issuer_remove(struct ctx *ctx, struct core *core, const char *ref, size_t *records);
 RC issuer_show(struct ctx *ctx, struct core *core, const char *ref, struct issuer_view *out);
 RC issuer_list(struct ctx *ctx, struct core *core, const char *after, int64_t limit, struct issuer_view **out, size_t *n);
 

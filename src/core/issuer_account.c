@@ -97,7 +97,8 @@ static struct rc ask(struct ctx *ctx, struct txn *txn, void *arg)
     json_open_obj(&j, NULL);
     json_put_str(&j, "verb", a->verb);
     json_close(&j);
-    return audit_write(ctx, txn, "issuer.account", "issuer", a->row.id, a->row.team_id, buf_bytes(&detail));
+    return audit_write(ctx, txn, "issuer.account", "issuer", a->row.id, a->row.team_id,
+                       audit_change(ctx, (struct bytes){0}, buf_bytes(&detail)));
 }
 
 /* The key that shall follow is there before the job is: nobody else needs to make it. */

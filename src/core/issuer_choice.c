@@ -43,12 +43,15 @@ static const char *when(struct ctx *ctx, int64_t at)
     return buf_z(&b);
 }
 
-/* Too soon before the end of a version to wait until then. */
-static bool ends_before(const struct q_version_get_row *v, int64_t at)
+/* Until when a version can be waited with. */
+static int64_t waits_until(const struct q_version_get_row *v)
 {
     const int64_t tenth = (v->not_after - v->not_before) / 10;
-    return v->not_after - (tenth < MARGIN_S ? tenth : MARGIN_S) < at;
+    return v->not_after - (tenth < MARGIN_S ? tenth : MARGIN_S);
 }
+
+/* Too soon before the end of a version to wait until then. */
+static bool ends_before(const struct q_version_get_row *v, int64_t at) { return waits_until(v) < at; }
 
 /* How many attempts in a row failed with an issuer, in its turns: a refusal uses up a whole turn. */
 static int64_t level_of(const struct choosing *c, const char *issuer, int64_t after)
@@ -272,20 +275,51 @@ RC issuer_other_ready(struct ctx *ctx, struct core *core, struct txn *txn, const
     return RC_OK;
 }
 
-RC issuer_waited_out(struct ctx *ctx, struct txn *txn, const struct q_attempt_by_id_row *a, int64_t again_at, const char **why)
+/* Whether there is another issuer for the certificate of an attempt, and its current version. */
+static struct rc others_and_version(struct ctx *ctx, struct txn *txn, const struct q_attempt_by_id_row *a, bool *others,
+                                    struct q_version_get_row *v, bool *found)
 {
     struct q_managed_by_id_row m;
     struct q_managed_issuers_row *issuers = NULL;
-    struct q_version_get_row v;
     size_t n = 0;
-    bool found = false;
-    *why = NULL;
+    *found = false;
     TRY(q_managed_by_id(ctx, txn, a->managed_id, &m));
     TRY(q_managed_issuers(ctx, txn, m.id, &issuers, &n));
-    if (n > 1 && m.version)
-        TRY(q_version_get(ctx, txn, m.id, m.version, &v, &found));
+    *others = n > 1;
+    return *others && m.version ? q_version_get(ctx, txn, m.id, m.version, v, found) : RC_OK;
+}
+
+RC issuer_waited_out(struct ctx *ctx, struct txn *txn, const struct q_attempt_by_id_row *a, int64_t again_at, const char **why)
+{
+    struct q_version_get_row v;
+    bool others = false, found = false;
+    *why = NULL;
+    TRY(others_and_version(ctx, txn, a, &others, &v, &found));
     if (found && ends_before(&v, again_at))
         *why = arena_printf(&ctx->arena, "the issuer has not decided since %s, and the certificate that is there ends at %s",
                             when(ctx, a->created_at), when(ctx, v.not_after));
+    return RC_OK;
+}
+
+RC issuer_patience(struct ctx *ctx, struct txn *txn, const struct q_attempt_by_id_row *a, int64_t *until, const char **why)
+{
+    struct q_issuer_by_id_row row;
+    struct issuer_settings s;
+    struct q_version_get_row v;
+    bool others = false, found = false;
+    *until = 0;
+    *why = arena_printf(&ctx->arena, "nobody has brought a certificate since %s", when(ctx, a->created_at));
+    TRY(others_and_version(ctx, txn, a, &others, &v, &found));
+    if (!others)
+        return RC_OK;
+    TRY(q_issuer_by_id(ctx, txn, a->issuer_id, &row));
+    TRY(issuer_settings_decode(ctx, row.kind, row.settings, &s));
+    const int64_t within = !found && s.policy.new_within_s ? s.policy.new_within_s : s.policy.within_s;
+    if (within)
+        *until = a->created_at + within;
+    if (found && (!*until || waits_until(&v) < *until)) {
+        *until = waits_until(&v);
+        *why = arena_printf(&ctx->arena, "%s, and the certificate that is there ends at %s", *why, when(ctx, v.not_after));
+    }
     return RC_OK;
 }

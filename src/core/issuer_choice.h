@@ -37,5 +37,9 @@ RC issuer_other_ready(struct ctx *ctx, struct core *core, struct txn *txn, const
 /* issuer_waited_out: of an attempt whose issuer has the request and has not decided, `why` it is not asked again at `again_at`
  * where there is another issuer and the current version ends too soon; else NULL. */
 RC issuer_waited_out(struct ctx *ctx, struct txn *txn, const struct q_attempt_by_id_row *a, int64_t again_at, const char **why);
+/* issuer_patience: until when an attempt waits for people (kind manual), and `why` not longer; 0: for good.  Another issuer of the
+ * list is asked instead where a time was set (failover within_s; new_within_s where there is no version), and in any case before
+ * the current version ends. */
+RC issuer_patience(struct ctx *ctx, struct txn *txn, const struct q_attempt_by_id_row *a, int64_t *until, const char **why);
 
 #endif

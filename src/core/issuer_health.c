@@ -147,7 +147,7 @@ RC issuer_note_answer(struct ctx *ctx, struct txn *txn, const char *issuer)
     if (!h.trips)
         return RC_OK;
     TRY(waiters_wake(ctx, txn, issuer));
-    return audit_write(ctx, txn, "issuer.healthy", "issuer", issuer, h.team_id, (struct bytes){0});
+    return audit_write(ctx, txn, "issuer.healthy", "issuer", issuer, h.team_id, audit_field(ctx, "state", "failing", "healthy"));
 }
 
 RC issuer_note_taken(struct ctx *ctx, struct txn *txn, const struct q_attempt_by_id_row *a)

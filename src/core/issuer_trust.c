@@ -31,7 +31,8 @@ RC certificate_row_read(struct ctx *ctx, struct core *core, int64_t dictionary, 
 
 /* --- who issued it */
 
-RC issuer_trust_of(struct ctx *ctx, struct core *core, struct txn *txn, const struct cert_fields *cert, struct trust *out)
+RC issuer_trust_of(struct ctx *ctx, struct core *core, struct txn *txn, const struct finding_policy *policy,
+                   const struct cert_fields *cert, struct trust *out)
 {
     uint8_t name[SHA256_LEN];
     struct q_issuer_trust_get_row row;
@@ -62,7 +63,7 @@ RC issuer_trust_of(struct ctx *ctx, struct core *core, struct txn *txn, const st
         out->root = root->subject;
     }
     if (!out->distrusted)
-        out->distrusted = finding_distrusted(ctx, &cert->issuer, &out->distrusted_from);
+        out->distrusted = finding_policy_distrusts(ctx, policy, &cert->issuer, &out->distrusted_from);
     return RC_OK;
 }
 
@@ -200,7 +201,8 @@ static int64_t time_of(const struct ctx *ctx, const struct cert_fields *cert)
     return now < cert->not_before ? cert->not_before : now;
 }
 
-static struct rc built_names(struct ctx *ctx, const struct bytes *built, size_t n, struct trust *out)
+static struct rc built_names(struct ctx *ctx, const struct finding_policy *policy, const struct bytes *built, size_t n,
+                             struct trust *out)
 {
     for (size_t i = 0; i < n; i++) {
         struct cert_fields c;
@@ -208,7 +210,7 @@ static struct rc built_names(struct ctx *ctx, const struct bytes *built, size_t 
         TRY(cert_read(ctx, built[i], &c));
         if (i + 1 == n)
             out->root = name_text_dn(&ctx->arena, &c.subject);
-        if (!finding_distrusted(ctx, &c.subject, &from))
+        if (!finding_policy_distrusts(ctx, policy, &c.subject, &from))
             continue;
         out->distrusted_from = out->distrusted && out->distrusted_from < from ? out->distrusted_from : from;
         out->distrusted = true;
@@ -229,7 +231,8 @@ static struct rc build(struct ctx *ctx, const struct chain_roots *roots, const s
     return RC_OK;
 }
 
-RC issuer_trust_work_out(struct ctx *ctx, struct core *core, struct txn *txn, const struct cert_fields *ca, struct trust *out)
+RC issuer_trust_work_out(struct ctx *ctx, struct core *core, struct txn *txn, const struct finding_policy *policy,
+                         const struct cert_fields *ca, struct trust *out)
 {
     const struct finding_rules *rules = core->rules;
     struct pool *p = ARENA_NEW(&ctx->arena, struct pool);
@@ -253,11 +256,11 @@ RC issuer_trust_work_out(struct ctx *ctx, struct core *core, struct txn *txn, co
             out->how = ways[i].how;
     }
     if (trusted)
-        return built_names(ctx, built, n, out);
+        return built_names(ctx, policy, built, n, out);
     /* A root that was put out is on no list any more: its name still tells. */
     for (size_t i = 0; i < p->n && !out->distrusted; i++)
-        out->distrusted = finding_distrusted(ctx, &p->v[i].cert.subject, &out->distrusted_from) ||
-                          finding_distrusted(ctx, &p->v[i].cert.issuer, &out->distrusted_from);
+        out->distrusted = finding_policy_distrusts(ctx, policy, &p->v[i].cert.subject, &out->distrusted_from) ||
+                          finding_policy_distrusts(ctx, policy, &p->v[i].cert.issuer, &out->distrusted_from);
     return RC_OK;
 }
 
@@ -335,7 +338,7 @@ static struct rc judge(const struct walking *w, struct issuer_chain *c)
             struct trust t = {.root = ""};
             c->trust = ways[i].how;
             c->whole = true;
-            TRY(built_names(ctx, built, n, &t));
+            TRY(built_names(ctx, NULL, built, n, &t));
             c->root = t.root;
         }
     }

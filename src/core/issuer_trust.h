@@ -10,17 +10,19 @@
 
 struct trust {
     enum issuer_trust how;
-    bool distrusted; /* by browsers: what was issued from `distrusted_from` on */
+    bool distrusted; /* by browsers, or by us: what was issued from `distrusted_from` on */
     int64_t distrusted_from;
     const char *root; /* its subject; "" where the chain ends before one */
     bool known;       /* there is a certificate of this issuer */
 };
 
 /* issuer_trust_of: of who issued `cert`. */
-RC issuer_trust_of(struct ctx *ctx, struct core *core, struct txn *txn, const struct cert_fields *cert, struct trust *out);
+RC issuer_trust_of(struct ctx *ctx, struct core *core, struct txn *txn, const struct finding_policy *policy,
+                   const struct cert_fields *cert, struct trust *out);
 
 /* issuer_trust_work_out: of a CA certificate itself, by building its chains. */
-RC issuer_trust_work_out(struct ctx *ctx, struct core *core, struct txn *txn, const struct cert_fields *ca, struct trust *out);
+RC issuer_trust_work_out(struct ctx *ctx, struct core *core, struct txn *txn, const struct finding_policy *policy,
+                         const struct cert_fields *ca, struct trust *out);
 /* issuer_trust_note writes that down.  Several certificates of one CA (cross-signs): the best counts.  Where it changes, what the
  * CA issued is looked at again. */
 RC issuer_trust_note(struct ctx *ctx, struct txn *txn, int64_t certificate_id, const struct cert_fields *ca,

@@ -42,6 +42,8 @@ struct issuer_kept {
 
 struct looking {
     struct core *core;
+    struct finding_policy policy; /* as it is when they are read: a change of it has them looked at again */
+    struct finding_limits limits;
     struct looked *v;
     size_t n;
     bool more;
@@ -103,15 +105,14 @@ static struct rc look_for_peers(struct ctx *ctx, struct core *core, struct txn *
 }
 
 /* Anybody can write an allowed issuer's name and key identifier: for our own names its signature is checked as well. */
-static struct rc look_for_forgery(struct ctx *ctx, struct core *core, struct txn *txn, struct looked *l)
+static struct rc look_for_forgery(struct ctx *ctx, const struct looking *k, struct txn *txn, struct looked *l)
 {
-    const struct finding_rules *rules = core->rules;
     struct issuer_chains chains;
     const char *name = NULL;
     if (!(l->decided & CHECK_BIT(CHECK_ROGUE)) || (l->mask & CHECK_BIT(CHECK_ROGUE)) || !(l->mask & CHECK_BIT(CHECK_UNMANAGED)) ||
-        !rules || !rules->issuers.n || !finding_rules_ours(ctx, rules, &l->cert, &name))
+        !k->policy.issuers.n || !finding_rules_ours(ctx, &k->policy, &l->cert, &name))
         return RC_OK;
-    TRY(issuer_chains_of(ctx, core, txn, l->der, &chains));
+    TRY(issuer_chains_of(ctx, k->core, txn, l->der, &chains));
     if (chains.n && str_equal(chains.v[0].verdict, chain_verdict_name(CHAIN_BAD_SIGNATURE))) {
         l->mask |= CHECK_BIT(CHECK_ROGUE);
         l->rogue = arena_printf(&ctx->arena, "%s, and its issuer did not sign it", name);
@@ -120,8 +121,9 @@ static struct rc look_for_forgery(struct ctx *ctx, struct core *core, struct txn
 }
 
 /* What is known beside it: managed or not, whose names, which issuer. */
-static void look_at_standing(struct ctx *ctx, const struct finding_rules *rules, struct looked *l)
+static void look_at_standing(struct ctx *ctx, const struct looking *k, struct looked *l)
 {
+    const struct finding_policy *policy = &k->policy;
     const struct cert_fields *c = &l->cert;
     const bool managed = l->of.flags & CERTIFICATE_MANAGED;
     const bool serves = finding_is_leaf(c) && !(c->extensions & EXT_POISON) && c->not_after >= ctx_now_s(ctx);
@@ -130,11 +132,11 @@ static void look_at_standing(struct ctx *ctx, const struct finding_rules *rules,
         bool holds;
     } rows[] = {
         {CHECK_UNMANAGED, serves && !managed},
-        {CHECK_UNKNOWN_ISSUER, rules && !c->self_issued && l->trust.how == ISSUER_NOT_KNOWN},
+        {CHECK_UNKNOWN_ISSUER, k->core->rules && !c->self_issued && l->trust.how == ISSUER_NOT_KNOWN},
         {CHECK_DISTRUSTED_ISSUER,
          l->trust.distrusted && finding_is_leaf(c) && !c->self_issued && c->not_before >= l->trust.distrusted_from},
-        {CHECK_ROGUE, rules && rules->domains.n && rules->issuers.n && serves && !managed &&
-                          !finding_rules_allowed(ctx, rules, &c->issuer) && finding_rules_ours(ctx, rules, c, &l->rogue)},
+        {CHECK_ROGUE, policy->domains.n && policy->issuers.n && serves && !managed &&
+                          !finding_rules_allowed(ctx, policy, &c->issuer) && finding_rules_ours(ctx, policy, c, &l->rogue)},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         l->decided |= CHECK_BIT(rows[i].check);
@@ -156,7 +158,7 @@ static struct rc trust_of(struct ctx *ctx, struct txn *txn, struct looking *k, c
             *out = k->kept[i].trust;
             return RC_OK;
         }
-    TRY(issuer_trust_of(ctx, k->core, txn, cert, out));
+    TRY(issuer_trust_of(ctx, k->core, txn, &k->policy, cert, out));
     if (!k->kept)
         k->kept = arena_array(&ctx->arena, ISSUERS_KEPT, sizeof *k->kept);
     if (k->kept_n < ISSUERS_KEPT)
@@ -180,14 +182,15 @@ static struct rc look_at_sound(struct ctx *ctx, struct txn *txn, struct looking 
     TRY(trust_of(ctx, txn, k, &l->cert, &l->trust));
     l->issuer = l->trust;
     if (l->ca)
-        TRY(issuer_trust_work_out(ctx, core, txn, &l->cert, &l->ca_trust));
+        TRY(issuer_trust_work_out(ctx, core, txn, &k->policy, &l->cert, &l->ca_trust));
     if (l->ca && !leaf) /* itself, not whoever claims to have issued it */
         l->trust = l->ca_trust;
     const struct finding_context context = {.now = ctx_now_s(ctx),
                                             .flags = s->flags,
                                             .trust = l->trust.how,
-                                            .inner = rules ? rules->inner_names.v : NULL,
-                                            .inner_n = rules ? rules->inner_names.n : 0};
+                                            .inner = k->policy.inner_names.v,
+                                            .inner_n = k->policy.inner_names.n,
+                                            .limits = &k->limits};
     findings_of(&l->cert, &context, &f);
     l->decided = findings_own();
     l->mask = f.mask;
@@ -195,8 +198,8 @@ static struct rc look_at_sound(struct ctx *ctx, struct txn *txn, struct looking 
     l->next = next > context.now ? next : 0;
     if (deep || !(s->flags & CERTIFICATE_LOOKED))
         TRY(look_at_key(ctx, rules, l));
-    look_at_standing(ctx, rules, l);
-    TRY(look_for_forgery(ctx, core, txn, l));
+    look_at_standing(ctx, k, l);
+    TRY(look_for_forgery(ctx, k, txn, l));
     return look_for_peers(ctx, core, txn, l);
 }
 
@@ -217,12 +220,20 @@ static struct rc look_at(struct ctx *ctx, struct txn *txn, struct looking *k, bo
 
 /* --- what to look at */
 
+static struct rc policy_read(struct ctx *ctx, struct txn *txn, struct looking *k)
+{
+    TRY(finding_policy_read(ctx, txn, &k->policy));
+    k->limits = finding_policy_clock_limits(&k->policy);
+    return RC_OK;
+}
+
 static struct rc due_read(struct ctx *ctx, struct txn *txn, void *arg)
 {
     struct looking *k = arg;
     struct q_certificate_due_row *rows = NULL;
     size_t n = 0;
     TRY(q_certificate_due(ctx, txn, ctx_now_s(ctx), LOOK_MOST, &rows, &n));
+    TRY(policy_read(ctx, txn, k));
     k->v = arena_array(&ctx->arena, n, sizeof *k->v);
     k->more = n == LOOK_MOST;
     for (k->n = 0; k->n < n; k->n++) {
@@ -242,6 +253,7 @@ static struct rc sweep_read(struct ctx *ctx, struct txn *txn, void *arg)
     TRY(q_finding_sweep_next(ctx, txn, &k->sweep, &k->sweeping));
     if (!k->sweeping)
         return RC_OK;
+    TRY(policy_read(ctx, txn, k));
     const bool every = !*k->sweep.term;
     if (every)
         TRY(q_certificate_after(ctx, txn, k->sweep.after_id, LOOK_MOST, &all, &n));
@@ -345,6 +357,11 @@ static struct rc note_all(struct ctx *ctx, struct txn *txn, void *arg)
     struct looking *k = arg;
     struct adding add = {.findings = arena_array(&ctx->arena, k->n * CHECK_NUMBER_MAX, sizeof *add.findings),
                          .dues = arena_array(&ctx->arena, k->n, sizeof *add.dues)};
+    struct q_finding_policy_get_row row;
+    bool found = false;
+    TRY(q_finding_policy_get(ctx, txn, &row, &found));
+    if ((found ? row.revision : 0) != k->policy.revision)
+        return RC_OK; /* they were judged by another one: they are looked at again */
     for (size_t i = 0; i < k->n; i++)
         TRY(note(ctx, k->core, txn, &add, &k->v[i]));
     TRY(add_all(ctx, txn, &add));

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "core/access.h"
+#include "core/adopt.h"
 #include "core/attempt.h"
 #include "core/audit.h"
 #include "core/deployment.h"
@@ -55,6 +56,8 @@ static struct rc reconcile_targets(struct ctx *ctx, struct core *core, struct tx
 static struct rc needs_version(struct ctx *ctx, struct txn *txn, const struct q_managed_by_id_row *m, bool *needs)
 {
     *needs = true;
+    if (!m->version)
+        return adoption_holds(ctx, txn, m, needs);
     if (m->version <= m->renew_above)
         return RC_OK;
     struct q_version_get_row v;
@@ -73,6 +76,7 @@ RC managed_reconcile(struct ctx *ctx, struct core *core, struct txn *txn, const 
     if (renew_now) {
         /* Kept, for an attempt may fail: what was asked for is tried until there is a newer version. */
         TRY(q_managed_renew_above(ctx, txn, id, m.version));
+        TRY(q_adoption_hold_clear(ctx, txn, id));
         m.renew_above = m.version;
     }
     if (m.removed_at || m.paused_at)
@@ -112,7 +116,8 @@ RC managed_note_failure(struct ctx *ctx, struct core *core, struct txn *txn, con
         .id = id, .refusals = refusals, .error_code = err_info(e)->name, .error = why, .now = now};
     TRY(q_managed_failed(ctx, txn, &failed));
     core_wake_after_commit(ctx, core, txn, "managed:", id);
-    TRY(audit_write(ctx, txn, "attempt.failed", "managed-certificate", id, m.team_id, (struct bytes){0}));
+    TRY(audit_write(ctx, txn, "attempt.failed", "managed-certificate", id, m.team_id,
+                    audit_facts(ctx, "error", err_info(e)->name, "why", why, NULL)));
     bool alone = false;
     if (e == E_ACCOUNT)
         TRY(has_one_issuer(ctx, txn, id, &alone));

@@ -32,6 +32,9 @@ struct managed_input {
     int64_t revision;
 };
 RC managed_create(struct ctx *ctx, struct core *core, const struct managed_input *in, const char **id);
+/* managed_add is the same in a transaction; with `paused` (a reason) nothing begins before it is resumed. */
+RC managed_add(struct ctx *ctx, struct core *core, struct txn *txn, const struct managed_input *in, const char *paused,
+               const char **id);
 /* managed_update replaces the wish.  E_CHANGED when the revision is no longer the one seen. */
 RC managed_update(struct ctx *ctx, struct core *core, const char *ref, const struct managed_input *in);
 RC managed_remove(struct ctx *ctx, struct core *core, const char *ref);

@@ -3,6 +3,7 @@
 #include "base/random.h"
 #include "core/agent.h"
 #include "core/access.h"
+#include "core/adopt.h"
 #include "core/attempt.h"
 #include "core/audit.h"
 #include "core/deployment.h"
@@ -194,14 +195,14 @@ static const char *wish_text(struct ctx *ctx, const struct wish *w)
     return buf_z(&b);
 }
 
-static struct rc create(struct ctx *ctx, struct txn *txn, void *arg)
+static struct rc add(struct ctx *ctx, struct core *core, struct txn *txn, const struct change *c, const char *paused)
 {
-    struct change *c = arg;
-    const char *team = c->in->team ? c->in->team : access_scope(ctx);
-    TRY(decide(ctx, c->core, txn, "managed-certificate.create", team));
+    const char *team = NULL;
+    TRY(access_team(ctx, txn, c->in->team, &team));
+    TRY(decide(ctx, core, txn, "managed-certificate.create", team));
     struct wish w = c->wish;
     struct str_list issuers = {0}, targets = {0};
-    TRY(wish_resolve(ctx, c->core, txn, &w, &issuers, &targets));
+    TRY(wish_resolve(ctx, core, txn, &w, &issuers, &targets));
     TRY(solver_check(ctx, txn, team, &w, &issuers, &targets));
     const char *name = c->in->name ? c->in->name : w.names.v[0];
     struct bytes hash;
@@ -221,15 +222,38 @@ static struct rc create(struct ctx *ctx, struct txn *txn, void *arg)
     TRY(rc);
     TRY(targets_free(ctx, txn, c->id, &targets)); /* after the name: who adds the same once more is told that */
     TRY(lists_keep(ctx, txn, c->id, &issuers, &targets));
-    TRY(audit_write(ctx, txn, "managed-certificate.create", "managed-certificate", c->id, team, bytes_z(in.wish)));
+    TRY(audit_write(ctx, txn, "managed-certificate.create", "managed-certificate", c->id, team,
+                    audit_change(ctx, (struct bytes){0}, bytes_z(in.wish))));
     TRY(step_write(ctx, txn, c->id, NULL, NULL, "added", "%s is managed from now on", name));
-    return managed_reconcile(ctx, c->core, txn, c->id, "new", false);
+    return paused ? q_managed_pause(ctx, txn, c->id, paused, ctx_now_s(ctx))
+                  : managed_reconcile(ctx, core, txn, c->id, "new", false);
+}
+
+static struct rc create(struct ctx *ctx, struct txn *txn, void *arg)
+{
+    const struct change *c = arg;
+    return add(ctx, c->core, txn, c, NULL);
+}
+
+static struct rc name_check(struct ctx *ctx, const struct managed_input *in)
+{
+    if (in->name && !str_is_name(bytes_z(in->name)))
+        return ctx_fail_field(ctx, "/name", "a name is 1 to 64 letters, digits, dots, hyphens and underscores");
+    return RC_OK;
+}
+
+RC managed_add(struct ctx *ctx, struct core *core, struct txn *txn, const struct managed_input *in, const char *paused,
+               const char **id)
+{
+    const struct change c = {.core = core, .in = in, .wish = in->wish, .id = id_new(&ctx->arena, clock_unix_ms(ctx->clock))};
+    TRY(name_check(ctx, in));
+    *id = c.id;
+    return add(ctx, core, txn, &c, paused);
 }
 
 RC managed_create(struct ctx *ctx, struct core *core, const struct managed_input *in, const char **id)
 {
-    if (in->name && !str_is_name(bytes_z(in->name)))
-        return ctx_fail_field(ctx, "/name", "a name is 1 to 64 letters, digits, dots, hyphens and underscores");
+    TRY(name_check(ctx, in));
     struct change c = {.core = core, .in = in, .wish = in->wish, .id = id_new(&ctx->arena, clock_unix_ms(ctx->clock))};
     TRY(store_write(ctx, core->store, create, &c));
     *id = c.id;
@@ -263,7 +287,8 @@ static struct rc update(struct ctx *ctx, struct txn *txn, void *arg)
                                            .now = ctx_now_s(ctx)};
     TRY(q_managed_update(ctx, txn, &in));
     TRY(lists_keep(ctx, txn, row.id, &issuers, &targets));
-    TRY(audit_write(ctx, txn, "managed-certificate.update", "managed-certificate", row.id, row.team_id, bytes_z(text)));
+    TRY(audit_write(ctx, txn, "managed-certificate.update", "managed-certificate", row.id, row.team_id,
+                    audit_change(ctx, bytes_z(row.wish), bytes_z(text))));
     return managed_reconcile(ctx, c->core, txn, row.id, "change", false);
 }
 
@@ -282,6 +307,18 @@ struct act {
     struct rc (*act)(struct ctx *, struct txn *, struct act *, const struct q_managed_get_row *);
 };
 
+/* What the audit log says of it: what was wished where it goes, else why or which. */
+static struct bytes act_told(struct ctx *ctx, const struct act *a, const struct q_managed_get_row *row)
+{
+    if (str_equal(a->action, "managed-certificate.delete"))
+        return audit_change(ctx, bytes_z(row->wish), (struct bytes){0});
+    if (a->reason)
+        return audit_change(ctx, audit_facts(ctx, "paused", row->paused_reason, NULL), audit_facts(ctx, "paused", a->reason, NULL));
+    if (str_equal(a->noted, "managed-certificate.resume"))
+        return audit_field(ctx, "paused", row->paused_reason, NULL);
+    return a->number ? audit_facts(ctx, "version:", audit_number(ctx, a->number), NULL) : (struct bytes){0};
+}
+
 static struct rc act_run(struct ctx *ctx, struct txn *txn, void *arg)
 {
     struct act *a = arg;
@@ -290,7 +327,8 @@ static struct rc act_run(struct ctx *ctx, struct txn *txn, void *arg)
     TRY(decide(ctx, a->core, txn, a->action, row.team_id));
     TRY(a->act(ctx, txn, a, &row));
     core_wake_after_commit(ctx, a->core, txn, "managed:", row.id);
-    return audit_write(ctx, txn, a->noted ? a->noted : a->action, "managed-certificate", row.id, row.team_id, (struct bytes){0});
+    return audit_write(ctx, txn, a->noted ? a->noted : a->action, "managed-certificate", row.id, row.team_id,
+                       act_told(ctx, a, &row));
 }
 
 static struct rc act_do(struct ctx *ctx, struct core *core, struct act a)
@@ -317,6 +355,7 @@ static struct rc remove_it(struct ctx *ctx, struct txn *txn, struct act *a, cons
 {
     struct wish w;
     size_t left = 0;
+    TRY(adoption_keeps(ctx, txn, row->id, row->name));
     TRY(wish_decode(ctx, row->wish, &w));
     TRY(managed_drop(ctx, a->core, txn, row->id));
     return persist_review(ctx, a->core, txn, &w.names, &left);
@@ -343,6 +382,7 @@ RC managed_renew(struct ctx *ctx, struct core *core, const char *ref)
 
 static struct rc retry_it(struct ctx *ctx, struct txn *txn, struct act *a, const struct q_managed_get_row *row)
 {
+    TRY(adoption_settled(ctx, txn, row->id, row->name));
     if (row->paused_at)
         TRY(q_managed_resume(ctx, txn, row->id, ctx_now_s(ctx)));
     TRY(issuer_let_through(ctx, txn, row->id));
@@ -400,6 +440,7 @@ static struct rc resume_it(struct ctx *ctx, struct txn *txn, struct act *a, cons
 {
     if (!row->paused_at)
         return RC_OK;
+    TRY(adoption_settled(ctx, txn, row->id, row->name));
     TRY(q_managed_resume(ctx, txn, row->id, ctx_now_s(ctx)));
     TRY(step_write(ctx, txn, row->id, NULL, NULL, "resumed", "goes on"));
     TRY(managed_reconcile(ctx, a->core, txn, row->id, "retry", false));
@@ -413,7 +454,11 @@ static struct rc resume_it(struct ctx *ctx, struct txn *txn, struct act *a, cons
 
 RC managed_resume(struct ctx *ctx, struct core *core, const char *ref)
 {
-    return act_do(ctx, core, (struct act){.ref = ref, .action = "managed-certificate.pause", .act = resume_it});
+    return act_do(ctx, core,
+                  (struct act){.ref = ref,
+                               .action = "managed-certificate.pause",
+                               .noted = "managed-certificate.resume",
+                               .act = resume_it});
 }
 
 static struct rc rollback_it(struct ctx *ctx, struct txn *txn, struct act *a, const struct q_managed_get_row *row)

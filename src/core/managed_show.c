@@ -1,9 +1,11 @@
 /* What is shown of managed certificates: conditions derived, one sentence of why. */
 #include "base/encode.h"
 #include "core/access.h"
+#include "core/adopt.h"
 #include "core/bad_name.h"
 #include "core/heard.h"
 #include "core/inventory.h"
+#include "core/issuer_choice.h"
 #include "core/managed.h"
 #include "core/rollout.h"
 #include "pki/pem.h"
@@ -92,12 +94,17 @@ static struct rc condition_renewing(struct ctx *ctx, struct core *core, struct t
     bool found = false;
     const char *rest = "";
     TRY(q_job_of(ctx, txn, open->id, &job, &found));
-    if (str_equal(open->state, "manual"))
+    if (str_equal(open->state, "manual")) {
+        struct q_attempt_by_id_row a;
+        int64_t until = 0;
+        const char *why = NULL;
+        TRY(q_attempt_by_id(ctx, txn, open->id, &a));
+        TRY(issuer_patience(ctx, txn, &a, &until, &why));
         rest = arena_printf(&ctx->arena,
                             ": somebody has to bring the certificate; certwright cert csr %s, then: certwright cert take %s "
-                            "--chain FILE",
-                            v->name, v->name);
-    else if (str_equal(open->state, "enroll") && found && !job.error && job.run_at > ctx_now_s(ctx))
+                            "--chain FILE%s%s",
+                            v->name, v->name, until ? "; another issuer is asked instead at " : "", until ? when(ctx, until) : "");
+    } else if (str_equal(open->state, "enroll") && found && !job.error && job.run_at > ctx_now_s(ctx))
         rest = arena_printf(&ctx->arena, ": the issuer has not decided yet; asked again at %s", when(ctx, job.run_at));
     else if (found && job.error)
         rest = arena_printf(&ctx->arena, "; %lld tr%s so far: %s; again at %s", (long long)job.tries, job.tries == 1 ? "y" : "ies",
@@ -287,6 +294,14 @@ static struct rc conditions(struct ctx *ctx, struct core *core, struct txn *txn,
                                    deploying[first].target, agent_words(ctx, core, &deploying[first])));
     if (v->failures)
         condition_add(v, "failing", true, v->error);
+    if (!v->version) {
+        struct q_managed_by_id_row m;
+        const char *adopted = "";
+        TRY(q_managed_by_id(ctx, txn, v->id, &m));
+        TRY(adoption_words(ctx, txn, v->id, m.wish_hash, &adopted));
+        if (*adopted)
+            condition_add(v, "adopted", true, adopted);
+    }
     if (v->paused_reason)
         condition_add(v, "paused", true, v->paused_reason);
     if (v->version && v->not_before > ctx_now_s(ctx) + 60)
@@ -419,12 +434,13 @@ RC managed_why(struct ctx *ctx, struct core *core, const char *ref, const char *
     struct managed_view v;
     TRY(managed_show(ctx, core, ref, &v));
     const struct condition *served = condition_of(&v, "served"), *busy = condition_of(&v, "renewing"),
-                           *late = condition_of(&v, "late");
+                           *late = condition_of(&v, "late"), *adopted = condition_of(&v, "adopted");
     if (!busy)
         busy = condition_of(&v, "waiting");
     if (!busy)
         busy = condition_of(&v, "deploying");
-    const char *now = !v.version                 ? "has no certificate yet"
+    const char *now = adopted                    ? arena_printf(&ctx->arena, "is %s", adopted->reason)
+                      : !v.version               ? "has no certificate yet"
                       : served && served->status ? arena_printf(&ctx->arena, "is served (version %lld, until %s)",
                                                                 (long long)v.version, when(ctx, v.not_after))
                       : served                   ? arena_printf(&ctx->arena, "is not served as it should be (%s)", served->reason)

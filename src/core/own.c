@@ -27,7 +27,7 @@ static struct rc do_sign(struct ctx *ctx, struct core *core, const struct issuer
     struct wish w;
     TRY(wish_decode(ctx, r->attempt.wish, &w));
     struct csr csr;
-    TRY(csr_parse(ctx, r->attempt.csr, &csr));
+    TRY(csr_read(ctx, r->attempt.csr, &csr)); /* verified when it came */
     struct wire_signer_issue ask = {.request_id = r->attempt.id,
                                     .ca = s->ca,
                                     .profile = str_equal(w.usage, "tls-client")   ? WIRE_signer_issue_profile_tls_client

@@ -296,6 +296,49 @@ RC persist_review(struct ctx *ctx, struct core *core, struct txn *txn, const str
     return rc;
 }
 
+RC persist_issuer_gone(struct ctx *ctx, struct core *core, struct txn *txn, const char *issuer, size_t *n)
+{
+    const struct principal *caller = ctx->principal;
+    struct q_persist_of_issuer_row *rows = NULL;
+    size_t all = 0;
+    struct rc rc = RC_OK;
+    *n = 0;
+    TRY(q_persist_of_issuer(ctx, txn, issuer, &rows, &all));
+    ctx->principal = access_hub(ctx, core);
+    for (size_t i = 0; i < all && rc_ok(rc); i++) {
+        bool left = false;
+        rc = look_after(ctx, core, txn, rows[i].id, &left);
+        *n += left;
+    }
+    ctx->principal = caller;
+    return rc;
+}
+
+/* Certificates whose stories tell of a record. */
+#define TOLD_MAX 5
+
+RC persist_told(struct ctx *ctx, struct txn *txn, const char *id, const struct str_list *lines)
+{
+    struct q_persist_by_id_row r;
+    struct q_persist_needed_row *needed = NULL;
+    size_t n = 0, told = 0;
+    bool found = false;
+    TRY(q_persist_by_id(ctx, txn, id, &r, &found));
+    if (!found)
+        return RC_OK;
+    TRY(q_persist_needed(ctx, txn, r.issuer_id, arena_printf(&ctx->arena, "%%%s\"%%", r.name), &needed, &n));
+    for (size_t i = 0; i < n && told < TOLD_MAX; i++) {
+        struct wish w;
+        TRY(wish_decode(ctx, needed[i].wish, &w));
+        if (!str_list_has(&w.names, r.name) && !str_list_has(&w.names, arena_printf(&ctx->arena, "*.%s", r.name)))
+            continue;
+        told++;
+        for (size_t k = 0; k < lines->n; k++)
+            TRY(step_write(ctx, txn, needed[i].id, NULL, NULL, "persist", "%s", lines->v[k]));
+    }
+    return RC_OK;
+}
+
 RC persist_written(struct ctx *ctx, struct txn *txn, const char *id, const char *payload, const char *why)
 {
     struct q_persist_by_id_row r;
@@ -325,8 +368,8 @@ RC persist_troubles(struct ctx *ctx, struct txn *txn, int64_t most, void *arg,
         if (rows[i].leaving_at) {
             add(arg, rows[i].name,
                 arena_printf(&ctx->arena,
-                             "the record _validation-persist.%s, which proves it to %s, is being taken away, for nobody may have "
-                             "it answered any more%s%s",
+                             "the record _validation-persist.%s, which proves it to %s, is being taken away, for nobody needs "
+                             "it, or may have it answered, any more%s%s",
                              rows[i].name, rows[i].issuer, rows[i].error ? ": " : "", rows[i].error ? rows[i].error : ""),
                 "it is tried again daily; or take it out of the zone by hand");
             continue;

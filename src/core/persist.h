@@ -22,6 +22,11 @@ RC persist_cleaned(struct ctx *ctx, struct txn *txn, const char *id, const char 
  * how many are being taken away. */
 RC persist_review(struct ctx *ctx, struct core *core, struct txn *txn, const struct str_list *names, size_t *n);
 
+/* persist_issuer_gone has all records of an issuer that is removed taken away: they would let its account have certificates. */
+RC persist_issuer_gone(struct ctx *ctx, struct core *core, struct txn *txn, const char *issuer, size_t *n);
+/* persist_told adds what was done about a record to the stories of the certificates that need it. */
+RC persist_told(struct ctx *ctx, struct txn *txn, const char *id, const struct str_list *lines);
+
 /* persist_troubles tells of records that end soon, and of those that are being taken away. */
 RC persist_troubles(struct ctx *ctx, struct txn *txn, int64_t most, void *arg,
                     void (*add)(void *arg, const char *object, const char *text, const char *remedy));

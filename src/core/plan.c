@@ -152,11 +152,12 @@ static void plan_waves(struct ctx *ctx, struct planning *p, const struct wish *w
 static struct rc plan_proofs(struct ctx *ctx, struct txn *txn, struct planning *p, const struct wish *w,
                              const struct str_list *issuers, const struct str_list *targets)
 {
-    const char *team = p->in->team ? p->in->team : access_scope(ctx);
+    const char *team = NULL;
     struct solver_owner owner;
     struct q_issuer_by_id_row row;
     struct issuer_settings s;
     struct str_list methods = {0};
+    TRY(access_team(ctx, txn, p->in->team, &team));
     TRY(solver_check(ctx, txn, team, w, issuers, targets));
     TRY(solver_owner_wished(ctx, txn, team, w, targets, &owner));
     TRY(q_issuer_by_id(ctx, txn, issuers->v[0], &row));

@@ -8,6 +8,7 @@
 #include "core/bad_name.h"
 #include "core/issuer.h"
 #include "core/issuer_budget.h"
+#include "core/issuer_health.h"
 #include "core/job.h"
 #include "core/solver.h"
 #include "core/standby.h"
@@ -467,6 +468,30 @@ struct asking {
     const char *id;
 };
 
+/* A certificate that serves nothing yet waits for the first of its list, but not for long. */
+static void later(struct ctx *ctx, const struct look *l, const char *check, int64_t until, const char *why, struct findings *f)
+{
+    const int64_t wait_s = until - ctx_now_s(ctx);
+    struct buf at;
+    if (wait_s <= 0)
+        return;
+    buf_init_arena(&at, &ctx->arena, 64);
+    time_put_rfc3339(&at, until);
+    add_own(f, check, wait_s < issuer_policy_new_s(&l->settings->policy) ? "warn" : "fail",
+            arena_printf(&ctx->arena, "%.800s; it cannot be asked before %s", why, buf_z(&at)));
+}
+
+/* Whether it is left alone, for it fails. */
+static struct rc health(struct ctx *ctx, struct txn *txn, const struct look *l, struct findings *f)
+{
+    struct q_issuer_health_row row;
+    struct issuer_verdict v;
+    TRY(q_issuer_health(ctx, txn, l->issuer, &row));
+    TRY(issuer_verdict_of(ctx, &row, &l->settings->policy, &v));
+    later(ctx, l, "health", v.until, v.why, f);
+    return RC_OK;
+}
+
 /* Room in the CA's limits, for exactly these names. */
 static struct rc budget(struct ctx *ctx, struct txn *txn, const struct look *l, struct findings *f)
 {
@@ -477,7 +502,7 @@ static struct rc budget(struct ctx *ctx, struct txn *txn, const struct look *l, 
         return RC_OK;
     TRY(budget_look(ctx, txn, &l->settings->policy, &ask, &until, &why));
     if (until > ctx_now_s(ctx)) {
-        add_own(f, "budget", "fail", arena_printf(&ctx->arena, "a limit of the issuer is reached: %.800s", why));
+        later(ctx, l, "budget", until, arena_printf(&ctx->arena, "a limit of the issuer is reached: %.700s", why), f);
         return RC_OK;
     }
     TRY(budget_words(ctx, txn, l, &why));
@@ -485,8 +510,11 @@ static struct rc budget(struct ctx *ctx, struct txn *txn, const struct look *l, 
     return RC_OK;
 }
 
+/* What was found would keep nobody from asking it: the policy says so. */
+#define ANYHOW "it is asked whatever is found (preflight: warn)"
+
 static struct rc ask(struct ctx *ctx, struct core *core, struct txn *txn, const char *id, const char *team, const char *issuer,
-                     const struct wish *w, const struct str_list *targets)
+                     const struct wish *w, const struct str_list *targets, bool anyhow)
 {
     struct solver_owner owner;
     struct issuer_settings s;
@@ -510,11 +538,14 @@ static struct rc ask(struct ctx *ctx, struct core *core, struct txn *txn, const 
         l.methods[i] = methods.n ? methods.v[i] : wildcard ? "dns-01" : "http-01";
         TRY(answers(ctx, txn, &s, l.methods[i], targets, usual, &l.agents[i], &l.vias[i]));
     }
+    TRY(health(ctx, txn, &l, &l.findings));
     TRY(budget(ctx, txn, &l, &l.findings));
+    if (anyhow)
+        add_own(&l.findings, "policy", "ok", ANYHOW);
     return begin(ctx, core, txn, &l);
 }
 
-RC preflight_try(struct ctx *ctx, struct core *core, struct txn *txn, const char *id, const char *issuer,
+RC preflight_try(struct ctx *ctx, struct core *core, struct txn *txn, const char *id, const char *team, const char *issuer,
                  const struct str_list *names, bool standby)
 {
     struct q_issuer_health_row row;
@@ -526,7 +557,7 @@ RC preflight_try(struct ctx *ctx, struct core *core, struct txn *txn, const char
     TRY(issuer_settings_decode(ctx, row.kind, row.settings, &s));
     TRY(issuer_agent(ctx, txn, &s, &agent));
     const struct q_preflight_add_in in = {.id = id,
-                                          .team_id = row.team_id,
+                                          .team_id = team ? team : row.team_id,
                                           .issuer_id = issuer,
                                           .standby = standby,
                                           .open = 1,
@@ -552,10 +583,43 @@ RC preflight_try(struct ctx *ctx, struct core *core, struct txn *txn, const char
                    0);
 }
 
-static struct rc none(struct ctx *ctx, struct txn *txn, const char *id, const char *team, const char *issuer)
+/* Nobody has to look: what there is to say is said by us. */
+static struct rc none(struct ctx *ctx, struct txn *txn, const char *id, const char *team, const char *issuer, const char *check,
+                      const char *said)
 {
-    const struct q_preflight_add_in in = {.id = id, .team_id = team, .issuer_id = issuer, .findings = "[]", .now = ctx_now_s(ctx)};
+    struct findings f = {.v = arena_array(&ctx->arena, FINDINGS_MAX, sizeof *f.v)};
+    struct q_preflight_add_in in = {.id = id, .team_id = team, .issuer_id = issuer, .now = ctx_now_s(ctx)};
+    if (said)
+        add_own(&f, check, "ok", said);
+    TRY(findings_text(ctx, &f, &in.findings));
     return q_preflight_add(ctx, txn, &in);
+}
+
+/* Each issuer of the list has a look of its own; the first is known by the id that was given out. */
+static const char *look_id(struct ctx *ctx, const char *first, size_t place)
+{
+    return place ? arena_printf(&ctx->arena, "%s-%zu", first, place) : first;
+}
+
+static struct rc wished_of(struct ctx *ctx, struct txn *txn, const struct asking *a, size_t place, const char *team,
+                           const struct wish *w, const struct str_list *issuers, const struct str_list *targets)
+{
+    struct q_issuer_by_id_row row;
+    struct issuer_settings s;
+    const char *id = look_id(ctx, a->id, place), *issuer = issuers->v[place];
+    TRY(q_issuer_by_id(ctx, txn, issuer, &row));
+    TRY(issuer_settings_decode(ctx, row.kind, row.settings, &s));
+    const char *policy = policy_of(a->core, w, &s);
+    const bool several = issuers->n > 1;
+    if (str_equal(row.kind, "ca"))
+        return none(ctx, txn, id, team, issuer, "issuer", several ? "it is our own CA, and is asked here" : NULL);
+    if (str_equal(row.kind, "manual"))
+        return none(ctx, txn, id, team, issuer, "issuer", several ? "somebody has to bring the certificate" : NULL);
+    if (str_equal(policy, "off"))
+        return none(ctx, txn, id, team, issuer, "policy", several ? "nobody looks before an order (preflight: off)" : NULL);
+    if (str_equal(row.kind, "enroll"))
+        return preflight_try(ctx, a->core, txn, id, team, issuer, &w->names, false);
+    return ask(ctx, a->core, txn, id, team, issuer, w, targets, str_equal(policy, "warn"));
 }
 
 static struct rc wished(struct ctx *ctx, struct txn *txn, void *arg)
@@ -563,16 +627,13 @@ static struct rc wished(struct ctx *ctx, struct txn *txn, void *arg)
     struct asking *a = arg;
     struct wish w = a->in->wish;
     struct str_list issuers = {0}, targets = {0};
-    struct q_issuer_by_id_row row;
-    struct issuer_settings s;
-    const char *team = a->in->team ? a->in->team : access_scope(ctx);
-    TRY(decide(ctx, a->core, txn, "managed-certificate.create", a->in->team));
+    const char *team = NULL;
+    TRY(access_team(ctx, txn, a->in->team, &team));
+    TRY(decide(ctx, a->core, txn, "managed-certificate.create", team));
     TRY(wish_resolve(ctx, a->core, txn, &w, &issuers, &targets));
-    TRY(q_issuer_by_id(ctx, txn, issuers.v[0], &row));
-    TRY(issuer_settings_decode(ctx, row.kind, row.settings, &s));
-    if (!str_equal(row.kind, "acme") || str_equal(policy_of(a->core, &w, &s), "off"))
-        return none(ctx, txn, a->id, team, issuers.v[0]);
-    return ask(ctx, a->core, txn, a->id, team, issuers.v[0], &w, &targets);
+    for (size_t i = 0; i < issuers.n; i++)
+        TRY(wished_of(ctx, txn, a, i, team, &w, &issuers, &targets));
+    return RC_OK;
 }
 
 static struct rc tested(struct ctx *ctx, struct txn *txn, void *arg)
@@ -587,10 +648,10 @@ static struct rc tested(struct ctx *ctx, struct txn *txn, void *arg)
         return ctx_fail(ctx, E_NOT_FOUND, "no issuer is named %s; certwright issuer list shows them", a->ref);
     TRY(decide(ctx, a->core, txn, "issuer.update", row.team_id));
     if (str_equal(row.kind, "enroll"))
-        return preflight_try(ctx, a->core, txn, a->id, row.id, a->names, false);
+        return preflight_try(ctx, a->core, txn, a->id, NULL, row.id, a->names, false);
     if (!str_equal(row.kind, "acme"))
         return ctx_fail(ctx, E_UNSUPPORTED, "%s is of kind %s: there is nothing to look at before it is asked", row.name, row.kind);
-    return ask(ctx, a->core, txn, a->id, row.team_id, row.id, &w, &no_targets);
+    return ask(ctx, a->core, txn, a->id, row.team_id, row.id, &w, &no_targets, false);
 }
 
 RC preflight_wished(struct ctx *ctx, struct core *core, const struct managed_input *in, const char **id)
@@ -619,17 +680,64 @@ struct showing {
     struct preflight_view *out;
 };
 
+#define ISSUERS_MAX 16 /* of one certificate */
+
+/* What keeps an issuer from being asked; NULL: nothing that is known.  Limits and breakers do whatever the policy says. */
+static const char *in_the_way(struct ctx *ctx, const struct findings *f)
+{
+    bool anyhow = false;
+    for (size_t i = 0; i < f->n; i++)
+        anyhow = anyhow || (str_equal(f->v[i].check, "policy") && str_equal(f->v[i].text, ANYHOW));
+    for (size_t i = 0; i < f->n; i++) {
+        const struct api_finding *one = &f->v[i];
+        const bool ours = str_equal(one->check, "budget") || str_equal(one->check, "health");
+        if (str_equal(one->verdict, "fail") && (ours || !anyhow))
+            return arena_printf(&ctx->arena, "%s%s%.800s", one->name, *one->name ? ": " : "", one->text);
+    }
+    return NULL;
+}
+
+/* One issuer of the list more: the first that could be asked is. */
+static struct rc show_one(struct ctx *ctx, const struct q_preflight_get_row *row, const char *issuer, struct preflight_view *out)
+{
+    struct findings f;
+    TRY(findings_read(ctx, row->findings, &f));
+    for (size_t i = 0; i < f.n && out->n < FINDINGS_MAX; i++) {
+        f.v[i].issuer = issuer;
+        out->findings[out->n++] = f.v[i];
+    }
+    out->working = out->working || row->open > 0;
+    const char *why = in_the_way(ctx, &f);
+    bool asked = false;
+    for (size_t i = 0; i < out->issuers_n; i++)
+        asked = asked || str_equal(out->issuers[i].role, "asked");
+    struct api_preflight_issuer *is = &out->issuers[out->issuers_n++];
+    *is = (struct api_preflight_issuer){.issuer = issuer, .role = why ? "unfit" : asked ? "waits" : "asked", .why = why ? why : ""};
+    if (!why && !asked && out->issuers_n > 1)
+        is->why = arena_printf(&ctx->arena, "%s would not issue: %.800s", out->issuers[0].issuer, out->issuers[0].why);
+    return RC_OK;
+}
+
 static struct rc show(struct ctx *ctx, struct txn *txn, void *arg)
 {
     struct showing *s = arg;
+    struct preflight_view *out = s->out;
     struct q_preflight_get_row row;
-    struct findings f;
+    struct q_issuer_by_id_row issuer;
     bool found = false;
-    TRY(q_preflight_get(ctx, txn, s->id, access_scope(ctx), &row, &found));
-    if (!found)
-        return ctx_fail(ctx, E_NOT_FOUND, "no look before an order has the id %s; they are kept for a day", s->id);
-    TRY(findings_read(ctx, row.findings, &f));
-    *s->out = (struct preflight_view){.id = row.id, .working = row.open > 0, .findings = f.v, .n = f.n};
+    *out = (struct preflight_view){.findings = arena_array(&ctx->arena, FINDINGS_MAX, sizeof *out->findings),
+                                   .issuers = arena_array(&ctx->arena, ISSUERS_MAX, sizeof *out->issuers)};
+    for (size_t i = 0; i < ISSUERS_MAX; i++) {
+        TRY(q_preflight_get(ctx, txn, look_id(ctx, s->id, i), access_scope(ctx), &row, &found));
+        if (!found && i == 0)
+            return ctx_fail(ctx, E_NOT_FOUND, "no look before an order has the id %s; they are kept for a day", s->id);
+        if (!found)
+            break;
+        if (i == 0)
+            out->id = row.id;
+        TRY(q_issuer_by_id(ctx, txn, row.issuer_id, &issuer));
+        TRY(show_one(ctx, &row, issuer.name, out));
+    }
     return RC_OK;
 }
 

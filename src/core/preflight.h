@@ -28,15 +28,15 @@ RC preflight_begin(struct ctx *ctx, struct core *core, struct txn *txn, const st
 RC preflight_ended(struct ctx *ctx, struct core *core, struct txn *txn, const char *ref, const struct api_job_preflight_done *done,
                    const char *why);
 
-/* preflight_wished looks for a certificate that is not made yet (of its first issuer, where that is an ACME CA); preflight_issuer
- * at an issuer, and at names that would be proved to it; of one that is no ACME CA, whether it answers its agent, takes the
- * credential, and may be asked for these names.  They return at once; see preflight_show. */
+/* preflight_wished looks for a certificate that is not made yet, at each issuer of its list; preflight_issuer at an issuer, and at
+ * names that would be proved to it; of one that is no ACME CA, whether it answers its agent, takes the credential, and may be
+ * asked for these names.  They return at once; see preflight_show. */
 RC preflight_wished(struct ctx *ctx, struct core *core, const struct managed_input *in, const char **id);
 RC preflight_issuer(struct ctx *ctx, struct core *core, const char *ref, const struct str_list *names, const char **id);
 
 /* preflight_try asks whether an issuer that is no ACME CA answers its agent, takes the credential, and may be asked for these
- * names; `standby`: as the daily look at a second choice. */
-RC preflight_try(struct ctx *ctx, struct core *core, struct txn *txn, const char *id, const char *issuer,
+ * names, for a team (NULL: the issuer's); `standby`: as the daily look at a second choice. */
+RC preflight_try(struct ctx *ctx, struct core *core, struct txn *txn, const char *id, const char *team, const char *issuer,
                  const struct str_list *names, bool standby);
 
 struct preflight_view {
@@ -44,6 +44,8 @@ struct preflight_view {
     bool working;
     struct api_finding *findings;
     size_t n;
+    struct api_preflight_issuer *issuers; /* in the order of the list: which would be asked, and why */
+    size_t issuers_n;
 };
 RC preflight_show(struct ctx *ctx, struct core *core, const char *id, struct preflight_view *out);
 

@@ -75,6 +75,7 @@ static struct rc profile_find(struct ctx *ctx, struct txn *txn, const char *ref,
 static struct rc profile_make(struct ctx *ctx, struct txn *txn, void *arg)
 {
     struct profile_change *c = arg;
+    TRY(access_team(ctx, txn, c->team, &c->team));
     TRY(decide(ctx, c->core, txn, "profile.create", c->team));
     const char *text = encoded(ctx, c->s);
     const struct q_profile_add_in in = {.id = c->id, .team_id = c->team, .name = c->name, .settings = text, .now = ctx_now_s(ctx)};
@@ -84,7 +85,7 @@ static struct rc profile_make(struct ctx *ctx, struct txn *txn, void *arg)
         return ctx_fail(ctx, E_EXISTS, "a profile named %s is there already", c->name);
     }
     TRY(rc);
-    return audit_write(ctx, txn, "profile.create", "profile", c->id, c->team, bytes_z(text));
+    return audit_write(ctx, txn, "profile.create", "profile", c->id, c->team, audit_change(ctx, (struct bytes){0}, bytes_z(text)));
 }
 
 RC profile_create(struct ctx *ctx, struct core *core, const char *name, const char *team, const struct profile_settings *s,
@@ -109,7 +110,8 @@ static struct rc profile_set(struct ctx *ctx, struct txn *txn, void *arg)
     TRY(decide(ctx, c->core, txn, "profile.update", row.team_id));
     const char *text = encoded(ctx, c->s);
     TRY(q_profile_update(ctx, txn, row.id, text, c->revision ? c->revision : row.revision, ctx_now_s(ctx)));
-    return audit_write(ctx, txn, "profile.update", "profile", row.id, row.team_id, bytes_z(text));
+    return audit_write(ctx, txn, "profile.update", "profile", row.id, row.team_id,
+                       audit_change(ctx, bytes_z(row.settings), bytes_z(text)));
 }
 
 RC profile_update(struct ctx *ctx, struct core *core, const char *ref, int64_t revision, const struct profile_settings *s)
@@ -131,7 +133,8 @@ static struct rc profile_drop(struct ctx *ctx, struct txn *txn, void *arg)
     if (found)
         return ctx_fail(ctx, E_IN_USE, "%s is the profile of %s; give that another first", row.name, used.name);
     TRY(q_profile_remove(ctx, txn, row.id, ctx_now_s(ctx)));
-    return audit_write(ctx, txn, "profile.delete", "profile", row.id, row.team_id, (struct bytes){0});
+    return audit_write(ctx, txn, "profile.delete", "profile", row.id, row.team_id,
+                       audit_change(ctx, bytes_z(row.settings), (struct bytes){0}));
 }
 
 RC profile_remove(struct ctx *ctx, struct core *core, const char *ref)

@@ -51,7 +51,8 @@ static struct rc staging(struct ctx *ctx, struct core *core, struct txn *txn, co
     const struct q_issuer_add_in in = {
         .id = *id, .team_id = h->team_id, .name = name, .kind = s.kind, .settings = buf_z(&text), .now = ctx_now_s(ctx)};
     TRY(q_issuer_add(ctx, txn, &in));
-    return audit_write(ctx, txn, "issuer.create", "issuer", *id, h->team_id, buf_bytes(&text));
+    return audit_write(ctx, txn, "issuer.create", "issuer", *id, h->team_id,
+                       audit_change(ctx, (struct bytes){0}, buf_bytes(&text)));
 }
 
 /* Whose turn it is: not one whose key is elsewhere, for its request names what it names. */
@@ -139,7 +140,8 @@ static struct rc begin(struct ctx *ctx, struct core *core, struct txn *txn, cons
                                             .now = ctx_now_s(ctx)};
         TRY(q_managed_add(ctx, txn, &in));
         TRY(q_managed_issuer_add(ctx, txn, id, 0, by));
-        TRY(audit_write(ctx, txn, "managed-certificate.create", "managed-certificate", id, of.team_id, buf_bytes(&text)));
+        TRY(audit_write(ctx, txn, "managed-certificate.create", "managed-certificate", id, of.team_id,
+                        audit_change(ctx, (struct bytes){0}, buf_bytes(&text))));
         TRY(step_write(ctx, txn, id, NULL, NULL, "added",
                        "%s is rehearsed every day from now on; no more of it: certwright issuer "
                        "edit %s --rehearsal off",

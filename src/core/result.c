@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "acme/dns_proof.h"
 #include "acme/objects.h"
+#include "core/adopt.h"
 #include "core/ari.h"
 #include "core/audit.h"
 #include "core/issuer_account.h"
@@ -352,14 +353,11 @@ static const char *parameters_json(struct ctx *ctx, const struct api_parameters 
     return rc_ok(buf_status(&b)) ? buf_z(&b) : "{}";
 }
 
-static struct rc apply_discover(struct ctx *ctx, struct core *core, struct txn *txn, const struct checked_result *r)
+RC result_targets(struct ctx *ctx, const struct api_job_found *v, size_t n, struct target_input **out)
 {
-    if (!r->ok || !r->raw->discover)
-        return RC_OK;
-    const struct api_job_discover_done *done = r->raw->discover;
-    struct target_input *found = arena_array(&ctx->arena, done->targets.n, sizeof *found);
-    for (size_t i = 0; i < done->targets.n; i++) {
-        const struct api_job_found *f = &done->targets.v[i];
+    struct target_input *found = arena_array(&ctx->arena, n + 1, sizeof *found);
+    for (size_t i = 0; i < n; i++) {
+        const struct api_job_found *f = &v[i];
         struct buf endpoints, names;
         buf_init_arena(&endpoints, &ctx->arena, 1 << 16);
         buf_init_arena(&names, &ctx->arena, 1 << 16);
@@ -384,7 +382,17 @@ static struct rc apply_discover(struct ctx *ctx, struct core *core, struct txn *
                                          .description = f->description ? f->description : "",
                                          .found = true};
     }
-    return target_found(ctx, core, txn, r->job.agent_id, found, done->targets.n);
+    *out = found;
+    return RC_OK;
+}
+
+static struct rc apply_discover(struct ctx *ctx, struct core *core, struct txn *txn, const struct checked_result *r)
+{
+    struct target_input *found = NULL;
+    if (!r->ok || !r->raw->discover)
+        return RC_OK;
+    TRY(result_targets(ctx, r->raw->discover->targets.v, r->raw->discover->targets.n, &found));
+    return target_found(ctx, core, txn, r->job.agent_id, found, r->raw->discover->targets.n);
 }
 
 /* The windows come in the order of the certificates that were asked about; an agent of an earlier release brings the first
@@ -509,6 +517,7 @@ static struct rc apply_dns_present(struct ctx *ctx, struct core *core, struct tx
 static struct rc apply_dns_persist(struct ctx *ctx, struct core *core, struct txn *txn, const struct checked_result *r)
 {
     (void)core;
+    TRY(challenge_told(ctx, txn, r));
     return persist_written(ctx, txn, r->job.ref, r->job.payload, r->ok ? NULL : r->why);
 }
 
@@ -600,6 +609,8 @@ static const struct job_kind {
     {"dns_test", false, 2, 1, check_nothing, apply_dns_test},
     {"scan", false, 1, 1, check_nothing, scan_job_ended},
     {"inventory", false, 2, 30, check_nothing, apply_nothing},
+    {"adopt", false, 3, 5, check_nothing, adopt_job_ended},
+    {"release", false, 20, 5, check_nothing, release_job_ended},
     {"fetch_issuer", false, 1, 5, check_nothing, outside_issuer_ended}, /* asked again by its own row */
     {"revocation", false, 2, 5, check_nothing, outside_revocation_ended},
     {"dns_present", false, 2, 3, check_nothing, apply_dns_present},

@@ -45,6 +45,10 @@ RC result_lease_lost(struct ctx *ctx, struct core *core, struct txn *txn, const 
 /* result_refused ends a leased job as failed, once and for all. */
 RC result_refused(struct ctx *ctx, struct core *core, struct txn *txn, const char *job, int64_t fence, enum err e, const char *why);
 
+/* result_targets makes targets of what an agent found. */
+struct target_input;
+RC result_targets(struct ctx *ctx, const struct api_job_found *v, size_t n, struct target_input **out);
+
 /* result_kinds names every kind of job, for messages. */
 bool result_kind_is(const char *kind);
 const char *result_kinds(struct ctx *ctx);

@@ -1,14 +1,20 @@
 #include "core/scan.h"
 
 #include "base/json.h"
+#include "base/log.h"
 #include "base/random.h"
 #include "core/access.h"
 #include "core/audit.h"
+#include "core/heard.h"
 #include "core/job.h"
 #include "core/scan_plan.h"
+#include "core/scope.h"
 #include "pki/name.h"
 
-#define SPEC_MAX ((size_t)8 << 20)
+#define SPEC_MAX    ((size_t)8 << 20)
+#define SPEC_TOLD   32768 /* to the audit log; longer ones are too much for it */
+#define PART_LOOK_S 60 /* whether whoever does a part is still there */
+#define EVERY_MIN_S 300
 
 /* --- what is kept as JSON */
 
@@ -91,6 +97,7 @@ static struct rc part_go_on(struct ctx *ctx, struct core *core, struct txn *txn,
                             const struct api_scan_spec *spec, size_t parts, int64_t run_at)
 {
     struct bytes payload;
+    TRY(timer_arm(ctx, txn, "scan-part", p->id, ctx_now_s(ctx) + PART_LOOK_S));
     TRY(job_payload(ctx, p, spec, parts, p->position, &payload));
     return job_add(ctx, core, txn, "scan", p->agent_id, arena_printf(&ctx->arena, "scan:%s", p->id), p->id, payload, run_at);
 }
@@ -133,6 +140,7 @@ struct scan_change {
     struct core *core;
     const char *ref, *id, *verb;
     const struct api_scan_new *in;
+    const struct api_scan_patch *patch;
     struct scan_view *view, *views;
     int64_t before, limit;
     size_t n;
@@ -154,11 +162,19 @@ static struct rc told(struct ctx *ctx, struct txn *txn, const char *action, cons
     json_begin(&j, &b);
     json_open_obj(&j, NULL);
     json_put_str(&j, "name", name);
-    if (spec && strlen(spec) < 32768)
+    if (spec && strlen(spec) < SPEC_TOLD)
         json_put_raw(&j, "spec", bytes_z(spec));
     json_close(&j);
     TRY(buf_status(&b));
-    return audit_write(ctx, txn, action, "scan", id, team, buf_bytes(&b));
+    const bool gone = str_equal(action, "scan.delete");
+    return audit_write(ctx, txn, action, "scan", id, team,
+                       audit_change(ctx, gone ? buf_bytes(&b) : (struct bytes){0}, gone ? (struct bytes){0} : buf_bytes(&b)));
+}
+
+/* Several teams as one are those of who asks today; the scan's own is for good. */
+static const char *scope_of(const struct ctx *ctx, const char *team)
+{
+    return scope_is_several(access_scope(ctx)) ? team : access_scope(ctx);
 }
 
 static struct rc create(struct ctx *ctx, struct txn *txn, void *arg)
@@ -170,7 +186,7 @@ static struct rc create(struct ctx *ctx, struct txn *txn, void *arg)
     const char *team, *text = NULL;
     TRY(access_team(ctx, txn, c->in->team, &team));
     TRY(decide(ctx, c->core, txn, "scan.create", team));
-    TRY(scan_plan_make(ctx, txn, &spec, access_scope(ctx), &plan));
+    TRY(scan_plan_make(ctx, c->core, txn, &spec, access_scope(ctx), &plan));
     spec.ports = (struct api_strings){plan.ports.v, plan.ports.n};
     TRY(spec_text(ctx, &spec, &text));
     TRY(q_scan_number(ctx, txn, &number));
@@ -180,7 +196,7 @@ static struct rc create(struct ctx *ctx, struct txn *txn, void *arg)
                                      .name =
                                          c->in->name ? c->in->name : arena_printf(&ctx->arena, "scan-%lld", (long long)number.n),
                                      .spec = text,
-                                     .scope = access_scope(ctx),
+                                     .scope = scope_of(ctx, team),
                                      .every_s = c->in->every_s,
                                      .created_by = ctx->principal->name,
                                      .now = ctx_now_s(ctx)};
@@ -195,11 +211,16 @@ static struct rc create(struct ctx *ctx, struct txn *txn, void *arg)
     return told(ctx, txn, "scan.create", c->id, team, in.name, text);
 }
 
+static struct rc every_check(struct ctx *ctx, int64_t every_s)
+{
+    return !every_s || every_s >= EVERY_MIN_S ? RC_OK
+                                              : ctx_fail_field(ctx, "/every_s", "a scan is begun every five minutes at most");
+}
+
 RC scan_create(struct ctx *ctx, struct core *core, const struct api_scan_new *in, const char **id)
 {
     struct scan_change c = {.core = core, .in = in, .id = id_new(&ctx->arena, clock_unix_ms(ctx->clock))};
-    if (in->every_s && in->every_s < 300)
-        return ctx_fail_field(ctx, "/every_s", "a scan is begun every five minutes at most");
+    TRY(every_check(ctx, in->every_s));
     if (in->name &&
         (!*in->name || strspn(in->name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") != strlen(in->name)))
         return ctx_fail_field(ctx, "/name", "a name is made of letters, digits, '.', '_' and '-'");
@@ -214,12 +235,13 @@ static struct rc pause(struct ctx *ctx, struct txn *txn, const struct q_scan_lis
     return state_set(ctx, txn, row->id, "paused", NULL, NULL);
 }
 
-static struct rc resume(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_scan_list_row *row)
+static struct rc resume(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_scan_list_row *row,
+                        const char *run_spec)
 {
     struct q_scan_part_list_row *parts = NULL;
     struct api_scan_spec spec;
     size_t n = 0;
-    TRY(spec_read(ctx, row->spec, &spec));
+    TRY(spec_read(ctx, run_spec, &spec));
     TRY(q_scan_part_list(ctx, txn, row->id, &parts, &n));
     for (size_t i = 0; i < n; i++)
         if (str_equal(parts[i].state, "running"))
@@ -241,7 +263,7 @@ static struct rc start(struct ctx *ctx, struct core *core, struct txn *txn, cons
     struct api_scan_spec spec;
     struct scan_plan plan;
     TRY(spec_read(ctx, text, &spec));
-    TRY(scan_plan_make(ctx, txn, &spec, scope, &plan));
+    TRY(scan_plan_make(ctx, core, txn, &spec, scope, &plan));
     return begin(ctx, core, txn, id, &spec, &plan);
 }
 
@@ -267,7 +289,7 @@ static struct rc change(struct ctx *ctx, struct txn *txn, void *arg)
         if (!paused)
             return ctx_fail(ctx, E_CONFLICT, "scan %s is %s; begin it anew with: certwright scan start %s", row.name, row.state,
                             row.name);
-        TRY(resume(ctx, c->core, txn, &row));
+        TRY(resume(ctx, c->core, txn, &row, more.run_spec));
     } else if (str_equal(c->verb, "stop")) {
         if (str_equal(row.state, "stopped"))
             return RC_OK;
@@ -287,6 +309,91 @@ RC scan_change(struct ctx *ctx, struct core *core, const char *ref, const char *
 {
     struct scan_change c = {.core = core, .ref = ref, .verb = verb};
     return store_write(ctx, core->store, change, &c);
+}
+
+/* --- another wish for the same scan */
+
+static void spec_patch(const struct api_scan_patch *in, struct api_scan_spec *spec)
+{
+    if (in->has_targets)
+        spec->targets = in->targets;
+    if (in->has_exclude)
+        spec->exclude = in->exclude;
+    if (in->has_ports)
+        spec->ports = in->ports;
+    if (in->has_names)
+        spec->names = in->names;
+    if (in->has_agents)
+        spec->agents = in->agents;
+    if (in->has_rate)
+        spec->rate = in->rate;
+    if (in->has_timeout_ms)
+        spec->timeout_ms = in->timeout_ms;
+    if (in->has_one_key)
+        spec->one_key = in->one_key;
+    if (in->has_details)
+        spec->details = in->details;
+    if (in->has_verify)
+        spec->verify = in->verify;
+}
+
+/* A run under way arms it at its end. */
+static struct rc schedule_again(struct ctx *ctx, struct txn *txn, const struct q_scan_by_id_row *scan, int64_t every_s)
+{
+    const int64_t now = ctx_now_s(ctx), next = scan->started_at + every_s;
+    if (!str_equal(scan->state, "done") && !str_equal(scan->state, "failed"))
+        return RC_OK;
+    return every_s ? timer_arm(ctx, txn, "scan", scan->id, next > now ? next : now + 1) : timer_clear(ctx, txn, "scan", scan->id);
+}
+
+static struct bytes edit_facts(struct ctx *ctx, const struct q_scan_list_row *row, const char *spec, int64_t every_s)
+{
+    return audit_facts(ctx, "name", row->name, "every_s:", audit_number(ctx, every_s),
+                       "spec:", strlen(spec) < SPEC_TOLD ? spec : NULL, NULL);
+}
+
+static struct rc edit(struct ctx *ctx, struct txn *txn, void *arg)
+{
+    struct scan_change *c = arg;
+    struct q_scan_list_row row;
+    struct q_scan_by_id_row scan;
+    struct api_scan_spec spec;
+    struct scan_plan plan;
+    const char *text = NULL, *was = NULL;
+    bool found = false;
+    TRY(find(ctx, txn, c->ref, &row));
+    TRY(decide(ctx, c->core, txn, "scan.update", row.team_id));
+    TRY(q_scan_by_id(ctx, txn, row.id, &scan, &found));
+    TRY(spec_read(ctx, scan.spec, &spec));
+    TRY(spec_text(ctx, &spec, &was));
+    spec_patch(c->patch, &spec);
+    TRY(spec_text(ctx, &spec, &text));
+    const int64_t every_s = c->patch->has_every_s ? c->patch->every_s : scan.every_s;
+    const char *scope = scan.scope;
+    if (!str_equal(text, was)) { /* by the agents of whoever wants it so, as if it were new */
+        TRY(scan_plan_make(ctx, c->core, txn, &spec, access_scope(ctx), &plan));
+        spec.ports = (struct api_strings){plan.ports.v, plan.ports.n};
+        TRY(spec_text(ctx, &spec, &text));
+        scope = scope_of(ctx, row.team_id);
+    }
+    TRY(q_scan_edit(ctx, txn,
+                    &(struct q_scan_edit_in){
+                        .id = row.id, .spec = text, .scope = scope, .every_s = every_s, .now = ctx_now_s(ctx)}));
+    if (every_s != scan.every_s)
+        TRY(schedule_again(ctx, txn, &scan, every_s));
+    return audit_write(ctx, txn, "scan.update", "scan", row.id, row.team_id,
+                       audit_change(ctx, edit_facts(ctx, &row, was, scan.every_s), edit_facts(ctx, &row, text, every_s)));
+}
+
+RC scan_edit(struct ctx *ctx, struct core *core, const char *ref, const struct api_scan_patch *in)
+{
+    struct scan_change c = {.core = core, .ref = ref, .patch = in};
+    if (in->has_every_s)
+        TRY(every_check(ctx, in->every_s));
+    struct rc rc = store_write(ctx, core->store, edit, &c);
+    if (ctx->field && bytes_starts_with(bytes_z(ctx->field), BYTES_LIT("/spec/")))
+        ctx->field += strlen("/spec");
+    return rc;
 }
 
 static struct rc drop(struct ctx *ctx, struct txn *txn, void *arg)
@@ -379,6 +486,27 @@ RC scan_due(struct ctx *ctx, struct core *core, struct txn *txn, const char *id)
 /* --- how a part ends */
 
 #define FAILURES_MAX 10 /* in a row, without a batch between */
+#define REMARKS_SAID 3
+
+/* A scan of names that were all mistyped has looked at nothing: that is no success. */
+static struct rc nothing_said(struct ctx *ctx, struct txn *txn, const char *scan_id, const char **why)
+{
+    struct q_scan_part_list_row *parts = NULL;
+    struct buf b;
+    size_t n = 0, said = 0;
+    TRY(q_scan_part_list(ctx, txn, scan_id, &parts, &n));
+    buf_init_arena(&b, &ctx->arena, 16384);
+    buf_put_z(&b, "nothing was looked at");
+    for (size_t i = 0; i < n; i++) {
+        struct api_strings remarks;
+        TRY(list_read(ctx, parts[i].remarks, &remarks));
+        for (size_t k = 0; k < remarks.n && said < REMARKS_SAID; k++)
+            buf_printf(&b, "%s%s", said++ ? "; " : ": ", remarks.v[k]);
+    }
+    TRY(buf_status(&b));
+    *why = buf_z(&b);
+    return RC_OK;
+}
 
 static struct rc part_ended(struct ctx *ctx, struct txn *txn, const char *scan_id)
 {
@@ -390,7 +518,10 @@ static struct rc part_ended(struct ctx *ctx, struct txn *txn, const char *scan_i
     TRY(q_scan_by_id(ctx, txn, scan_id, &scan, &found));
     if (!found || left.running)
         return RC_OK;
-    TRY(state_set(ctx, txn, scan_id, left.failed ? "failed" : "done", &now, NULL));
+    const char *why = NULL;
+    if (!left.failed && !left.looked && left.unasked)
+        TRY(nothing_said(ctx, txn, scan_id, &why));
+    TRY(state_set(ctx, txn, scan_id, left.failed || why ? "failed" : "done", &now, why));
     const int64_t next = scan.started_at + scan.every_s;
     return scan.every_s ? timer_arm(ctx, txn, "scan", scan_id, next > now ? next : now + 1) : RC_OK;
 }
@@ -417,7 +548,50 @@ RC scan_job_ended(struct ctx *ctx, struct core *core, struct txn *txn, const str
         return part_ended(ctx, txn, p.scan_id);
     }
     TRY(q_scan_by_id(ctx, txn, p.scan_id, &scan, &found));
-    TRY(spec_read(ctx, scan.spec, &spec));
+    TRY(spec_read(ctx, scan.run_spec, &spec));
     TRY(q_scan_part_list(ctx, txn, p.scan_id, &all, &n));
     return part_go_on(ctx, core, txn, &p, &spec, n, now + 5 + 10 * failures);
+}
+
+/* --- whose agent is gone */
+
+static struct rc is_gone(struct ctx *ctx, struct core *core, const char *agent, bool *gone)
+{
+    const char *const *silent = NULL;
+    size_t n = 0;
+    TRY(heard_silent(ctx, core, &silent, &n));
+    *gone = false;
+    for (size_t i = 0; i < n && !*gone; i++)
+        *gone = str_equal(silent[i], agent);
+    return RC_OK;
+}
+
+RC scan_part_due(struct ctx *ctx, struct core *core, struct txn *txn, const char *id)
+{
+    struct q_scan_part_list_row p, *all = NULL;
+    struct q_scan_by_id_row scan;
+    struct api_scan_spec spec;
+    struct api_strings targets;
+    const char *other = NULL, *name = NULL;
+    size_t n = 0;
+    bool found = false, gone = false, there = false;
+    TRY(q_scan_part_get(ctx, txn, id, &p, &found));
+    if (!found || !str_equal(p.state, "running"))
+        return RC_OK;
+    TRY(q_scan_by_id(ctx, txn, p.scan_id, &scan, &found));
+    if (!found || !str_equal(scan.state, "running"))
+        return RC_OK; /* paused: to go on arms it again */
+    TRY(spec_read(ctx, scan.run_spec, &spec));
+    TRY(list_read(ctx, p.targets, &targets));
+    TRY(is_gone(ctx, core, p.agent_id, &gone));
+    TRY(scan_plan_other(ctx, core, txn, &spec, scan.scope, &targets, p.agent_id, &other, &name, &there));
+    if (!other || (!gone && there))
+        return timer_arm(ctx, txn, "scan-part", id, ctx_now_s(ctx) + PART_LOOK_S);
+    const char *why = arena_printf(&ctx->arena, "agent %s was not heard of any more: %s goes on", p.agent, name);
+    log_event(LOG_WARN_, "scan_part_moved", "scan", scan.name, "from", p.agent, "to", name, NULL);
+    TRY(q_scan_part_job_cancel(ctx, txn, id, ctx_now_s(ctx)));
+    TRY(q_scan_part_move(ctx, txn, id, other, why));
+    TRY(q_scan_part_list(ctx, txn, p.scan_id, &all, &n));
+    p.agent_id = other;
+    return part_go_on(ctx, core, txn, &p, &spec, n, 0);
 }

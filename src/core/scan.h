@@ -3,7 +3,7 @@
  *     running   parts are being done; each is a job of one agent, gone on with from the position in its row
  *     paused    no job; `resume` goes on at the same positions
  *     stopped   ended by somebody, and its schedule with it; `start` begins it anew
- *     done      every part is at its end;  failed: one of them could not be done
+ *     done      every part is at its end;  failed: one of them could not be done, or nothing that was named has an address
  *
  * What an agent finds comes in batches (ScanBatch of the API).  A batch, the position behind it and what it says of certificates
  * and endpoints are one transaction: whatever dies, nothing is lost, and a batch that comes twice changes nothing. */
@@ -28,6 +28,8 @@ struct scan_view {
 RC scan_create(struct ctx *ctx, struct core *core, const struct api_scan_new *in, const char **id);
 /* scan_change does "pause", "resume", "stop" or "start". */
 RC scan_change(struct ctx *ctx, struct core *core, const char *ref, const char *verb);
+/* scan_edit changes what is asked, by whom and how often; what is not named stays.  A run under way goes on as it was begun. */
+RC scan_edit(struct ctx *ctx, struct core *core, const char *ref, const struct api_scan_patch *in);
 RC scan_remove(struct ctx *ctx, struct core *core, const char *ref);
 RC scan_show(struct ctx *ctx, struct core *core, const char *ref, struct scan_view *out);
 /* scan_list: the newest first, those with a lower number than `before`. */
@@ -39,6 +41,8 @@ RC scan_troubles(struct ctx *ctx, struct txn *txn, int64_t most, void *arg,
 
 /* Timer `scan`: the schedule begins it again. */
 RC scan_due(struct ctx *ctx, struct core *core, struct txn *txn, const char *id);
+/* Timer `scan-part`: one whose agent is gone, or may not scan any more, goes to another that permits all of it. */
+RC scan_part_due(struct ctx *ctx, struct core *core, struct txn *txn, const char *id);
 
 /* scan_took takes the batch of a job's progress, in a transaction of its own; not inside of one.  One that the job's lease is not
  * held for any more is left out. */

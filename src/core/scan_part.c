@@ -146,6 +146,8 @@ RC scan_part_read(struct ctx *ctx, const char *payload, const char *granted, str
     TRY(json_read(ctx, bytes_z(payload), &root));
     TRY(api_job_scan_decode(ctx, root, &job));
     p->id = job.scan;
+    p->both_keys = job.both_keys;
+    p->details = job.details;
     p->verify = job.verify;
     list_read(ctx, &job.targets, &p->targets, &p->targets_n);
     list_read(ctx, &job.exclude, &p->exclude, &p->exclude_n);

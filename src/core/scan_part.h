@@ -11,7 +11,7 @@ struct scan_part_target;
 
 struct scan_part {
     const char *id; /* as the job has it */
-    bool verify;
+    bool both_keys, details, verify;
     struct scan_part_target *targets, *exclude; /* sorted, none within another of its name */
     size_t targets_n, exclude_n;
     struct cidr *granted; /* what the agent lets be scanned: addresses of names are within it */

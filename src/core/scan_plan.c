@@ -1,13 +1,13 @@
 #include "core/scan_plan.h"
 
 #include "base/json.h"
+#include "core/heard.h"
 #include "core/scan.h"
 #include "net/starttls.h"
 #include "pki/name.h"
 
 #define SCANNERS_MAX 10000
 #define PORTS_MAX    1000
-#define AWAY_S       900 /* its row is written every five minutes */
 
 /* --- agents */
 
@@ -35,9 +35,15 @@ static struct rc scanner_read(struct ctx *ctx, const char *id, const char *name,
     return RC_OK;
 }
 
+static bool is_away(const struct ctx *ctx, struct core *core, const char *id, int64_t row)
+{
+    const int64_t now = ctx_now_s(ctx), at = core->heard ? heard_at(core, id, 0) : row;
+    return at < now - HEARD_AWAY_S || at > now + HEARD_AWAY_S; /* before the clock was set back */
+}
+
 /* Of the scan's teams, not of who begins it: the schedule sees all of them. */
-static struct rc scanners_named(struct ctx *ctx, struct txn *txn, const struct api_strings *names, const char *scope,
-                                struct scan_plan *p)
+static struct rc scanners_named(struct ctx *ctx, struct core *core, struct txn *txn, const struct api_strings *names,
+                                const char *scope, struct scan_plan *p)
 {
     p->v = arena_array(&ctx->arena, names->n, sizeof *p->v);
     for (size_t i = 0; i < names->n; i++) {
@@ -56,12 +62,13 @@ static struct rc scanners_named(struct ctx *ctx, struct txn *txn, const struct a
         if (k < p->n)
             continue;
         TRY(q_agent_scan(ctx, txn, agent.id, &row));
-        TRY(scanner_read(ctx, agent.id, agent.name, row.scan, &p->v[p->n++]));
+        TRY(scanner_read(ctx, agent.id, agent.name, row.scan, &p->v[p->n]));
+        p->v[p->n++].away = is_away(ctx, core, agent.id, agent.seen_at);
     }
     return RC_OK;
 }
 
-static struct rc scanners_of(struct ctx *ctx, struct txn *txn, const char *scope, struct scan_plan *p)
+static struct rc scanners_of(struct ctx *ctx, struct core *core, struct txn *txn, const char *scope, struct scan_plan *p)
 {
     struct q_agent_scanners_row *rows = NULL;
     size_t n = 0;
@@ -69,7 +76,7 @@ static struct rc scanners_of(struct ctx *ctx, struct txn *txn, const char *scope
     p->v = arena_array(&ctx->arena, n, sizeof *p->v);
     for (size_t i = 0; i < n; i++) {
         TRY(scanner_read(ctx, rows[i].id, rows[i].name, rows[i].scan, &p->v[p->n]));
-        p->v[p->n++].away = rows[i].seen_at < ctx_now_s(ctx) - AWAY_S;
+        p->v[p->n++].away = is_away(ctx, core, rows[i].id, rows[i].seen_at);
     }
     return p->n
                ? RC_OK
@@ -93,10 +100,7 @@ static struct rc port_add(struct ctx *ctx, const char *text, struct str_list *ou
     if (bytes_find(rest, BYTES_LIT("/")) != SIZE_MAX && bytes_take_until(&rest, '/', &number))
         after = arena_str(&ctx->arena, rest);
     if (starttls_by_name(after) == STARTTLS_PROTOCOLS)
-        return ctx_fail_field(ctx, "/spec/ports",
-                              "%.40s: what is spoken there is none of smtp, imap, pop3, ftp, ldap, postgres, mysql, "
-                              "sieve, xmpp, nntp, rdp",
-                              text);
+        return ctx_fail_field(ctx, "/spec/ports", "%.40s: what is spoken there is none of %s", text, starttls_words(ctx));
     struct bytes range = number, low;
     bool good = port_of(number, &first);
     last = first;
@@ -196,6 +200,32 @@ static bool nearer(const struct scanner *a, const struct scanner *b)
     return a->away != b->away ? b->away : a->bits > b->bits;
 }
 
+/* Of several, those that call: a part of one that is away would wait for it. */
+static void leave_out_away(struct dividing *d)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < d->may_n; i++)
+        if (!d->may[i]->away)
+            d->may[n++] = d->may[i];
+    if (n)
+        d->may_n = n;
+}
+
+/* Whether the agent's own list holds it; NULL is a name, whose addresses nobody knows yet.  `bits` are those of its network. */
+static bool permits(const struct scanner *s, const struct cidr *net, unsigned *bits)
+{
+    bool holds = false;
+    *bits = 0;
+    for (size_t k = 0; k < s->networks_n; k++)
+        if (!net || (s->networks[k].base.len == net->base.len && s->networks[k].bits <= net->bits &&
+                     cidr_grants(&s->networks[k], &net->base))) {
+            holds = true;
+            if (net && s->networks[k].bits > *bits)
+                *bits = s->networks[k].bits;
+        }
+    return holds;
+}
+
 /* Those whose own list holds `net`; where nobody was named, one of them: the one whose network is smallest, for it is nearest, and
  * who calls comes before who is away. */
 static struct rc may_ask(struct ctx *ctx, struct dividing *d, const struct cidr *net, const char *text)
@@ -203,21 +233,14 @@ static struct rc may_ask(struct ctx *ctx, struct dividing *d, const struct cidr 
     d->may_n = 0;
     for (size_t i = 0; i < d->plan->n; i++) {
         struct scanner *s = &d->plan->v[i];
-        bool holds = false;
-        s->bits = 0;
-        for (size_t k = 0; k < s->networks_n; k++)
-            if (!net || (s->networks[k].base.len == net->base.len && s->networks[k].bits <= net->bits &&
-                         cidr_grants(&s->networks[k], &net->base))) {
-                holds = true;
-                if (net && s->networks[k].bits > s->bits)
-                    s->bits = s->networks[k].bits;
-            }
+        const bool holds = permits(s, net, &s->bits);
         s->may |= holds;
         if (holds && (d->named || !d->may_n))
             d->may[d->may_n++] = s;
         else if (holds && nearer(s, d->may[0]))
             d->may[0] = s;
     }
+    leave_out_away(d);
     if (d->may_n)
         return RC_OK;
     if (d->named && d->plan->n == 1)
@@ -306,6 +329,32 @@ static struct rc target_add(struct ctx *ctx, struct dividing *d, size_t at)
     return target_put(ctx, d->may[d->turn++ % d->may_n], host);
 }
 
+/* An agent counts to there (SCAN_TOTAL_MAX of agent/probe/scan_space.h), and nobody lives to see the end of more. */
+#define ENDPOINTS_MAX_BITS 40
+
+static struct rc sizes_check(struct ctx *ctx, const struct api_scan_spec *spec, size_t ports)
+{
+    const uint64_t most = UINT64_C(1) << ENDPOINTS_MAX_BITS;
+    const uint64_t each = (spec->names.n ? spec->names.n : 1) * (ports ? ports : 1);
+    uint64_t all = 0;
+    for (size_t i = 0; i < spec->targets.n; i++) {
+        struct bytes rest = bytes_z(spec->targets.v[i]), before;
+        struct cidr net;
+        if (!cidr_parse(rest, &net) && !(bytes_take_until(&rest, '@', &before) && cidr_parse(rest, &net)))
+            continue;
+        const unsigned bits = net.base.len * 8u - net.bits;
+        if (bits <= ENDPOINTS_MAX_BITS && (UINT64_C(1) << bits) <= most / each)
+            all += (UINT64_C(1) << bits) * each;
+        else
+            all = most + 1;
+        if (all > most)
+            return ctx_fail_field(ctx, arena_printf(&ctx->arena, "/spec/targets/%zu", i),
+                                  "%.300s is too large: one scan asks at most 2^%d endpoints; name addresses, hosts or smaller networks",
+                                  spec->targets.v[i], ENDPOINTS_MAX_BITS);
+    }
+    return RC_OK;
+}
+
 static struct rc names_check(struct ctx *ctx, const struct api_scan_spec *spec)
 {
     struct cidr net;
@@ -324,7 +373,8 @@ static struct rc names_check(struct ctx *ctx, const struct api_scan_spec *spec)
     return RC_OK;
 }
 
-RC scan_plan_make(struct ctx *ctx, struct txn *txn, const struct api_scan_spec *spec, const char *scope, struct scan_plan *out)
+RC scan_plan_make(struct ctx *ctx, struct core *core, struct txn *txn, const struct api_scan_spec *spec, const char *scope,
+                  struct scan_plan *out)
 {
     *out = (struct scan_plan){0};
     struct dividing d = {.spec = spec, .plan = out, .named = spec->agents.n > 0};
@@ -332,7 +382,8 @@ RC scan_plan_make(struct ctx *ctx, struct txn *txn, const struct api_scan_spec *
         return ctx_fail_field(ctx, "/spec/targets", "say what to scan: networks, addresses or names");
     TRY(names_check(ctx, spec));
     TRY(ports_of(ctx, &spec->ports, &out->ports));
-    TRY(d.named ? scanners_named(ctx, txn, &spec->agents, scope, out) : scanners_of(ctx, txn, scope, out));
+    TRY(sizes_check(ctx, spec, out->ports.n));
+    TRY(d.named ? scanners_named(ctx, core, txn, &spec->agents, scope, out) : scanners_of(ctx, core, txn, scope, out));
     TRY(ports_check(ctx, out, d.named));
     d.may = arena_array(&ctx->arena, out->n, sizeof(struct scanner *));
     for (size_t i = 0; i < spec->targets.n; i++)
@@ -341,5 +392,54 @@ RC scan_plan_make(struct ctx *ctx, struct txn *txn, const struct api_scan_spec *
         if (!out->v[i].may)
             return ctx_fail(ctx, E_NOT_GRANTED, "agent %s may scan none of this: its agent.yaml permits %s", out->v[i].name,
                             networks_text(ctx, &out->v[i]));
+    return RC_OK;
+}
+
+/* --- going on with a part */
+
+/* As the plan has written it: a network, name@network or a name. */
+static bool permits_target(const struct scanner *s, const char *text)
+{
+    struct bytes rest = bytes_z(text), before;
+    struct cidr net;
+    unsigned bits;
+    if (bytes_find(rest, BYTES_LIT("@")) != SIZE_MAX)
+        (void)bytes_take_until(&rest, '@', &before);
+    return permits(s, cidr_parse(rest, &net) ? &net : NULL, &bits);
+}
+
+static bool permits_part(const struct scanner *s, const struct api_scan_spec *spec, const struct api_strings *targets)
+{
+    for (size_t i = 0; i < spec->ports.n; i++)
+        if (!may_port(s, spec->ports.v[i]))
+            return false;
+    for (size_t i = 0; i < targets->n; i++)
+        if (!permits_target(s, targets->v[i]))
+            return false;
+    return true;
+}
+
+RC scan_plan_other(struct ctx *ctx, struct core *core, struct txn *txn, const struct api_scan_spec *spec, const char *scope,
+                   const struct api_strings *targets, const char *agent, const char **id, const char **name, bool *there)
+{
+    struct scan_plan p = {0};
+    *id = *name = NULL;
+    *there = false;
+    struct rc rc =
+        spec->agents.n ? scanners_named(ctx, core, txn, &spec->agents, scope, &p) : scanners_of(ctx, core, txn, scope, &p);
+    if (rc.e == E_NOT_FOUND || rc.e == E_NOT_GRANTED) { /* nobody is left */
+        ctx_forget(ctx);
+        return RC_OK;
+    }
+    TRY(rc);
+    for (size_t i = 0; i < p.n; i++) {
+        const struct scanner *s = &p.v[i];
+        if (str_equal(s->id, agent)) {
+            *there = s->networks_n > 0;
+        } else if (!*id && !s->away && permits_part(s, spec, targets)) {
+            *id = s->id;
+            *name = s->name;
+        }
+    }
     return RC_OK;
 }

@@ -7,10 +7,10 @@
 #include "core/inventory.h"
 #include "core/job.h"
 #include "core/scan.h"
+#include "core/scan_options.h"
 #include "core/scan_part.h"
 #include "pki/digest.h"
 
-#define OPTIONS_MAX  8192
 #define STALE_S      86400 /* an agent's clock is believed so far */
 #define AGAIN        4     /* times that what a part holds may be told: an agent that was interrupted tells some again */
 #define AGAIN_SMALL  8192  /* and so many more */
@@ -40,54 +40,6 @@ struct taking {
     enum err refused;
     const char *why;
 };
-
-static void put_texts(struct json_out *j, const char *key, const struct api_strings *s)
-{
-    if (!s->n)
-        return;
-    json_open_list(j, key);
-    for (size_t i = 0; i < s->n; i++)
-        json_put_str(j, NULL, s->v[i]);
-    json_close(j);
-}
-
-static void put_text(struct json_out *j, const char *key, const char *text)
-{
-    if (text && *text)
-        json_put_str(j, key, text);
-}
-
-/* What was negotiated, as the endpoint keeps it.  The stapled answer itself is not kept: that there is one is. */
-static struct rc options_of(struct ctx *ctx, const struct api_observation *o, const char **out)
-{
-    struct buf b;
-    struct json_out j;
-    buf_init_arena(&b, &ctx->arena, OPTIONS_MAX);
-    json_begin(&j, &b);
-    json_open_obj(&j, NULL);
-    put_text(&j, "starttls", o->starttls);
-    if (o->chains.n) {
-        put_text(&j, "version", o->chains.v[0].version);
-        put_text(&j, "cipher", o->chains.v[0].cipher);
-        put_text(&j, "group", o->chains.v[0].group);
-        json_put_int(&j, "chain", (int64_t)o->chains.v[0].fingerprints.n);
-    }
-    if (o->chains.n > 1 && o->chains.v[1].fingerprints.n)
-        put_text(&j, "other", o->chains.v[1].fingerprints.v[0]);
-    put_text(&j, "alpn", o->alpn);
-    if (o->ocsp.n)
-        json_put_bool(&j, "stapled", true);
-    if (o->asks_certificate)
-        json_put_bool(&j, "asks_certificate", true);
-    if (o->verified)
-        json_put_bool(&j, "verified", true);
-    put_texts(&j, "versions", &o->versions);
-    put_texts(&j, "groups", &o->groups);
-    json_close(&j);
-    TRY(buf_status(&b));
-    *out = buf_z(&b);
-    return RC_OK;
-}
 
 static struct rc chain_of(struct ctx *ctx, const struct api_scan_chain *c, struct bytes **out, size_t *n)
 {
@@ -120,6 +72,22 @@ static struct rc other_chain(struct ctx *ctx, struct txn *txn, const struct api_
     return RC_OK;
 }
 
+/* The row of an endpoint is read only where some of its options may stay. */
+static struct rc options_of(struct ctx *ctx, struct taking *t, struct txn *txn, const char *team,
+                            const struct inventory_sighting *s, const struct api_observation *o, const char **out)
+{
+    struct q_endpoint_options_row row;
+    struct scan_options_before before = {0};
+    bool found = false;
+    if (scan_options_needs_before(t->part, o))
+        TRY(q_endpoint_options(ctx, txn, inventory_place_word(s->kind), s->place, s->name, team, &row, &found));
+    if (found) {
+        before.options = row.options;
+        before.same = s->n && bytes_equal(row.fingerprint, s->chain[0]);
+    }
+    return scan_options(ctx, t->part, o, &before, out);
+}
+
 static struct rc verified(struct ctx *ctx, struct taking *t, struct txn *txn, struct bytes leaf)
 {
     int64_t id = 0;
@@ -144,8 +112,7 @@ static struct rc observe(struct ctx *ctx, struct taking *t, struct txn *txn, con
     if (o->chains.n)
         TRY(chain_of(ctx, &o->chains.v[0], &chain, &s.n));
     s.chain = chain;
-    if (o->chains.n)
-        TRY(options_of(ctx, o, &s.options));
+    TRY(options_of(ctx, t, txn, team, &s, o, &s.options));
     if (str_equal(o->state, "alert"))
         s.error = arena_printf(&ctx->arena, "TLS alert %lld%s%s", (long long)o->alert, s.error ? ": " : "", s.error ? s.error : "");
     TRY(inventory_observe(ctx, t->core, txn, team, &s, &endpoint, NULL));
@@ -241,9 +208,13 @@ static struct rc remarks_of(struct ctx *ctx, const struct taking *t, const char 
         if (!not_asked(o) || (!scan_part_resolves(t->part, name) && (unresolved || !address_parse(bytes_z(o->address), &a) ||
                                                                      !scan_part_has(t->part, &a, o->port, name))))
             continue;
-        json_array_append_new(list, json_string(arena_printf(&ctx->arena, "%s: %s%s%s", o->name && *o->name ? o->name : o->address,
-                                                             unresolved ? "no address" : "may not be scanned from there",
-                                                             o->detail && *o->detail ? ": " : "", o->detail ? o->detail : "")));
+        const char *text = arena_printf(&ctx->arena, "%s: %s%s%s", o->name && *o->name ? o->name : o->address,
+                                        unresolved ? "no address" : "may not be scanned from there",
+                                        o->detail && *o->detail ? ": " : "", o->detail ? o->detail : "");
+        bool said = false; /* of another port */
+        json_array_foreach(list, at, v) said = said || str_equal(json_string_value(v), text);
+        if (!said)
+            json_array_append_new(list, json_string(text));
     }
     *out = before;
     if (json_array_size(list) == had)
@@ -305,6 +276,7 @@ static struct rc take_write(struct ctx *ctx, struct txn *txn, void *arg)
     struct taking *t = arg;
     const struct api_scan_batch *b = t->batch;
     struct q_scan_by_id_row scan;
+    int64_t unresolved = 0;
     bool found = false;
     TRY(look(ctx, txn, t));
     if (!t->held)
@@ -330,6 +302,11 @@ static struct rc take_write(struct ctx *ctx, struct txn *txn, void *arg)
                                        .now = ctx_now_s(ctx)};
     for (size_t i = 0; i < t->ready.n; i++)
         took.fresh += t->ready.ready[i].fresh;
+    for (size_t i = 0; i < b->observations.n; i++) {
+        took.unasked += not_asked(&b->observations.v[i]);
+        unresolved += str_equal(b->observations.v[i].state, "unresolved"); /* which count as probed */
+    }
+    took.looked = b->probed > unresolved ? b->probed - unresolved : 0;
     for (size_t i = 0; i < t->told_n; i++)
         TRY(observe(ctx, t, txn, scan.team_id, &t->told[i]));
     TRY(remarks_of(ctx, t, p->remarks, &took.remarks));

@@ -7,9 +7,11 @@
 #include "core/access.h"
 #include "core/ari.h"
 #include "core/attempt.h"
+#include "core/audit_log.h"
 #include "core/deployment.h"
 #include "core/dns_challenge.h"
 #include "core/dns_provider.h"
+#include "core/enroll.h"
 #include "core/hold.h"
 #include "core/host_inventory.h"
 #include "core/inventory.h"
@@ -20,7 +22,9 @@
 #include "core/rehearsal.h"
 #include "core/rollout.h"
 #include "core/scan.h"
+#include "core/scope.h"
 #include "core/sharing.h"
+#include "core/sign_in.h"
 #include "core/standby.h"
 #include "core/standby_look.h"
 
@@ -29,6 +33,8 @@
 #define JOBS_KEPT_S (7 * 86400)
 #define ANSWERS_KEPT_S 86400
 #define JOIN_TOKENS_KEPT_S (365 * 86400) /* after their end */
+#define SCANS_KEPT_S (365 * 86400)       /* those that run no more, after their end */
+#define SLICE 1000
 
 static struct rc fire_renew(struct ctx *ctx, struct core *core, struct txn *txn, const char *ref)
 {
@@ -61,18 +67,34 @@ static struct rc fire_ari(struct ctx *ctx, struct core *core, struct txn *txn, c
     return ari_due(ctx, core, txn, ref);
 }
 
+/* Each in slices: none holds a write up.  Where one was full, the next follows at once. */
 static struct rc fire_retention(struct ctx *ctx, struct core *core, struct txn *txn, const char *ref)
 {
     const int64_t now = ctx_now_s(ctx);
-    TRY(q_step_expire(ctx, txn, (now - STEPS_KEPT_S) * 1000));
-    TRY(q_job_expire(ctx, txn, now - JOBS_KEPT_S));
+    struct q_step_expire_row *steps = NULL;
+    struct q_job_expire_row *jobs = NULL;
+    struct q_join_token_expire_row *tokens = NULL;
+    struct q_managed_challenge_expire_row *challenges = NULL;
+    struct q_scan_old_row *scans = NULL;
+    size_t steps_n = 0, jobs_n = 0, tokens_n = 0, challenges_n = 0, scans_n = 0;
+    bool more = false;
+    TRY(q_step_expire(ctx, txn, (now - STEPS_KEPT_S) * 1000, SLICE, &steps, &steps_n));
+    TRY(q_job_expire(ctx, txn, now - JOBS_KEPT_S, SLICE, &jobs, &jobs_n));
     TRY(q_idempotency_expire(ctx, txn, now - ANSWERS_KEPT_S));
-    TRY(q_join_token_expire(ctx, txn, now - JOIN_TOKENS_KEPT_S));
+    TRY(q_join_token_expire(ctx, txn, now - JOIN_TOKENS_KEPT_S, SLICE, &tokens, &tokens_n));
     TRY(q_issuer_use_expire(ctx, txn, now - ISSUER_WINDOW_MAX_S));
     TRY(q_preflight_expire(ctx, txn, now - ANSWERS_KEPT_S));
-    TRY(q_managed_challenge_expire(ctx, txn, now - JOBS_KEPT_S));
-    TRY(inventory_expire(ctx, core, txn));
-    return timer_arm(ctx, txn, "retention", ref, now + 600);
+    TRY(q_managed_challenge_expire(ctx, txn, now - JOBS_KEPT_S, SLICE, &challenges, &challenges_n));
+    TRY(q_scan_old(ctx, txn, now - SCANS_KEPT_S, SLICE, &scans, &scans_n));
+    for (size_t i = 0; i < scans_n; i++) {
+        TRY(q_scan_parts_drop(ctx, txn, scans[i].id));
+        TRY(q_scan_remove(ctx, txn, scans[i].id));
+    }
+    TRY(sign_in_expire(ctx, txn));
+    TRY(inventory_expire(ctx, core, txn, &more));
+    TRY(audit_expire(ctx, core, txn));
+    more |= steps_n == SLICE || jobs_n == SLICE || tokens_n == SLICE || challenges_n == SLICE || scans_n == SLICE;
+    return timer_arm(ctx, txn, "retention", ref, now + (more ? 1 : 600));
 }
 
 /* Every kind of timer. */
@@ -85,7 +107,8 @@ static const struct timer_kind {
     {"standby", standby_due},    {"caa", standby_look_begin}, {"rehearsal", rehearsal_due},
     {"rollout", rollout_due},    {"window", hold_due},    {"seal", sharing_due},
     {"leftover", leftovers_due}, {"dns-test", dns_test_due}, {"challenge", dns_challenge_due},
-    {"scan", scan_due},          {"inventory", host_inventory_due},
+    {"scan", scan_due}, {"scan-part", scan_part_due}, {"inventory", host_inventory_due}, {"manual", manual_due},
+    {"scopes", scopes_due},
 };
 
 struct firing {
@@ -140,13 +163,14 @@ RC schedule_tick(struct ctx *ctx, struct core *core, int64_t *next_ms)
             rc = store_write(ctx, core->store, put_off, &f);
         TRY(rc);
     }
-    bool inventory_more = false;
+    bool inventory_more = false, audit_more = false;
+    audit_tick(ctx, core, &audit_more);
     TRY(inventory_tick(ctx, core, &inventory_more));
     TRY(job_reap(ctx, core));
     if (clock_mono_ms() >= core->watch.next_ms) {
         core->watch.next_ms = clock_mono_ms() + WATCH_MS;
         TRY(watch_tick(ctx, core));
     }
-    *next_ms = f.n == 100 || inventory_more ? 0 : 1000;
+    *next_ms = f.n == 100 || inventory_more || audit_more ? 0 : 1000;
     return RC_OK;
 }

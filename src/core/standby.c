@@ -70,7 +70,7 @@ static struct rc try_other(struct ctx *ctx, struct core *core, struct txn *txn, 
                 str_list_add(&ctx->arena, &names, w.names.v[k]);
         TRY(q_standby_look_begun(ctx, txn, issuer, rows[i].id, ctx_now_s(ctx)));
     }
-    return preflight_try(ctx, core, txn, id_new(&ctx->arena, clock_unix_ms(ctx->clock)), issuer, &names, true);
+    return preflight_try(ctx, core, txn, id_new(&ctx->arena, clock_unix_ms(ctx->clock)), NULL, issuer, &names, true);
 }
 
 RC standby_looked(struct ctx *ctx, struct txn *txn, const char *issuer, int64_t begun_at, const struct api_finding *findings,

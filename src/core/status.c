@@ -2,6 +2,7 @@
 
 #include "base/str.h"
 #include "core/access.h"
+#include "core/audit_log.h"
 #include "core/issuer_health.h"
 #include "core/dns_provider.h"
 #include "core/heard.h"
@@ -222,6 +223,7 @@ RC core_status(struct ctx *ctx, struct core *core, struct status *out)
     *out = (struct status){.problems = arena_array(&ctx->arena, l.cap, sizeof *out->problems)};
     TRY(store_read(ctx, core->store, look, &l));
     watch_troubles(ctx, core, &l, problem_add_any);
+    audit_troubles(ctx, core, &l, problem_add_any);
     const struct wire_signer_health ask = {0};
     struct wire_signer_healthy healthy;
     const int64_t deadline_ms = ctx->deadline_ms;

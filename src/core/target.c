@@ -53,7 +53,11 @@ static struct rc target_add(struct ctx *ctx, struct core *core, struct txn *txn,
                                        .found = t->found,
                                        .now = ctx_now_s(ctx)};
     TRY(q_target_add(ctx, txn, &in));
-    return audit_write(ctx, txn, "target.create", "target", id, team, bytes_z(t->parameters));
+    return audit_write(ctx, txn, "target.create", "target", id, team,
+                       audit_change(ctx, (struct bytes){0},
+                                    audit_facts(ctx, "name", name, "agent", agent, "connector", t->connector, "parameters:",
+                                                in.parameters, "endpoints:", in.endpoints, "names:", in.names, "windows:",
+                                                in.windows, NULL)));
 }
 
 /* A parameter that the connector does not have is a slip of the pen, found now or at the next renewal. */
@@ -137,7 +141,8 @@ static struct rc check_free(struct ctx *ctx, struct txn *txn, const char *agent,
 static struct rc create(struct ctx *ctx, struct txn *txn, void *arg)
 {
     struct target_change *c = arg;
-    const char *team = c->in->team ? c->in->team : access_scope(ctx), *agent = NULL, *agent_name = NULL;
+    const char *team = NULL, *agent = NULL, *agent_name = NULL;
+    TRY(access_team(ctx, txn, c->in->team, &team));
     TRY(decide(ctx, c->core, txn, "target.create", team));
     TRY(agent_meant(ctx, txn, c->in->agent, &agent, &agent_name));
     TRY(check_told(ctx, txn, agent, agent_name, c->in));
@@ -150,6 +155,28 @@ static struct rc create(struct ctx *ctx, struct txn *txn, void *arg)
         return ctx_fail(ctx, E_EXISTS, "a target is named %s already; certwright target list shows them", name);
     }
     return rc;
+}
+
+RC target_put(struct ctx *ctx, struct core *core, struct txn *txn, const struct target_input *in, const char *agent,
+              const char *agent_name, const char *team, const char **id)
+{
+    *id = id_new(&ctx->arena, clock_unix_ms(ctx->clock));
+    TRY(check_told(ctx, txn, agent, agent_name, in));
+    TRY(check_free(ctx, txn, agent, in));
+    return target_add(ctx, core, txn, in, *id, agent, in->name, team);
+}
+
+RC target_at(struct ctx *ctx, struct txn *txn, const char *agent, const char *connector, const char *parameters, const char **id,
+             const char **name)
+{
+    struct q_target_by_place_row row;
+    struct bytes place;
+    bool found = false;
+    TRY(place_hash(ctx, agent, connector, parameters, &place));
+    TRY(q_target_by_place(ctx, txn, place, &row, &found));
+    *id = found ? row.id : NULL;
+    *name = found ? row.name : NULL;
+    return RC_OK;
 }
 
 RC target_create(struct ctx *ctx, struct core *core, const struct target_input *in, const char **id)
@@ -195,7 +222,12 @@ static struct rc update(struct ctx *ctx, struct txn *txn, void *arg)
     TRY(q_target_update(ctx, txn, &in));
     if (!str_equal(in.windows, row.windows))
         TRY(hold_target(ctx, c->core, txn, row.id));
-    return audit_write(ctx, txn, "target.update", "target", row.id, row.team_id, bytes_z(parameters));
+    return audit_write(ctx, txn, "target.update", "target", row.id, row.team_id,
+                       audit_change(ctx,
+                                    audit_facts(ctx, "parameters:", row.parameters, "endpoints:", row.endpoints, "names:",
+                                                row.names, "description", row.description, "windows:", row.windows, NULL),
+                                    audit_facts(ctx, "parameters:", parameters, "endpoints:", in.endpoints, "names:", in.names,
+                                                "description", in.description, "windows:", in.windows, NULL)));
 }
 
 RC target_update(struct ctx *ctx, struct core *core, const char *ref, int64_t revision, const struct target_input *in)
@@ -227,6 +259,36 @@ RC target_forget(struct ctx *ctx, struct txn *txn, const char *id)
     return q_target_remove(ctx, txn, id, ctx_now_s(ctx));
 }
 
+/* Its agent stops managing it. */
+static struct rc undeploy(struct ctx *ctx, struct core *core, struct txn *txn, const char *id, const char *agent,
+                          const char *connector, const char *parameters)
+{
+    struct buf b;
+    buf_init_arena(&b, &ctx->arena, 1 << 16);
+    struct json_out j;
+    json_begin(&j, &b);
+    json_open_obj(&j, NULL);
+    json_put_str(&j, "target", id);
+    json_put_str(&j, "connector", connector);
+    json_put_raw(&j, "parameters", bytes_z(parameters));
+    json_close(&j);
+    TRY(buf_status(&b));
+    TRY(job_add(ctx, core, txn, "undeploy", agent, arena_printf(&ctx->arena, "target:%s", id), id, buf_bytes(&b), 0));
+    return target_forget(ctx, txn, id);
+}
+
+RC target_leave(struct ctx *ctx, struct core *core, struct txn *txn, const char *id)
+{
+    struct q_target_by_id_row row;
+    struct q_target_used_row used;
+    bool found = false;
+    TRY(q_target_used(ctx, txn, id, &used, &found));
+    if (found)
+        return RC_OK; /* somebody gave it to another certificate meanwhile */
+    TRY(q_target_by_id(ctx, txn, id, &row));
+    return undeploy(ctx, core, txn, id, row.agent_id, row.connector, row.parameters);
+}
+
 static struct rc drop(struct ctx *ctx, struct txn *txn, void *arg)
 {
     struct target_change *c = arg;
@@ -238,20 +300,12 @@ static struct rc drop(struct ctx *ctx, struct txn *txn, void *arg)
     TRY(q_target_used(ctx, txn, row.id, &used, &found));
     if (found)
         return ctx_fail(ctx, E_IN_USE, "%s serves %s; remove or move that first", row.name, used.name);
-    struct buf b;
-    buf_init_arena(&b, &ctx->arena, 1 << 16);
-    struct json_out j;
-    json_begin(&j, &b);
-    json_open_obj(&j, NULL);
-    json_put_str(&j, "target", row.id);
-    json_put_str(&j, "connector", row.connector);
-    json_put_raw(&j, "parameters", bytes_z(row.parameters));
-    json_close(&j);
-    TRY(buf_status(&b));
-    TRY(job_add(ctx, c->core, txn, "undeploy", row.agent_id, arena_printf(&ctx->arena, "target:%s", row.id), row.id, buf_bytes(&b),
-                0));
-    TRY(target_forget(ctx, txn, row.id));
-    return audit_write(ctx, txn, "target.delete", "target", row.id, row.team_id, (struct bytes){0});
+    TRY(undeploy(ctx, c->core, txn, row.id, row.agent_id, row.connector, row.parameters));
+    return audit_write(ctx, txn, "target.delete", "target", row.id, row.team_id,
+                       audit_change(ctx,
+                                    audit_facts(ctx, "name", row.name, "connector", row.connector, "parameters:",
+                                                row.parameters, NULL),
+                                    (struct bytes){0}));
 }
 
 RC target_remove(struct ctx *ctx, struct core *core, const char *ref)

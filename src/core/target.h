@@ -25,6 +25,8 @@ struct target_view {
 RC target_create(struct ctx *ctx, struct core *core, const struct target_input *in, const char **id);
 RC target_update(struct ctx *ctx, struct core *core, const char *ref, int64_t revision, const struct target_input *in);
 RC target_remove(struct ctx *ctx, struct core *core, const char *ref);
+/* target_leave is target_remove of the hub's own accord and in a transaction; what it serves was dropped before. */
+RC target_leave(struct ctx *ctx, struct core *core, struct txn *txn, const char *id);
 /* target_forget ends a target without a word to its agent; certificates that it served are served there no more. */
 RC target_forget(struct ctx *ctx, struct txn *txn, const char *id);
 /* target_settle forgets the failures of a managed certificate where they were of targets that it no longer has: those that are
@@ -36,6 +38,11 @@ RC target_list(struct ctx *ctx, struct core *core, const char *after, int64_t li
 RC target_discover(struct ctx *ctx, struct core *core, const char *agent, size_t *asked);
 /* target_found takes what an agent found: new ones are offered, known ones brought up to date; nothing is deployed by it. */
 RC target_found(struct ctx *ctx, struct core *core, struct txn *txn, const char *agent, const struct target_input *found, size_t n);
+/* target_put is target_create in a transaction, without asking whether the caller may; target_at finds what is at a place. */
+RC target_put(struct ctx *ctx, struct core *core, struct txn *txn, const struct target_input *in, const char *agent,
+              const char *agent_name, const char *team, const char **id);
+RC target_at(struct ctx *ctx, struct txn *txn, const char *agent, const char *connector, const char *parameters, const char **id,
+             const char **name);
 /* target_resolve finds the target that `ref` means for a certificate for `names`: an id, a name, or a connector. */
 RC target_resolve(struct ctx *ctx, struct core *core, struct txn *txn, const char *ref, const struct str_list *names,
                   const char **id, const char **name);

@@ -7,12 +7,16 @@
 #include "base/log.h"
 #include "core/agent.h"
 #include "hub/idempotency.h"
+#include "hub/session.h"
 #include "hub/sign_in.h"
 #include "hub/status.h"
 #include "pki/cert.h"
 
 /* Here alone a fleet certificate that has ended is good enough. */
 #define AGENT_CERTIFICATE_PATH "/agent/v1/certificate"
+
+/* The permission of routes that are about the caller alone: whoever is signed in, by a session. */
+#define API_SELF "self"
 
 /* How long the work of one request may take; what waits longer is parked. */
 #define REQUEST_MS 12000
@@ -116,8 +120,22 @@ RC api_agent_identity(struct ctx *ctx, const struct http_request *req, bool ende
     return agent_identity(ctx, cert.spki.der, out);
 }
 
-static struct rc authenticate(struct ctx *ctx, struct hub *hub, const struct http_request *req, unsigned listener)
+/* The person of a session.  One that waits for its second factor may do nothing else, and one that has none yet sets one up. */
+static struct rc authenticate_session(struct api_call *call, const char *cookie)
 {
+    struct ctx *ctx = call->ctx;
+    TRY(session_of(ctx, call->hub, call->req, cookie, &call->session));
+    const enum session_stage stage = call->session->stage;
+    if (stage == SESSION_SECOND || (stage == SESSION_ENROL && !str_equal(call->route->permission, API_SELF)))
+        return ctx_fail(ctx, E_UNAUTHENTICATED, "sign in to the end first: a second factor is missing");
+    return session_principal(ctx, call->core, call->session);
+}
+
+static struct rc authenticate(struct api_call *call, unsigned listener)
+{
+    struct ctx *ctx = call->ctx;
+    struct hub *hub = call->hub;
+    const struct http_request *req = call->req;
     if (listener == API_ON_AGENT) {
         const char *identity = NULL;
         TRY(api_agent_identity(ctx, req, str_equal(req->path, AGENT_CERTIFICATE_PATH), &identity));
@@ -130,6 +148,9 @@ static struct rc authenticate(struct ctx *ctx, struct hub *hub, const struct htt
             return ctx_fail(ctx, E_UNAUTHENTICATED, "Authorization must be: Bearer, a space, and a token");
         return access_token(ctx, hub->core, bytes_trim(h), &ctx->principal);
     }
+    const char *cookie = listener == API_ON_HTTPS ? session_cookie(ctx, req) : NULL;
+    if (cookie)
+        return authenticate_session(call, cookie);
     if (listener == API_ON_ADMIN && req->peer.is_unix && is_owner(hub, req->peer.uid)) {
         ctx->principal = access_owner(ctx, hub->core, (int64_t)req->peer.uid);
         return RC_OK;
@@ -274,8 +295,11 @@ static struct rc run(struct api_call *call, unsigned listener)
 {
     struct ctx *ctx = call->ctx;
     if (!str_equal(call->route->permission, "public")) {
-        TRY(authenticate(ctx, call->hub, call->req, listener));
-        TRY(decide(ctx, call->core, NULL, call->route->permission, NULL));
+        TRY(authenticate(call, listener));
+        if (!str_equal(call->route->permission, API_SELF))
+            TRY(access_enter(ctx, call->core, call->route->permission));
+        else if (!call->session)
+            return ctx_fail(ctx, E_FORBIDDEN, "this is for somebody who is signed in; a token is nobody");
     }
     void *in = NULL;
     TRY(decode_query(call));
@@ -345,6 +369,7 @@ struct rc hub_handle(struct ctx *ctx, void *arg, const struct http_request *req,
 {
     struct hub *hub = arg;
     struct bytes path = bytes_z(req->path);
+    ctx->peer = req->peer.is_unix ? "local" : req->peer.address;
     /* A signer or a database that hangs must not keep every worker. */
     if (!ctx->deadline_ms)
         ctx->deadline_ms = clock_mono_ms() + REQUEST_MS;

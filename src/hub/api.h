@@ -22,12 +22,21 @@ struct api_call {
     struct http_response *resp;
     const char *path[API_PATH_MAX]; /* values of the path's parameters, decoded, in their order */
     const void *query;              /* struct api_<operation>_query; NULL where the route has none */
+    const struct session *session;  /* of a person's browser (hub/session.h); NULL: another kind of caller */
     bool has_revision;              /* If-Match names a revision */
     int64_t revision;
 };
 
 /* api_handle answers a request for a path of the API. */
 RC api_handle(struct ctx *ctx, struct hub *hub, const struct http_request *req, struct http_response *resp);
+
+/* What the routes about sessions share: a step's answer with its cookies; bytes as base64url; passkeys as browsers want them. */
+struct signed_in;
+struct passkey;
+RC api_session_step(struct api_call *call, const struct signed_in *in, struct api_session *out);
+RC api_base64url(struct ctx *ctx, const char *pointer, const char *text, struct bytes *out);
+RC api_passkey_descriptors(struct api_call *call, const struct passkey *keys, size_t n, const char *rp_id,
+                           struct api_passkey_descriptor_list *out);
 
 /* api_match finds the route of a path: E_NOT_FOUND, or E_METHOD with the methods there are in `allow`.  Nothing is allocated; the
  * parameters point into `path`, still encoded. */

@@ -184,7 +184,9 @@ static struct rc join_token_end(struct ctx *ctx, struct txn *txn, void *arg)
     if (r->token.revoked_at)
         return RC_OK;
     TRY(q_join_token_revoke(ctx, txn, r->token.id, ctx_now_s(ctx)));
-    return audit_write(ctx, txn, "join-token.delete", "join-token", r->token.id, r->token.team_id, (struct bytes){0});
+    return audit_write(ctx, txn, "join-token.delete", "join-token", r->token.id, r->token.team_id,
+                       audit_change(ctx, audit_facts(ctx, "name", r->token.name, "networks:", r->token.networks, NULL),
+                                    (struct bytes){0}));
 }
 
 RC api_join_token_remove(struct api_call *call)

@@ -2,6 +2,7 @@
 
 #include "core/issuer_trust.h"
 #include "core/outside.h"
+#include "hub/api_usage.h"
 #include "pki/crl.h"
 #include "pki/name_text.h"
 
@@ -65,5 +66,5 @@ RC api_chains_put(struct ctx *ctx, struct core *core, int64_t id, struct bytes d
     out->chains = (struct api_certificate_chain_list){chains, a.chains.n};
     if (a.any && (a.said.status || a.said.error))
         revocation_put(ctx, &a.said, out);
-    return RC_OK;
+    return api_usage_put(ctx, der, out);
 }

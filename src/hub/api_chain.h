@@ -1,4 +1,5 @@
-/* The part of a certificate's page that is worked out when it is shown: its chains, and what was said of its revocation. */
+/* The part of a certificate's page that is worked out when it is shown: its chains, what was said of its revocation, and what it
+ * may be used for. */
 #ifndef HUB_API_CHAIN_H
 #define HUB_API_CHAIN_H
 

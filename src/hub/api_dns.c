@@ -214,7 +214,7 @@ RC api_challenge_get(struct api_call *call, struct api_challenge *out)
 RC api_challenge_create(struct api_call *call, const struct api_challenge_new *in, struct api_challenge *out)
 {
     const char *id = NULL;
-    TRY(dns_challenge_create(call->ctx, call->core, in->name, in->value, &id));
+    TRY(dns_challenge_create(call->ctx, call->core, in->name, in->value, in->team, &id));
     return challenge_reply(call, id, out);
 }
 

@@ -1,8 +1,7 @@
-/* The installation itself: its CAs, its audit entries, and the description of the API. */
+/* The installation itself: its CAs, and the description of the API. */
 #include "hub/api.h"
 #include "pki/cert.h"
 #include "pki/pem.h"
-#include "store/queries.h"
 #include "wire/messages.h"
 
 /* --- CAs: the signer keeps them */
@@ -76,47 +75,6 @@ RC api_ca_get(struct api_call *call, struct api_ca *out)
     if (strlen(call->path[0]) > 64)
         return ctx_fail(call->ctx, E_NOT_FOUND, "no CA has this name");
     return ca_out(call, call->path[0], true, out);
-}
-
-/* --- audit entries */
-
-struct reading {
-    int64_t before, limit;
-    struct q_audit_list_row *rows;
-    size_t n;
-};
-
-static struct rc audit_read(struct ctx *ctx, struct txn *txn, void *arg)
-{
-    struct reading *r = arg;
-    return q_audit_list(ctx, txn, access_scope(ctx), r->before, r->limit, &r->rows, &r->n);
-}
-
-RC api_audit_list(struct api_call *call, struct api_audit_entry_page *out)
-{
-    struct ctx *ctx = call->ctx;
-    const struct api_audit_list_query *q = call->query;
-    struct reading r = {.limit = q->limit};
-    TRY(api_cursor_read_number(ctx, q->cursor, INT64_MAX, &r.before));
-    TRY(store_read(ctx, call->core->store, audit_read, &r));
-    struct api_audit_entry *items = arena_array(&ctx->arena, r.n, sizeof *items);
-    for (size_t i = 0; i < r.n; i++) {
-        const struct q_audit_list_row *row = &r.rows[i];
-        items[i] = (struct api_audit_entry){
-            .seq = row->seq,
-            .at = row->at,
-            .principal = row->principal,
-            .action = row->action,
-            .object_kind = row->object_kind,
-            .object_id = row->object_id,
-            .request_id = row->request_id,
-            .detail = row->detail,
-        };
-    }
-    out->items = (struct api_audit_entry_list){items, r.n};
-    if ((int64_t)r.n == q->limit)
-        out->next = api_cursor_make_number(ctx, items[r.n - 1].seq);
-    return RC_OK;
 }
 
 /* --- the description */

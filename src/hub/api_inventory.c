@@ -3,6 +3,7 @@
 #include "core/ask.h"
 #include "core/collection.h"
 #include "core/counter.h"
+#include "core/finding_policy.h"
 #include "core/remark.h"
 #include "hub/api.h"
 #include "hub/api_chain.h"
@@ -15,6 +16,8 @@
 #define OTHERS_SHOWN    100
 #define SEEN_SHOWN      100
 #define SHOWED_SHOWN    1000
+#define FINDINGS_SHOWN  1000
+#define FINDINGS_OF_ONE 100 /* check */
 #define FINDINGS_LOOKED 5000 /* of one check, for a page */
 
 /* The team whose subtree is seen; NULL: all teams. */
@@ -52,13 +55,13 @@ static struct rc names_of(struct ctx *ctx, const struct cert_fields *c, size_t m
     return RC_OK;
 }
 
-static struct api_strings findings_of_bits(struct ctx *ctx, int64_t bits)
+static struct api_strings findings_of_bits(struct ctx *ctx, const struct finding_policy *policy, int64_t bits)
 {
     size_t n = 0;
     const struct check_info *checks = findings_checks(&n);
     struct str_list list = {0};
     for (size_t i = 0; i < n; i++)
-        if (bits & CHECK_BIT(checks[i].number))
+        if (bits & ~policy->off & CHECK_BIT(checks[i].number))
             str_list_add(&ctx->arena, &list, checks[i].id);
     return api_strings_of(&list);
 }
@@ -88,8 +91,8 @@ static struct rc digests_of(struct ctx *ctx, const struct ask_row *r, struct cer
     return cert_digest(ctx, *hasher, &r->cert, out);
 }
 
-static struct rc certificate_out(struct ctx *ctx, const struct ask_row *r, bool pem, struct cert_hasher **hasher,
-                                 struct api_certificate *out)
+static struct rc certificate_out(struct ctx *ctx, const struct finding_policy *policy, const struct ask_row *r, bool pem,
+                                 struct cert_hasher **hasher, struct api_certificate *out)
 {
     const struct select_row *row = r->row;
     struct cert_digests digests;
@@ -116,7 +119,7 @@ static struct rc certificate_out(struct ctx *ctx, const struct ask_row *r, bool 
         .revoked = row->flags & CERTIFICATE_REVOKED,
         .team = row->team,
         .source = source_word(row->source),
-        .findings = findings_of_bits(ctx, row->findings),
+        .findings = findings_of_bits(ctx, policy, row->findings),
         .tags = tags_of(ctx, row->tags),
     };
     if (pem)
@@ -128,6 +131,7 @@ struct listing {
     struct core *core;
     const char *where, *collection;
     struct ask ask;
+    struct finding_policy policy;
     struct ask_page page;
     struct ask_facets facets;
 };
@@ -136,6 +140,7 @@ static struct rc list_read(struct ctx *ctx, struct txn *txn, void *arg)
 {
     struct listing *l = arg;
     TRY(collection_where(ctx, txn, l->collection, l->where, &l->ask.where));
+    TRY(finding_policy_read(ctx, txn, &l->policy));
     return ask_page(ctx, l->core, txn, &l->ask, &l->page);
 }
 
@@ -151,7 +156,7 @@ RC api_certificate_list(struct api_call *call, struct api_certificate_page *out)
     TRY(store_read(ctx, call->core->store, list_read, &l));
     struct api_certificate *items = arena_array(&ctx->arena, l.page.n, sizeof *items);
     for (size_t i = 0; i < l.page.n; i++)
-        TRY(certificate_out(ctx, &l.page.rows[i], q->pem, &hasher, &items[i]));
+        TRY(certificate_out(ctx, &l.policy, &l.page.rows[i], q->pem, &hasher, &items[i]));
     out->items = (struct api_certificate_list){items, l.page.n};
     out->next = l.page.next ? api_cursor_make(ctx, l.page.next) : NULL;
     if (!scope_of(call)) { /* to others it would tell how many there are that they do not see */
@@ -197,7 +202,7 @@ struct showing {
     size_t seen_n;
     struct q_certificate_versions_row *versions;
     size_t versions_n;
-    struct api_certificate_finding *findings;
+    struct api_inventory_finding *findings;
     size_t findings_n;
 };
 
@@ -212,41 +217,55 @@ static const char *place_of(struct ctx *ctx, const char *place, const char *name
     return place && name && *name ? arena_printf(&ctx->arena, "%s (%s)", place, name) : place;
 }
 
+static struct api_inventory_finding finding_out(struct ctx *ctx, const struct finding_policy *policy, const struct check_info *check,
+                                                const struct q_finding_list_row *r)
+{
+    return (struct api_inventory_finding){.check = check->id,
+                                          .severity = check_severity_word(policy->severity[check->number]),
+                                          .fingerprint = r->fingerprint,
+                                          .not_after = r->not_after,
+                                          .team = r->team,
+                                          .endpoint = place_of(ctx, r->place, r->name),
+                                          .detail = *r->detail ? r->detail : NULL,
+                                          .since = r->since,
+                                          .accepted = r->state != 0,
+                                          .accepted_by = r->accepted_by,
+                                          .reason = r->accepted_why,
+                                          .has_accepted_until = r->accepted_until != NULL,
+                                          .accepted_until = r->accepted_until ? *r->accepted_until : 0,
+                                          .has_accepted_at = r->accepted_at != NULL,
+                                          .accepted_at = r->accepted_at ? *r->accepted_at : 0};
+}
+
 static struct rc findings_read(struct ctx *ctx, struct txn *txn, struct showing *s)
 {
-    size_t n = 0, cap = 0;
+    const int64_t id = s->row.row->id;
+    struct finding_policy policy;
+    size_t n = 0;
     const struct check_info *checks = findings_checks(&n);
+    TRY(finding_policy_read(ctx, txn, &policy));
+    s->findings = arena_array(&ctx->arena, FINDINGS_SHOWN, sizeof *s->findings);
     for (size_t i = 0; i < n; i++) {
-        struct q_finding_of_row *rows = NULL;
+        const struct q_finding_list_in in = {.check_number = checks[i].number,
+                                             .scope = access_scope(ctx),
+                                             .accepted = true,
+                                             .before = id,
+                                             .before_endpoint = INT64_MAX,
+                                             .to = id,
+                                             .limit = FINDINGS_OF_ONE,
+                                             .now = ctx_now_s(ctx)};
+        struct q_finding_list_row *rows = NULL;
         size_t rows_n = 0;
-        if (!(s->row.row->findings & CHECK_BIT(checks[i].number)))
+        if (!(s->row.row->findings & ~policy.off & CHECK_BIT(checks[i].number)))
             continue;
-        TRY(q_finding_of(ctx, txn, checks[i].number, s->row.row->id, access_scope(ctx), ctx_now_s(ctx), &rows, &rows_n));
-        if (s->findings_n + rows_n > cap) {
-            cap = 2 * cap + rows_n + 16;
-            struct api_certificate_finding *more = arena_array(&ctx->arena, cap, sizeof *more);
-            if (s->findings_n)
-                memcpy(more, s->findings, s->findings_n * sizeof *more);
-            s->findings = more;
+        TRY(q_finding_list(ctx, txn, &in, &rows, &rows_n));
+        for (size_t k = 0; k < rows_n && s->findings_n < FINDINGS_SHOWN; k++) {
+            struct api_inventory_finding *f = &s->findings[s->findings_n++];
+            *f = finding_out(ctx, &policy, &checks[i], &rows[k]);
+            f->words = finding_policy_words(ctx, &policy, &checks[i]);
+            f->remedy = checks[i].remedy;
+            f->source = checks[i].source;
         }
-        for (size_t k = 0; k < rows_n && s->findings_n < 1000; k++)
-            s->findings[s->findings_n++] = (struct api_certificate_finding){
-                .check = checks[i].id,
-                .severity = check_severity_word(checks[i].severity),
-                .words = checks[i].words,
-                .remedy = checks[i].remedy,
-                .source = checks[i].source,
-                .detail = *rows[k].detail ? rows[k].detail : NULL,
-                .endpoint = place_of(ctx, rows[k].place, rows[k].name),
-                .since = rows[k].since,
-                .accepted = rows[k].state != 0,
-                .accepted_by = rows[k].accepted_by,
-                .reason = rows[k].accepted_why,
-                .has_accepted_until = rows[k].accepted_until != NULL,
-                .accepted_until = rows[k].accepted_until ? *rows[k].accepted_until : 0,
-                .has_accepted_at = rows[k].accepted_at != NULL,
-                .accepted_at = rows[k].accepted_at ? *rows[k].accepted_at : 0,
-            };
     }
     return RC_OK;
 }
@@ -302,7 +321,7 @@ static struct rc lists_out(struct ctx *ctx, const struct showing *s, struct api_
         str_list_add(&ctx->arena, &managed,
                      arena_printf(&ctx->arena, "%s version %lld", s->versions[i].managed, (long long)s->versions[i].version));
     out->seen = (struct api_certificate_seen_list){seen, s->seen_n};
-    out->findings = (struct api_certificate_finding_list){s->findings, s->findings_n};
+    out->findings = (struct api_inventory_finding_list){s->findings, s->findings_n};
     out->managed_by = api_strings_of(&managed);
     return names_of(ctx, &s->row.cert, NAMES_SHOWN, &out->names, &out->names_total, &out->other_names);
 }
@@ -480,6 +499,7 @@ RC api_endpoint_get(struct api_call *call, struct api_endpoint_shown *out)
 struct finds {
     const char *check;
     bool accepted;
+    struct finding_policy policy;
     int64_t limit, number, before, before_endpoint;
     struct q_counter_of_row *counts;
     size_t counts_n;
@@ -491,6 +511,7 @@ struct finds {
 static struct rc counts_read(struct ctx *ctx, struct txn *txn, void *arg)
 {
     struct finds *f = arg;
+    TRY(finding_policy_read(ctx, txn, &f->policy));
     return q_counter_of(ctx, txn, COUNTER_FINDING, access_scope(ctx), 64, &f->counts, &f->counts_n);
 }
 
@@ -504,11 +525,12 @@ RC api_check_list(struct api_call *call, struct api_checks *out)
     struct api_check *items = arena_array(&ctx->arena, n, sizeof *items);
     for (size_t i = 0; i < n; i++) {
         items[i] = (struct api_check){.check = checks[i].id,
-                                      .severity = check_severity_word(checks[i].severity),
-                                      .words = checks[i].words,
+                                      .severity = check_severity_word(f.policy.severity[checks[i].number]),
+                                      .words = finding_policy_words(ctx, &f.policy, &checks[i]),
                                       .remedy = checks[i].remedy,
-                                      .source = checks[i].source};
-        for (size_t k = 0; k < f.counts_n; k++)
+                                      .source = checks[i].source,
+                                      .disabled = !finding_policy_is_on(&f.policy, &checks[i])};
+        for (size_t k = 0; k < f.counts_n && !items[i].disabled; k++)
             if (str_equal(f.counts[k].key, checks[i].id))
                 items[i].certificates = f.counts[k].n;
     }
@@ -536,21 +558,7 @@ static struct rc finds_of_check(struct ctx *ctx, struct txn *txn, struct finds *
                                          .now = ctx_now_s(ctx)};
     TRY(q_finding_list(ctx, txn, &in, &rows, &n));
     for (size_t i = 0; i < n; i++)
-        f->items[f->n++] = (struct api_inventory_finding){.check = check->id,
-                                                          .severity = check_severity_word(check->severity),
-                                                          .fingerprint = rows[i].fingerprint,
-                                                          .not_after = rows[i].not_after,
-                                                          .team = rows[i].team,
-                                                          .endpoint = place_of(ctx, rows[i].place, rows[i].name),
-                                                          .detail = *rows[i].detail ? rows[i].detail : NULL,
-                                                          .since = rows[i].since,
-                                                          .accepted = rows[i].state != 0,
-                                                          .accepted_by = rows[i].accepted_by,
-                                                          .reason = rows[i].accepted_why,
-                                                          .has_accepted_until = rows[i].accepted_until != NULL,
-                                                          .accepted_until = rows[i].accepted_until ? *rows[i].accepted_until : 0,
-                                                          .has_accepted_at = rows[i].accepted_at != NULL,
-                                                          .accepted_at = rows[i].accepted_at ? *rows[i].accepted_at : 0};
+        f->items[f->n++] = finding_out(ctx, &f->policy, check, &rows[i]);
     if ((int64_t)f->n == f->limit)
         f->next = arena_printf(&ctx->arena, "%u.%lld.%lld", check->number, (long long)rows[n - 1].certificate_id,
                                (long long)rows[n - 1].endpoint_id);
@@ -567,8 +575,9 @@ static struct rc finds_read(struct ctx *ctx, struct txn *txn, void *arg)
     size_t n = 0;
     const struct check_info *checks = findings_checks(&n);
     f->items = arena_array(&ctx->arena, (size_t)f->limit, sizeof *f->items);
+    TRY(finding_policy_read(ctx, txn, &f->policy));
     for (size_t i = 0; i < n && (int64_t)f->n < f->limit && !f->next; i++)
-        if ((int64_t)checks[i].number >= f->number && (!f->check || str_equal(f->check, checks[i].id)))
+        if (finding_policy_is_on(&f->policy, &checks[i]) && (int64_t)checks[i].number >= f->number && (!f->check || str_equal(f->check, checks[i].id)))
             TRY(finds_of_check(ctx, txn, f, &checks[i]));
     return RC_OK;
 }

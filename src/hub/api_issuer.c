@@ -44,8 +44,15 @@ static void policy_out(struct ctx *ctx, const struct issuer_view *v, struct api_
                                                .used = v->budget[i].used,
                                                .frees_at = v->budget[i].frees_at,
                                                .has_frees_at = v->budget[i].frees_at != 0};
-    const struct api_issuer_failover f = {
-        .after = issuer_policy_after(p), .within_s = issuer_policy_within_s(p), .new_within_s = issuer_policy_new_s(p)};
+    struct api_issuer_failover f = {.after = issuer_policy_after(p), .has_within_s = true, .has_new_within_s = true};
+    f.within_s = issuer_policy_within_s(p);
+    f.new_within_s = issuer_policy_new_s(p);
+    if (str_equal(v->settings.kind, "manual")) { /* people are waited for as long as was said, else for good */
+        f.within_s = p->within_s;
+        f.new_within_s = p->new_within_s;
+        f.has_within_s = p->within_s != 0;
+        f.has_new_within_s = p->new_within_s != 0;
+    }
     out->preset = p->preset;
     out->staging_url = p->staging_url;
     out->rehearsal = !p->no_rehearsal;
@@ -302,9 +309,12 @@ RC api_issuer_update(struct api_call *call, const struct api_issuer_patch *in, s
     return RC_OK;
 }
 
-RC api_issuer_remove(struct api_call *call)
+RC api_issuer_remove(struct api_call *call, struct api_dns_sweeping *out)
 {
-    return issuer_remove(call->ctx, call->core, call->path[0]);
+    size_t records = 0;
+    TRY(issuer_remove(call->ctx, call->core, call->path[0], &records));
+    out->records = (int64_t)records;
+    return RC_OK;
 }
 
 /* --- profiles */

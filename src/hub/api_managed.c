@@ -217,6 +217,8 @@ static struct rc preflight_reply(struct api_call *call, const char *id, struct a
     struct preflight_view v;
     TRY(preflight_show(call->ctx, call->core, id, &v));
     *out = (struct api_preflight){.id = v.id, .state = v.working ? "working" : "done", .findings = {v.findings, v.n}};
+    if (!v.working)
+        out->issuers = (struct api_preflight_issuer_list){v.issuers, v.issuers_n};
     return RC_OK;
 }
 

@@ -129,6 +129,12 @@ RC api_scan_change(struct api_call *call, struct api_scan *out)
     return reply(call, call->path[0], out);
 }
 
+RC api_scan_update(struct api_call *call, const struct api_scan_patch *in, struct api_scan *out)
+{
+    TRY(scan_edit(call->ctx, call->core, call->path[0], in));
+    return reply(call, call->path[0], out);
+}
+
 RC api_scan_remove(struct api_call *call)
 {
     return scan_remove(call->ctx, call->core, call->path[0]);

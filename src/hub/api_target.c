@@ -1,6 +1,7 @@
 /* Targets. */
 #include "core/target.h"
 #include "hub/api.h"
+#include "net/starttls.h"
 
 static struct rc target_out(struct ctx *ctx, const struct target_view *v, struct api_target *out)
 {
@@ -57,6 +58,17 @@ RC api_target_get(struct api_call *call, struct api_target *out)
     return reply(call, call->path[0], out);
 }
 
+static struct rc endpoints_check(struct ctx *ctx, const struct api_job_endpoint_list *endpoints)
+{
+    for (size_t i = 0; i < endpoints->n; i++) {
+        const char *word = endpoints->v[i].starttls;
+        if (word && (!*word || starttls_by_name(word) == STARTTLS_PROTOCOLS))
+            return ctx_fail_field(ctx, arena_printf(&ctx->arena, "/endpoints/%zu/starttls", i),
+                                  "\"%s\" is none of %s; leave it out where TLS begins at once", word, starttls_words(ctx));
+    }
+    return RC_OK;
+}
+
 RC api_target_create(struct api_call *call, const struct api_target_new *in, struct api_target *out)
 {
     struct ctx *ctx = call->ctx;
@@ -72,6 +84,7 @@ RC api_target_create(struct api_call *call, const struct api_target_new *in, str
         .windows = api_strings_json(ctx, &in->windows),
     };
     const char *id = NULL;
+    TRY(endpoints_check(ctx, &in->endpoints));
     TRY(target_create(ctx, call->core, &t, &id));
     return reply(call, id, out);
 }
@@ -80,6 +93,7 @@ RC api_target_update(struct api_call *call, const struct api_target_patch *in, s
 {
     struct ctx *ctx = call->ctx;
     struct target_view v;
+    TRY(endpoints_check(ctx, &in->endpoints));
     TRY(target_show(ctx, call->core, call->path[0], &v));
     const struct target_input t = {
         .name = v.row.name,

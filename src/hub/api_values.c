@@ -64,11 +64,20 @@ static struct rc decode_kept(struct ctx *ctx, const struct api_schema *schema, c
     return ctx_wrap(ctx, api_decode(ctx, schema, wrapped, out), "reading %s kept in the database", field);
 }
 
+/* No ceiling but the database's own: what is kept there had its ceilings when it came. */
 RC api_strings_of_json(struct ctx *ctx, const char *json, struct api_strings *out)
 {
-    struct api_target_patch t = {0};
-    TRY(decode_kept(ctx, &api_target_patch_schema, "names", json, &t));
-    *out = t.names;
+    json_auto_t *list = NULL;
+    *out = (struct api_strings){0};
+    TRY(json_read(ctx, bytes_z(json && *json ? json : "null"), &list));
+    const char **v = arena_array(&ctx->arena, json_array_size(list), sizeof *v);
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const char *text = json_string_value(json_array_get(list, i));
+        if (!text)
+            return ctx_fail(ctx, E_BUG, "a list kept in the database has an element that is not text");
+        v[i] = arena_strdup(&ctx->arena, text);
+    }
+    *out = (struct api_strings){.v = v, .n = json_array_size(list)};
     return RC_OK;
 }
 

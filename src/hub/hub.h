@@ -30,6 +30,7 @@ struct hub {
     struct http_server *fleet;      /* of the agents' listener, apart: ten thousand of them must not take people's connections */
     const int64_t *admin_uids;      /* administrators on the admin socket, besides root and our own user */
     size_t admin_uids_n;
+    int64_t https_port;             /* where people's browsers come; 0: nowhere */
     const char *sandbox;            /* what confines us, as status shows it */
     int64_t started_at;
     atomic_bool draining;           /* /readyz answers 503 */

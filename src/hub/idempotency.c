@@ -48,7 +48,7 @@ RC idempotency_begin(struct api_call *call, struct idempotency *seen)
         return ctx_fail(ctx, E_INVALID, "an Idempotency-Key is 1 to %d characters", KEY_MAX);
     seen->once.key = key;
     TRY(request_hash(call, &seen->once.request_hash));
-    struct lookup l = {.principal = ctx->principal->name, .seen = seen};
+    struct lookup l = {.principal = ctx->principal->id, .seen = seen};
     TRY(store_read(ctx, call->core->store, look, &l));
     struct principal *p = arena_dup(&ctx->arena, ctx->principal, sizeof *ctx->principal);
     p->once = &seen->once;
@@ -85,7 +85,7 @@ RC idempotency_end(struct api_call *call, const struct idempotency *seen)
     struct bytes body = buf_bytes(&call->resp->body);
     if (!seen->once.key || body.n > BODY_KEPT_MAX)
         return RC_OK;
-    struct lookup l = {.principal = call->ctx->principal->name,
+    struct lookup l = {.principal = call->ctx->principal->id,
                        .seen = seen,
                        .status = call->resp->status,
                        .body = arena_str(&call->ctx->arena, body)};

@@ -3,8 +3,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/address.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/secret.h"
 #include "base/str.h"
 #include "core/finding_rules.h"
 #include "core/heard.h"
@@ -12,6 +14,7 @@
 #include "core/preset.h"
 #include "core/registered_domain.h"
 #include "core/schedule.h"
+#include "core/sign_in.h"
 #include "hub/hub.h"
 #include "hub/sign_in.h"
 #include "hub/status.h"
@@ -27,7 +30,7 @@ struct settings {
     const char *certificate_file, *key_file;
     bool external_root;
     struct str_list permitted_dns, names;
-    int64_t admin_uid;
+    int64_t admin_uid, audit_keep_days;
     struct finding_settings findings;
 };
 
@@ -67,6 +70,7 @@ static struct rc settings_read(struct ctx *ctx, struct bytes json, struct settin
         s->presets_dir = PRESETS_DIR;
     TRY(json_get_bool(ctx, root, "external_root", false, &s->external_root));
     TRY(json_get_int(ctx, root, "admin_uid", false, &s->admin_uid));
+    TRY(json_get_int(ctx, root, "audit_keep_days", false, &s->audit_keep_days));
     TRY(read_list(ctx, root, "permitted_dns", &s->permitted_dns));
     const json_t *findings = NULL;
     TRY(json_get_obj(ctx, root, "findings", false, &findings));
@@ -236,6 +240,14 @@ static struct rc names_split(struct ctx *ctx, const struct str_list *names, stru
     return RC_OK;
 }
 
+static int64_t port_of(int fd)
+{
+    struct sockaddr_storage a;
+    struct address address;
+    socklen_t n = sizeof a;
+    return !getsockname(fd, (struct sockaddr *)&a, &n) && address_from_sockaddr((struct sockaddr *)&a, &address) ? address.port : 0;
+}
+
 static struct rc server_start(struct ctx *ctx, struct role_env *env, struct hub *hub)
 {
     static const struct {
@@ -253,8 +265,10 @@ static struct rc server_start(struct ctx *ctx, struct role_env *env, struct hub 
         const int fd = role_listener(env, rows[i].name);
         if (fd < 0)
             continue;
-        if (rows[i].kind == HTTP_LISTENER_TLS)
+        if (rows[i].kind == HTTP_LISTENER_TLS) {
+            hub->https_port = port_of(fd);
             TRY(hub_tls_make(ctx, hub, &tls));
+        }
         listeners[n++] = (struct http_listener){.name = rows[i].name, .fd = fd, .kind = rows[i].kind, .body_max = rows[i].body_max};
     }
     const struct http_server_config config = {
@@ -306,6 +320,7 @@ static struct rc core_open(struct ctx *ctx, struct role_env *env, const struct s
     core->status_url = s->status_url;
     core->presets_dir = s->presets_dir;
     core->preflight = s->preflight;
+    core->audit.keep_s = s->audit_keep_days * 86400;
     TRY(store_open(ctx, &db, &core->store));
     const struct core_settings start = {.name = s->name,
                                         .status_url = s->status_url,
@@ -317,6 +332,7 @@ static struct rc core_open(struct ctx *ctx, struct role_env *env, const struct s
                                         .agent_identity = s->agent_identity};
     TRY(core_start(ctx, core, &start));
     TRY(finding_rules_open(ctx, core, &s->findings));
+    TRY(sign_in_open(ctx, core));
     return sign_in_take(ctx, core, s->state);
 }
 
@@ -353,6 +369,7 @@ static struct rc serve(struct ctx *ctx, struct role_env *env, struct hub *hub, s
 RC hub_run(struct ctx *ctx, struct role_env *env)
 {
     umask(077);
+    json_set_alloc_funcs(malloc, wipe_free); /* passwords pass through this role as JSON */
     struct settings s;
     TRY(settings_read(ctx, role_config(env), &s));
     struct hub_tls_settings tls = {.certificate_file = s.certificate_file, .key_file = s.key_file};
@@ -385,6 +402,7 @@ RC hub_run(struct ctx *ctx, struct role_env *env)
     heard_free(core.heard);
     finding_rules_close(&core);
     inventory_close(&core);
+    sign_in_close(&core);
     store_close(core.store);
     return rc;
 }

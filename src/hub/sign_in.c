@@ -5,12 +5,12 @@
 #include "base/str.h"
 #include "core/access.h"
 #include "core/audit.h"
+#include "core/sign_in_factor.h"
 #include "os/file.h"
 #include "pki/digest.h"
 #include "store/queries.h"
 
 #define LINK_FILE "sign-in"
-#define LINK_ROLE "sign-in-link" /* may do nothing: decide() knows no such role */
 #define LINK_LIFE_S 86400
 #define TOKEN_LIFE_S (12 * 3600)
 
@@ -26,7 +26,7 @@ static struct rc link_keep(struct ctx *ctx, struct txn *txn, void *arg)
     const struct q_token_add_in in = {.id = id_new(&ctx->arena, clock_unix_ms(ctx->clock)),
                                       .team_id = l->core->team_root,
                                       .name = "sign-in link",
-                                      .role = LINK_ROLE,
+                                      .role = SIGN_IN_LINK_ROLE,
                                       .hash = l->hash,
                                       .now = ctx_now_s(ctx),
                                       .expires_at = ctx_now_s(ctx) + LINK_LIFE_S};
@@ -64,8 +64,12 @@ static struct rc redeem(struct ctx *ctx, struct txn *txn, void *arg)
     struct q_token_by_hash_row row;
     bool found = false;
     const int64_t now = ctx_now_s(ctx);
+    struct q_invitation_by_hash_row invitation;
+    TRY(q_invitation_by_hash(ctx, txn, l->hash, now, &invitation, &found));
+    if (found)
+        return ctx_fail(ctx, E_CONFLICT, "with this link a password is set: POST /api/v1/invitation; nothing was used up");
     TRY(q_token_by_hash(ctx, txn, l->hash, now, &row, &found));
-    if (!found || !str_equal(row.role, LINK_ROLE))
+    if (!found || !str_equal(row.role, SIGN_IN_LINK_ROLE))
         return ctx_fail(ctx, E_UNAUTHENTICATED,
                         "the link was used, or is older than a day; as root on the hub's host: certwright token add NAME");
     TRY(q_token_revoke(ctx, txn, row.id, now));
@@ -78,7 +82,8 @@ static struct rc redeem(struct ctx *ctx, struct txn *txn, void *arg)
                                       .now = now,
                                       .expires_at = now + TOKEN_LIFE_S};
     TRY(q_token_add(ctx, txn, &in));
-    return audit_write(ctx, txn, "sign-in", "token", id, row.team_id, (struct bytes){0});
+    return audit_write(ctx, txn, "sign-in", "token", id, row.team_id,
+                       audit_change(ctx, (struct bytes){0}, audit_facts(ctx, "name", in.name, "role", in.role, NULL)));
 }
 
 static void page(struct http_response *resp, const char *body_before, const char *value, const char *body_after)

@@ -84,6 +84,9 @@ static const struct {
     {0x0201, HELLO_RSA},   {0x0402, HELLO_ANY_KEY}, {0x0202, HELLO_ANY_KEY},
 };
 
+/* ML-DSA-44, -65 and -87: offered in TLS 1.3 alone. */
+static const uint16_t signatures_tls13[] = {0x0904, 0x0905, 0x0906};
+
 #define EACH(i, table) (size_t i = 0; i < sizeof(table) / sizeof *(table); i++)
 
 /* --- asking */
@@ -162,6 +165,9 @@ static void put_signatures(struct buf *b, const struct hello_ask *ask)
     for EACH(i, signatures)
         if (offered(ask->keys, signatures[i].keys))
             buf_put_u16(b, signatures[i].id);
+    for EACH(i, signatures_tls13)
+        if (ask->version == TLS13)
+            buf_put_u16(b, signatures_tls13[i]);
     close_length(b, list);
     close_length(b, ext);
 }

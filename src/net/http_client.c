@@ -531,9 +531,11 @@ static struct rc run_hop(struct ctx *ctx, struct http_client *client, const stru
     set_options(h->curl, &hop, url, headers, left, error);
     curl_easy_setopt(h->curl, CURLOPT_CONNECT_TO, connect_to);
     CURLcode code = curl_easy_perform(h->curl);
-    long status = 0;
+    long status = 0, sent = 0;
     curl_easy_getinfo(h->curl, CURLINFO_RESPONSE_CODE, &status);
-    *out = (struct http_answer){.status = (int)status, .headers = hop.headers, .body = buf_bytes(&hop.body), .url = url};
+    curl_easy_getinfo(h->curl, CURLINFO_REQUEST_SIZE, &sent);
+    *out = (struct http_answer){
+        .status = (int)status, .headers = hop.headers, .body = buf_bytes(&hop.body), .url = url, .sent = sent > 0};
     read_address(ctx, h->curl, out);
     handle_give(client, h);
     return code == CURLE_OK ? RC_OK : explain(&hop, url, code, error);

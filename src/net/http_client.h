@@ -67,6 +67,7 @@ struct http_answer {
     size_t links_n;
     const char *url;     /* of the last hop */
     const char *address; /* of the server, with port; "" on a Unix socket */
+    bool sent;           /* the request went out, or a part of it; said too where the call fails */
 };
 
 /* http_client_call does one exchange (and its redirects).  Any status is success; everything in the answer lives in the ctx's

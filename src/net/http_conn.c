@@ -4,6 +4,7 @@
 #include <netinet/tcp.h>
 #include <unistd.h>
 
+#include "base/secret.h"
 #include "net/http_internal.h"
 
 #define READING     (UV_READABLE | UV_DISCONNECT)
@@ -154,7 +155,7 @@ void http_conn_new(struct http_loop *loop, const struct listener *listener, int 
     if (c->next)
         c->next->prev = c;
     loop->conns = c;
-    buf_init(&c->in, config->head_max + sizeof loop->scratch);
+    buf_init_secret(&c->in, config->head_max + sizeof loop->scratch);
     conn_describe(c);
     conn_credentials(c);
     if (listener->config.kind == HTTP_LISTENER_TLS) {
@@ -414,7 +415,7 @@ static size_t conn_take_head(struct conn *c, struct bytes in)
     }
     c->scanned = 0;
     c->x = x;
-    buf_init(&x->body, body_max);
+    buf_init_secret(&x->body, body_max);
     if (!x->framing.chunked && x->framing.length == 0) {
         conn_dispatch(c);
         return used;
@@ -443,7 +444,7 @@ static void conn_feed(struct conn *c, struct bytes data)
     if (kept)
         buf_put(&c->in, data);
     else if (c->in.max == 0)
-        buf_init(&c->in, c->loop->server->config.head_max + sizeof c->loop->scratch);
+        buf_init_secret(&c->in, c->loop->server->config.head_max + sizeof c->loop->scratch);
     struct bytes all = kept ? buf_bytes(&c->in) : data;
     size_t used = conn_consume(c, all);
     if (c->closing || c->close_after)
@@ -476,7 +477,9 @@ static void conn_read(struct conn *c)
             conn_destroy(c);
             return;
         }
-        conn_feed(c, bytes_of(c->loop->scratch, got));
+        struct http_loop *loop = c->loop;
+        conn_feed(c, bytes_of(loop->scratch, got));
+        wipe(loop->scratch, got); /* passwords and tokens come this way */
         /* Less than was asked for: the socket is empty, or poll says so; but it does not know what OpenSSL holds. */
         bool more = c->tls ? !c->closing && tls_conn_has_pending(c->tls) : got == sizeof c->loop->scratch && round < READ_ROUNDS;
         if (!more)

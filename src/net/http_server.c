@@ -114,8 +114,10 @@ struct exchange *exchange_new(struct http_loop *loop)
         return x;
     }
     x = calloc(1, sizeof *x);
-    if (x)
+    if (x) {
         x->loop = loop;
+        x->arena.wipe = true; /* cookies and tokens stand in headers */
+    }
     return x;
 }
 

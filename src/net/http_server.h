@@ -1,5 +1,8 @@
 /* The HTTP server: loop threads do the I/O, handlers run as straight-line blocking code on workers that are started when needed.
  *
+ * Memory that a request, its answer or its handler's arena lay in is wiped when it is given back: cookies, tokens and passwords
+ * come this way.
+ *
  * A connection belongs to one loop.  Each phase has an absolute deadline that no byte extends.  A request that has to wait parks:
  *     static struct rc poll_job(struct ctx *ctx, void *arg, const struct http_request *req, struct http_response *resp) {
  *         if (find_job(...)) return answer(...);

@@ -320,7 +320,7 @@ static void run_exchange(struct http_server *s, struct ctx *ctx, struct date *da
     if (!run_handler(s, ctx, x, &resp))
         return;
     x->close = !x->framing.keep_alive || resp.close || atomic_load(&s->stopping);
-    buf_init(&x->out, s->config.response_max + HEAD_OUT_MAX);
+    buf_init_secret(&x->out, s->config.response_max + HEAD_OUT_MAX);
     if (resp.status) {
         buf_reserve(&x->out, 512 + resp.body.n);
         date_update(date, s->config.clock);
@@ -373,6 +373,7 @@ static void *worker_main(void *arg)
     struct date date = {0};
     struct ctx ctx CTX_CLEANUP;
     ctx_init(&ctx, s->config.clock);
+    ctx.arena.wipe = true; /* what people show to prove who they are passes through it */
     pthread_mutex_lock(&p->lock);
     p->called -= p->called > 0;
     for (struct exchange *x; (x = pool_next(p)) != NULL;) {
@@ -381,6 +382,7 @@ static void *worker_main(void *arg)
         pthread_mutex_unlock(&p->lock);
         int64_t start_us = clock_mono_us();
         run_exchange(s, &ctx, &date, x);
+        arena_reset(&ctx.arena);
         int64_t took_us = clock_mono_us() - start_us;
         pthread_mutex_lock(&p->lock);
         p->slow += ((took_us >= SLOW_US ? 1024 : 0) - p->slow) / 16;

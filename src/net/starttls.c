@@ -425,6 +425,15 @@ const char *starttls_name(enum starttls protocol)
     return protocols[protocol].name;
 }
 
+const char *starttls_words(struct ctx *ctx)
+{
+    struct buf b;
+    buf_init_arena(&b, &ctx->arena, 256);
+    for (unsigned i = STARTTLS_NONE + 1; i < STARTTLS_PROTOCOLS; i++)
+        buf_printf(&b, "%s%s", b.n ? ", " : "", protocols[i].name);
+    return buf_z(&b);
+}
+
 enum starttls starttls_by_name(const char *name)
 {
     for (unsigned i = 0; i < STARTTLS_PROTOCOLS; i++)

@@ -19,6 +19,8 @@ enum starttls { STARTTLS_NONE, STARTTLS_SMTP, STARTTLS_IMAP, STARTTLS_POP3, STAR
 /* starttls_by_name: "" is STARTTLS_NONE; STARTTLS_PROTOCOLS where it is none. */
 enum starttls starttls_by_name(const char *name);
 const char *starttls_name(enum starttls protocol);
+/* starttls_words names them all for a message: "smtp, imap, …". */
+const char *starttls_words(struct ctx *ctx);
 /* starttls_port returns where the protocol is usually spoken; 443 for STARTTLS_NONE. */
 uint16_t starttls_port(enum starttls protocol);
 

@@ -25,5 +25,7 @@ RC csr_build_ca(struct ctx *ctx, const struct key *key, const char *organization
 /* csr_parse reads a request and verifies its signature.  E_BAD_CSR says what is wrong with it: a broken signature, a name that is
  * malformed or of another kind than DNS and IP, more than CSR_NAMES_MAX names, a key that is not of enum key_kind. */
 RC csr_parse(struct ctx *ctx, struct bytes der, struct csr *out);
+/* csr_read does so without the signature, of a request whose signature was verified when it was taken. */
+RC csr_read(struct ctx *ctx, struct bytes der, struct csr *out);
 
 #endif

@@ -157,12 +157,24 @@ static RC read_key(struct ctx *ctx, struct bytes info, struct bytes password, st
     return key_from_pkcs8(ctx, &plain, key);
 }
 
-/* What the first key's entry holds. */
+/* What the first key's entry holds, and all others where they are wanted. */
 struct reading {
     struct bytes info, ders[CONTAINER_CERTS_MAX];
     size_t n;
     bool found;
+    struct bytes *all; /* JKS_CERTS_MAX; NULL: not wanted */
+    size_t all_n;
 };
+
+static RC keep(struct ctx *ctx, struct reading *r, struct bytes der)
+{
+    if (!r->all || !der.n)
+        return RC_OK;
+    if (r->all_n == JKS_CERTS_MAX)
+        return ctx_fail(ctx, E_TOO_LARGE, "the JKS file has more than %d certificates", JKS_CERTS_MAX);
+    r->all[r->all_n++] = der;
+    return RC_OK;
+}
 
 static RC read_key_entry(struct ctx *ctx, struct bytes *in, uint32_t version, struct reading *r)
 {
@@ -181,6 +193,7 @@ static RC read_key_entry(struct ctx *ctx, struct bytes *in, uint32_t version, st
             return malformed(ctx, "chain");
         if (first && der.n > 0)
             r->ders[r->n++] = der;
+        TRY(keep(ctx, r, der));
     }
     return RC_OK;
 }
@@ -202,8 +215,38 @@ static RC read_entries(struct ctx *ctx, struct bytes in, struct reading *r)
             TRY(read_key_entry(ctx, &in, version, r));
         else if (tag != ENTRY_TRUSTED || !take_cert(&in, version, &der))
             return malformed(ctx, "entry");
+        else
+            TRY(keep(ctx, r, der));
     }
     return in.n == 0 ? RC_OK : malformed(ctx, "something follows the last entry");
+}
+
+/* Without the digest at the end. */
+static RC body_of(struct ctx *ctx, struct bytes *in, struct bytes *body)
+{
+    if (in->n > CONTAINER_MAX)
+        return ctx_fail(ctx, E_TOO_LARGE, "the JKS file is larger than %zu bytes", CONTAINER_MAX);
+    if (in->n < SHA1_LEN || !bytes_take(in, in->n - SHA1_LEN, body))
+        return malformed(ctx, "it is too short");
+    return RC_OK;
+}
+
+bool jks_is(struct bytes file)
+{
+    uint32_t magic;
+    return bytes_take_u32(&file, &magic) && magic == MAGIC;
+}
+
+RC jks_certificates(struct ctx *ctx, struct bytes file, struct bytes **ders, size_t *n)
+{
+    struct reading *r = ARENA_NEW(&ctx->arena, struct reading);
+    struct bytes body;
+    *n = 0;
+    *ders = r->all = arena_array(&ctx->arena, JKS_CERTS_MAX, sizeof *r->all);
+    TRY(body_of(ctx, &file, &body));
+    TRY(read_entries(ctx, body, r));
+    *n = r->all_n;
+    return *n ? RC_OK : ctx_fail(ctx, E_NOT_FOUND, "the JKS file holds no certificate");
 }
 
 RC jks_read(struct ctx *ctx, struct bytes file, const struct secret *password, struct cert_chain *out, struct key **key)
@@ -213,10 +256,7 @@ RC jks_read(struct ctx *ctx, struct bytes file, const struct secret *password, s
     struct bytes body, in = file;
     uint8_t hash[SHA1_LEN];
     *out = (struct cert_chain){0};
-    if (file.n > CONTAINER_MAX)
-        return ctx_fail(ctx, E_TOO_LARGE, "the JKS file is larger than %zu bytes", CONTAINER_MAX);
-    if (file.n < SHA1_LEN || !bytes_take(&in, file.n - SHA1_LEN, &body))
-        return malformed(ctx, "it is too short");
+    TRY(body_of(ctx, &in, &body));
     TRY(read_entries(ctx, body, r)); /* before the digest: a file that is no JKS has no wrong password */
     TRY(container_utf16(ctx, password, false, &wide));
     TRY(sha1_of(ctx, secret_use(&wide), WHITENER, body, hash));

@@ -15,4 +15,11 @@ RC jks_build(struct ctx *ctx, const struct container *what, struct buf *out);
  * for pkcs12_read(). */
 RC jks_read(struct ctx *ctx, struct bytes file, const struct secret *password, struct cert_chain *out, struct key **key);
 
+/* jks_certificates gives all certificates of all entries, unread, pointing into `file`: JKS does not encrypt them, so no password
+ * is asked for and the digest at the end proves nothing.  At most JKS_CERTS_MAX (E_TOO_LARGE), and one at least (E_NOT_FOUND). */
+#define JKS_CERTS_MAX 1000
+RC jks_certificates(struct ctx *ctx, struct bytes file, struct bytes **ders, size_t *n);
+/* jks_is: it begins as JKS does. */
+bool jks_is(struct bytes file);
+
 #endif

@@ -12,4 +12,7 @@
  * E_PARSE otherwise. */
 RC pkcs7_certificates(struct ctx *ctx, struct bytes in, struct cert_chain *out);
 
+/* pkcs7_ders gives them as they are, unread: at most `most` of them. */
+RC pkcs7_ders(struct ctx *ctx, struct bytes in, size_t most, struct bytes **ders, size_t *n);
+
 #endif

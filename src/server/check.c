@@ -13,16 +13,30 @@ static void tell(void *arg, int64_t done)
         cli_say(arg, "%lld certificates", (long long)done);
 }
 
+static struct rc say(struct cli *cli, const struct check_result *r)
+{
+    json_auto_t *told = json_pack("{s:I, s:I, s:I, s:[]}", "certificates", (json_int_t)r->certificates, "terms",
+                                  (json_int_t)r->terms, "wrong", (json_int_t)r->wrong, "what");
+    json_t *what = json_object_get(told, "what");
+    for (size_t i = 0; i < r->shown_n; i++)
+        json_array_append_new(what, json_string(r->shown[i]));
+    return cli_print_object(cli, told, "wrong");
+}
+
 static struct rc show(struct cli *cli, const struct check_result *r)
 {
-    for (size_t i = 0; i < r->shown_n; i++)
+    if (cli->output != CLI_TABLE)
+        TRY(say(cli, r));
+    for (size_t i = 0; i < r->shown_n && cli->output == CLI_TABLE; i++)
         printf("%s\n", r->shown[i]);
-    if (r->wrong > (int64_t)r->shown_n)
+    if (r->wrong > (int64_t)r->shown_n && cli->output == CLI_TABLE)
         printf("and %lld more\n", (long long)r->wrong - (long long)r->shown_n);
     if (r->wrong)
         return ctx_fail(cli->ctx, E_DATABASE,
                         "%lld things in the inventory do not fit together: restore the database from a backup",
                         (long long)r->wrong);
+    if (cli->output != CLI_TABLE)
+        return RC_OK;
     printf("%lld certificates and all that follows from them fit together (terms of %lld looked up)\n", (long long)r->certificates,
            (long long)r->terms);
     return RC_OK;

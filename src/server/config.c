@@ -61,6 +61,18 @@ static struct rc read_status(struct ctx *ctx, const struct yaml *y, const json_t
     return port(ctx, y, o, &c->status_port);
 }
 
+static struct rc read_audit(struct ctx *ctx, const struct yaml *y, const json_t *root, struct hub_config *c)
+{
+    const json_t *o = NULL;
+    TRY(json_get_obj(ctx, root, "audit", false, &o));
+    if (!o)
+        return RC_OK;
+    TRY(yaml_only(ctx, y, o, (const char *const[]){"keep_days", NULL}));
+    TRY(json_get_int(ctx, o, "keep_days", false, &c->audit_keep_days));
+    return c->audit_keep_days >= 0 && c->audit_keep_days <= 36500 ? RC_OK
+                                                                   : yaml_fail(ctx, y, o, "keep_days is 0 (for ever) to 36500");
+}
+
 static struct rc read_findings(struct ctx *ctx, const struct yaml *y, const json_t *root, struct hub_config *c)
 {
     const json_t *o = NULL;
@@ -87,7 +99,7 @@ static struct rc read_all(struct ctx *ctx, const struct yaml *y, struct hub_conf
     TRY(yaml_only(ctx, y, root,
                   (const char *const[]){"name", "organization", "state", "run", "database", "https", "agents", "status", "kek",
                                         "blocklists", "issuers_dir", "preflight", "agent", "officer_uid", "users", "uid_base",
-                                        "external_root", "permitted_dns", "findings", NULL}));
+                                        "external_root", "permitted_dns", "findings", "audit", NULL}));
     TRY(json_get_str(ctx, root, "name", true, &c->name));
     TRY(json_get_str(ctx, root, "organization", false, &c->organization));
     TRY(json_get_str(ctx, root, "state", true, &c->state));
@@ -107,6 +119,7 @@ static struct rc read_all(struct ctx *ctx, const struct yaml *y, struct hub_conf
     TRY(list(ctx, y, root, "permitted_dns", &c->permitted_dns));
     TRY(read_https(ctx, y, root, c));
     TRY(read_findings(ctx, y, root, c));
+    TRY(read_audit(ctx, y, root, c));
     TRY(read_agents(ctx, y, root, c));
     TRY(read_status(ctx, y, root, c));
     if (c->state[0] != '/' || c->run[0] != '/')

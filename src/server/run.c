@@ -75,6 +75,7 @@ static struct bytes hub_json(struct ctx *ctx, const struct hub_config *c, const 
     json_put_int(&j, "admin_uid", getuid());
     put_list(&j, "permitted_dns", &c->permitted_dns);
     put_list(&j, "names", &c->https_names);
+    json_put_int(&j, "audit_keep_days", c->audit_keep_days);
     json_open_obj(&j, "findings");
     put_list(&j, "domains", &c->findings.domains);
     put_list(&j, "issuers", &c->findings.issuers);
@@ -180,8 +181,10 @@ static struct rc agent_add(struct ctx *ctx, const char *path, const struct agent
 
 static struct rc agent_prepare(struct ctx *ctx, struct plan *p, const struct agent_config *cfg, uid_t *uid, gid_t *gid)
 {
+    struct agent_plan_owner relay;
     TRY(parent_uid(ctx, &p->p, "agent", uid, gid));
-    return agent_plan_prepare(ctx, cfg, *uid, *gid);
+    TRY(parent_uid(ctx, &p->p, "relay", &relay.uid, &relay.gid));
+    return agent_plan_prepare(ctx, cfg, (struct agent_plan_owner){*uid, *gid}, relay);
 }
 
 static void say_ready(void *arg)

@@ -30,6 +30,8 @@ void server_roles(struct role roles[SERVER_ROLES]);
  *     users: certwright                   # prefix: certwright-hub, certwright-signer …; or uid_base: 62000 for demonstrations
  *     external_root: false
  *     permitted_dns: [example.org]
+ *     audit:
+ *       keep_days: 2555             # audit entries older go, their hashes stay; not there: none go
  *     findings:                           # what the inventory's findings are made by (core/finding_rules.h)
  *       domains: [example.org]            # ours
  *       issuers: ["Let's Encrypt", "Example CA"]   # who may issue for them, by O or CN
@@ -45,6 +47,7 @@ struct hub_config {
     struct str_list https_names, permitted_dns;
     bool external_root;
     struct finding_settings findings;
+    int64_t audit_keep_days; /* 0: for ever */
 };
 RC hub_config_load(struct ctx *ctx, const char *path, struct hub_config *out);
 

@@ -11,6 +11,7 @@
 
 #define KEY_CLASS_CA   "ca-key"
 #define KEY_CLASS_ACME "acme-account"
+#define KEY_CLASS_AUDIT "audit-log"
 
 struct keyring;
 

@@ -18,6 +18,7 @@ enum record_type {
     RECORD_PIN = 8,     /* what an attempt may ask of an ACME CA; replaces the one before */
     RECORD_SERIAL = 9,      /* left of INTENT and ISSUED once they are too old to be replayed */
     RECORD_ACCOUNT_KEYS = 10, /* which of its keys an ACME account uses, and which is to follow */
+    RECORD_AUDIT_HEAD = 11,   /* the last head of the audit log; replaces the one before */
 };
 
 void record_put_text(struct buf *b, const char *s); /* NULL as "" */

@@ -39,7 +39,7 @@ static RC health_begin(struct signer *s, struct work *w)
 
 /* One row a message.  Two requests of the same group about the same object do not stand in one batch: the second sees what the
  * first did. */
-enum group { GROUP_NONE, GROUP_REQUEST, GROUP_CA, GROUP_ACCOUNT, GROUP_ATTEMPT };
+enum group { GROUP_NONE, GROUP_REQUEST, GROUP_CA, GROUP_ACCOUNT, GROUP_ATTEMPT, GROUP_LOG };
 #define OBJECT(message, member) offsetof(struct wire_##message, member)
 static const struct row {
     uint16_t type;
@@ -62,7 +62,11 @@ static const struct row {
     {WIRE_signer_acme_pin, GROUP_ATTEMPT, OBJECT(signer_acme_pin, attempt), acme_pin_begin},
     {WIRE_signer_acme_sign, GROUP_NONE, 0, acme_sign_begin},
     {WIRE_signer_acme_keyauth, GROUP_NONE, 0, acme_keyauth_begin},
+    {WIRE_signer_audit_head, GROUP_LOG, OBJECT(signer_audit_head, log), audit_head_begin},
+    {WIRE_signer_audit_last, GROUP_NONE, 0, audit_last_begin},
+    {WIRE_signer_audit_accept, GROUP_LOG, OBJECT(signer_audit_accept, log), audit_accept_begin},
     {WIRE_signer_seal, GROUP_NONE, 0, seal_begin},
+    {WIRE_signer_totp_check, GROUP_NONE, 0, totp_check_begin},
     {WIRE_signer_health, GROUP_NONE, 0, health_begin},
 };
 

@@ -437,6 +437,8 @@ RC state_apply(struct ctx *ctx, struct signer *s, const struct signer_record *re
         return apply_pin(ctx, s, record);
     case RECORD_SERIAL:
         return apply_old_serial(ctx, s, record->content);
+    case RECORD_AUDIT_HEAD:
+        return audit_record_apply(ctx, s, record->content);
     default:
         return unreadable(ctx, "unknown type");
     }
@@ -499,6 +501,8 @@ static void forget(struct signer *s)
         key_free(a->key);
         key_free(a->next_key);
     }
+    key_free(s->audit.key);
+    s->audit = (struct audit_state){0};
     s->cas = NULL;
     s->accounts = NULL;
     index_free(&s->requests);
@@ -618,6 +622,11 @@ static RC emit_all(struct ctx *ctx, struct compaction *c)
         buf_reset(&c->content);
         account_keys_put(&c->content, a->name, a->slot, a->next_slot);
         TRY(emit(ctx, c, RECORD_ACCOUNT_KEYS, c->now, buf_bytes(&c->content)));
+    }
+    if (s->audit.some) {
+        buf_reset(&c->content);
+        audit_record_put(&c->content, &s->audit);
+        TRY(emit(ctx, c, RECORD_AUDIT_HEAD, c->now, buf_bytes(&c->content)));
     }
     for (const struct ca *ca = s->cas; ca != NULL; ca = ca->next)
         TRY(emit_ca(ctx, c, ca));

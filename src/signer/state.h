@@ -6,6 +6,7 @@
 
 #include "base/ctx.h"
 #include "pki/cert.h"
+#include "pki/merkle.h"
 #include "pki/weak.h"
 #include "signer/index.h"
 #include "signer/journal.h"
@@ -78,6 +79,18 @@ struct account {
     struct account *next;
 };
 
+/* The last head of the audit log (signer/audit.c). */
+struct audit_state {
+    bool some; /* there is one */
+    uint64_t size;
+    uint8_t root[MERKLE_LEN];
+    int64_t at;
+    uint8_t signature[128];
+    uint8_t signature_n; /* 0: an officer said where the log goes on */
+    uint8_t has_key;     /* the log's key was made */
+    struct key *key;     /* NULL until it was used */
+};
+
 struct signer {
     struct ctx life; /* its arena holds what lives as long as the state */
     const struct clock *clock;
@@ -91,6 +104,7 @@ struct signer {
     size_t blocklists_n;
     struct ca *cas;
     struct account *accounts;
+    struct audit_state audit;
     /* requests: a = intent's record, b = result's, each offset + 1.  serials: a = not after, b = 1 where revoked.
      * pins: a = record's offset + 1, b = highest fence seen since the start. */
     struct index requests, serials, pins;
@@ -147,6 +161,8 @@ struct pin {
     struct str_list identifiers; /* "dns:…", normalised and sorted */
     struct bytes spki_hash;      /* empty until the key is made */
 };
+void audit_record_put(struct buf *b, const struct audit_state *a); /* audit.c */
+RC audit_record_apply(struct ctx *ctx, struct signer *s, struct bytes content);
 void pin_put(struct buf *b, const struct pin *p);
 RC pin_take(struct ctx *ctx, struct bytes content, struct pin *out);
 

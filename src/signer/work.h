@@ -54,6 +54,10 @@ RC acme_change_key_begin(struct signer *s, struct work *w);
 RC acme_pin_begin(struct signer *s, struct work *w);
 RC acme_sign_begin(struct signer *s, struct work *w);
 RC acme_keyauth_begin(struct signer *s, struct work *w);
+RC audit_head_begin(struct signer *s, struct work *w);
+RC audit_last_begin(struct signer *s, struct work *w);
+RC audit_accept_begin(struct signer *s, struct work *w);
 RC seal_begin(struct signer *s, struct work *w);
+RC totp_check_begin(struct signer *s, struct work *w);
 
 #endif

@@ -67,7 +67,8 @@ static struct {
 #define PQstatus lib.PQstatus_
 #define PQtransactionStatus lib.PQtransactionStatus_
 
-#define RETRIES_MAX 20
+#define RETRIES_MAX    20
+#define EACH_BYTES_MAX ((size_t)512 << 20)
 /* Of pg_type.dat. */
 enum {
     OID_BOOL = 16,
@@ -77,6 +78,9 @@ enum {
     OID_INT2 = 21,
     OID_INT4 = 23,
     OID_TEXT = 25,
+    OID_BYTEA_ARRAY = 1001,
+    OID_TEXT_ARRAY = 1009,
+    OID_INT8_ARRAY = 1016,
     OID_VARCHAR = 1043
 };
 
@@ -270,6 +274,7 @@ static const char *name_of(char *text, size_t size, unsigned index)
 }
 
 static const Oid parameter_oids[] = {[SQL_I64] = OID_INT8, [SQL_TEXT] = OID_TEXT, [SQL_BLOB] = OID_BYTEA};
+static const Oid array_oids[] = {[SQL_I64] = OID_INT8_ARRAY, [SQL_TEXT] = OID_TEXT_ARRAY, [SQL_BLOB] = OID_BYTEA_ARRAY};
 
 static struct rc prepare(struct ctx *ctx, struct conn *c, unsigned index)
 {
@@ -395,13 +400,9 @@ static struct rc pg_run(struct ctx *ctx, struct txn *txn, unsigned index, const 
     return rc;
 }
 
-/* How many rows go into one statement: as many as the generated code gives at once. */
-static unsigned each_rows(const struct sql_query *q)
-{
-    return SQL_EACH_PARAMS / q->params_n < 64 ? SQL_EACH_PARAMS / q->params_n : 64;
-}
-
-/* "INSERT … VALUES ($1, f($2)) …" with as many tuples as each_rows(). */
+/* "INSERT INTO t (…) VALUES ($1, f($2)) …" becomes "INSERT INTO t (…) SELECT r.p1, f(r.p2) FROM unnest($1, $2) AS r (p1, p2) …".
+ * One parameter holds a column of all rows, however many: no statement of its own for each number of them, and the server makes one
+ * plan of one row's length. */
 static struct rc each_text(struct ctx *ctx, const struct sql_query *q, const char **out)
 {
     const char *text = q->postgres ? q->postgres : q->sqlite, *values = strstr(text, "VALUES ("), *end = values;
@@ -411,21 +412,18 @@ static struct rc each_text(struct ctx *ctx, const struct sql_query *q, const cha
         return ctx_fail(ctx, E_BUG, "%s inserts no values", q->name);
     for (end = values += strlen("VALUES "); *end && (depth += *end == '(', depth -= *end == ')', depth); end++)
         ;
-    buf_init_arena(&b, &ctx->arena, 1 << 20);
-    buf_put(&b, bytes_of(text, (size_t)(values - text)));
-    for (unsigned row = 0; row < each_rows(q); row++) {
-        buf_put_z(&b, row ? ", " : "");
-        for (const char *p = values; p <= end; p++) {
-            if (*p != '$') {
-                buf_put_u8(&b, (uint8_t)*p);
-                continue;
-            }
-            unsigned number = 0;
-            while (p[1] >= '0' && p[1] <= '9')
-                number = number * 10 + (unsigned)(*++p - '0');
-            buf_printf(&b, "$%u", number + row * q->params_n);
-        }
-    }
+    buf_init_arena(&b, &ctx->arena, 1 << 16);
+    buf_put(&b, bytes_of(text, (size_t)(values - text) - strlen("VALUES ")));
+    buf_put_z(&b, "SELECT ");
+    for (const char *p = values + 1; p < end; p++)
+        buf_put_z(&b, *p == '$' ? "r.p" : (char[]){*p, 0});
+    buf_put_z(&b, " FROM unnest(");
+    for (unsigned i = 1; i <= q->params_n; i++)
+        buf_printf(&b, "%s$%u", i > 1 ? ", " : "", i);
+    buf_put_z(&b, ") AS r (");
+    for (unsigned i = 1; i <= q->params_n; i++)
+        buf_printf(&b, "%sp%u", i > 1 ? ", " : "", i);
+    buf_put_u8(&b, ')');
     buf_put_z(&b, end + 1);
     TRY(buf_status(&b));
     *out = buf_z(&b);
@@ -435,50 +433,66 @@ static struct rc each_text(struct ctx *ctx, const struct sql_query *q, const cha
 static struct rc each_prepare(struct ctx *ctx, struct conn *c, unsigned index, const char *name)
 {
     const struct sql_query *q = &sql_queries[index];
-    Oid types[SQL_EACH_PARAMS];
+    Oid types[SQL_PARAMS_MAX];
     const char *text = NULL;
     if (c->prepared[sql_queries_n + index])
         return RC_OK;
     TRY(each_text(ctx, q, &text));
-    const unsigned n = each_rows(q) * q->params_n;
-    for (unsigned i = 0; i < n; i++)
-        types[i] = parameter_oids[q->params[i % q->params_n]];
-    PGresult *r = PQprepare(c->pg, name, text, (int)n, types);
+    for (unsigned i = 0; i < q->params_n; i++)
+        types[i] = array_oids[q->params[i]];
+    PGresult *r = PQprepare(c->pg, name, text, q->params_n, types);
     struct rc rc = PQresultStatus(r) == PGRES_COMMAND_OK ? RC_OK : fail_query(ctx, c, r, q->name, q);
     PQclear(r);
     c->prepared[sql_queries_n + index] = rc_ok(rc);
     return rc;
 }
 
+/* A column of `n` rows as the server takes arrays: `v` is its value in the first row, the next one lies `step` behind. */
+static void put_array(struct buf *b, Oid element, const struct sql_value *v, size_t step, size_t n)
+{
+    bool nulls = false;
+    for (size_t i = 0; i < n; i++)
+        nulls |= v[i * step].type == SQL_NULL;
+    buf_put_u32(b, 1); /* dimensions */
+    buf_put_u32(b, nulls);
+    buf_put_u32(b, element);
+    buf_put_u32(b, (uint32_t)n);
+    buf_put_u32(b, 1); /* the first index */
+    for (size_t i = 0; i < n; i++, v += step) {
+        const bool number = v->type == SQL_I64;
+        buf_put_u32(b, v->type == SQL_NULL ? UINT32_MAX : number ? 8 : (uint32_t)v->b.n);
+        if (number)
+            buf_put_u64(b, (uint64_t)v->i);
+        else if (v->type != SQL_NULL)
+            buf_put(b, v->b);
+    }
+}
+
 static struct rc pg_each(struct ctx *ctx, struct txn *txn, unsigned index, const struct sql_value *params, size_t n)
 {
     struct conn *c = txn->conn;
     const struct sql_query *q = &sql_queries[index];
-    if (n != each_rows(q)) { /* the last ones */
-        for (size_t i = 0; i < n; i++)
-            TRY(pg_run(ctx, txn, index, params + i * q->params_n, NULL, NULL, NULL));
-        return RC_OK;
+    const char *values[SQL_PARAMS_MAX];
+    size_t begins[SQL_PARAMS_MAX + 1] = {0};
+    int lengths[SQL_PARAMS_MAX], formats[SQL_PARAMS_MAX];
+    struct buf BUF_CLEANUP arrays;
+    buf_init(&arrays, EACH_BYTES_MAX);
+    for (unsigned i = 0; i < q->params_n; i++) {
+        put_array(&arrays, parameter_oids[q->params[i]], params + i, q->params_n, n);
+        begins[i + 1] = arrays.n;
     }
-    const char *values[SQL_EACH_PARAMS];
-    int lengths[SQL_EACH_PARAMS], formats[SQL_EACH_PARAMS];
-    struct bound b;
-    uint8_t numbers[SQL_EACH_PARAMS][8];
-    for (size_t i = 0; i < n; i++) {
-        const size_t at = i * q->params_n;
-        bind(q, params + at, &b);
-        memcpy(numbers[at], b.numbers, (size_t)q->params_n * 8);
-        for (size_t k = 0; k < q->params_n; k++) {
-            values[at + k] = params[at + k].type == SQL_I64 ? (const char *)numbers[at + k] : b.values[k];
-            lengths[at + k] = b.lengths[k];
-            formats[at + k] = b.formats[k];
-        }
+    TRY(buf_status(&arrays));
+    for (unsigned i = 0; i < q->params_n; i++) {
+        values[i] = (const char *)arrays.p + begins[i];
+        lengths[i] = (int)(begins[i + 1] - begins[i]);
+        formats[i] = 1;
     }
     char name[24];
     snprintf(name, sizeof name, "e%u", index);
     struct rc prepared = each_prepare(ctx, c, index, name);
     if (rc_failed(prepared))
         return refuse(txn, prepared);
-    PGresult *r = PQexecPrepared(c->pg, name, (int)(n * q->params_n), values, lengths, formats, 1);
+    PGresult *r = PQexecPrepared(c->pg, name, q->params_n, values, lengths, formats, 1);
     struct rc rc = answered(ctx, txn, r, q, NULL, NULL);
     PQclear(r);
     return rc;

@@ -47,8 +47,13 @@ static void put_value(struct maker *m, struct sql_value v)
     buf_printf(&m->b, m->postgres ? "$%u" : "?%u", m->n);
 }
 
+/* One that is said again at once is no value more. */
 static void put_text(struct maker *m, const char *text)
 {
+    if (m->n && m->types[m->n - 1] == SQL_TEXT && m->params[m->n - 1].b.p == (const uint8_t *)text) {
+        buf_printf(&m->b, m->postgres ? "$%u" : "?%u", m->n);
+        return;
+    }
     put_value(m, sql_text(text));
 }
 
@@ -129,7 +134,7 @@ static void put_endpoint(struct maker *m, const struct select_cond *c)
         put(m, " AND e.address <= ");
         put_value(m, sql_blob(c->high));
         put(m, " AND ");
-        put_range(m, "e.port", c->from, c->to);
+        put_range(m, c->from > 0 ? "e.port" : "COALESCE(e.port, 0)", c->from, c->to);
         break;
     case SELECT_SEEN_PLACE:
         put(m, "e.kind IN ('tls', 'file', 'store', 'list', 'log') AND e.place = "); /* as its index begins */
@@ -141,14 +146,36 @@ static void put_endpoint(struct maker *m, const struct select_cond *c)
         put(m, " AND ");
         put_range(m, "COALESCE(e.port, 0)", c->from, c->to);
         break;
-    case SELECT_SEEN_UNDER: /* the end of a text of as many characters */
+    case SELECT_SEEN_HOST: /* "host:…": ';' is what follows ':' */
+        put(m, "e.kind IN ('file', 'store') AND e.place >= ");
+        put_text(m, c->text);
+        put(m, " || ':'");
+        put(m, " AND e.place < ");
+        put_text(m, c->text);
+        put(m, " || ';'");
+        break;
+    case SELECT_SEEN_LISTED:
+        put(m, "e.kind = 'list' AND e.name <> '' AND e.name >= ");
+        put_text(m, c->text);
+        put(m, " || ':'");
+        put(m, " AND e.name < ");
+        put_text(m, c->text);
+        put(m, " || ';'");
+        break;
+    case SELECT_SEEN_UNDER: /* the end of a text of as many characters; where a list names it with a port, of what is before */
         put(m, "(e.name = ");
         put_text(m, c->text);
         put(m, " OR substr(e.name, length(e.name) - length(");
         put_text(m, c->text);
         put(m, ")) = '.' || ");
         put_text(m, c->text);
-        put(m, ")");
+        put(m, " OR (e.kind = 'list' AND e.port IS NOT NULL AND (e.name = ");
+        put_text(m, c->text);
+        put(m, " || ':' || CAST(e.port AS TEXT) OR substr(e.name, length(e.name) - length(");
+        put_text(m, c->text);
+        put(m, ") - length(CAST(e.port AS TEXT)) - 1) = '.' || ");
+        put_text(m, c->text);
+        put(m, " || ':' || CAST(e.port AS TEXT))))");
         break;
     default:
         put_range(m, "e.port", c->from, c->to);
@@ -757,6 +784,15 @@ struct places {
     bool end;
 };
 
+/* Whether an index leads to the endpoints of a condition. */
+static bool is_indexed(const struct select_cond *c)
+{
+    for (const struct select_cond *k = c->kind == SELECT_ANY ? c->first : NULL; k; k = k->next)
+        if (!is_indexed(k))
+            return false;
+    return c->kind == SELECT_ANY || (c->test != SELECT_SEEN_UNDER && c->test != SELECT_SEEN_PORT);
+}
+
 /* places_begin finds what is few: it is the way then. */
 static struct rc places_begin(struct places *p)
 {
@@ -769,7 +805,7 @@ static struct rc places_begin(struct places *p)
         p->ids[p->ids_n++] = p->ask->id;
         return RC_OK;
     }
-    if (seen && (seen->kind == SELECT_ANY || (seen->test != SELECT_SEEN_UNDER && seen->test != SELECT_SEEN_PORT))) {
+    if (seen && is_indexed(seen)) {
         TRY(endpoint_ids(p->ctx, p->txn, seen, &ids));
         if (ids.v.n <= SELECT_SET_MAX) {
             p->ids = ids.v.n ? ids.v.rows : arena_array(&p->ctx->arena, 1, sizeof *p->ids);

@@ -35,6 +35,8 @@ enum select_test {
     SELECT_SEEN_PORT,  /* port from..to */
     SELECT_SEEN_PLACE, /* text: at an endpoint of this place */
     SELECT_SEEN_NAME,  /* text: asked for by this name; of port from..to */
+    SELECT_SEEN_HOST,  /* text: in a file or store of this host */
+    SELECT_SEEN_LISTED, /* text: a list names it, with a port */
     SELECT_SEEN_UNDER, /* text: the name, or one that ends with "." and it */
     SELECT_TESTS
 };

@@ -8,7 +8,7 @@
 
 /* How many closures one transaction holds at most, and for how long it takes on more: slow ones must not hold up those before them.
  */
-enum { BATCH_MAX = 256, BATCH_MS = 20 };
+enum { BATCH_MAX = 256, BATCH_MS = 20, BULK_MS = 3000 };
 
 /* What frames closures: prepared once a connection, as the queries are. */
 enum frame { BEGIN_READ, BEGIN_WRITE, COMMIT, ROLLBACK, SAVEPOINT, UNDO_JOB, RELEASE, FRAMES };
@@ -349,9 +349,9 @@ static bool job_run(struct conn *c, struct write_job *job)
 }
 
 /* Runs the closures of `batch` until one takes the transaction with it or time is up; marks those that must run again. */
-static bool batch_try(struct conn *c, struct write_job *batch)
+static bool batch_try(struct conn *c, struct write_job *batch, bool bulk)
 {
-    const int64_t until = clock_mono_ms() + BATCH_MS;
+    const int64_t until = clock_mono_ms() + (bulk ? BULK_MS : BATCH_MS);
     struct write_job *j = batch;
     bool whole = true;
     for (; j && whole && (j == batch || clock_mono_ms() <= until); j = j->next) {
@@ -395,7 +395,7 @@ static void batch_run(struct store *store, struct conn *c, struct write_job *bat
     struct ctx ctx; /* for what concerns no single one of them */
     ctx_init(&ctx, batch->ctx->clock);
     struct rc rc = frame(&ctx, c, BEGIN_WRITE);
-    if (rc_ok(rc) && !batch_try(c, batch)) {
+    if (rc_ok(rc) && !batch_try(c, batch, l->bulk)) {
         frame_step(c, ROLLBACK);
         ctx_free(&ctx);
         return;
@@ -456,14 +456,41 @@ static void batch_answer(struct store *store, struct lite *l, struct write_job *
     l->first = again ? again : l->first;
 }
 
-/* Who loads millions of rows touches most pages of the indexes again and again: with room for them, and a checkpoint every so many
- * commits, each is read once and written once for many rows.  The memory goes back when they are done. */
+/* Who loads millions of rows touches most pages of the indexes again and again: with room for them, several closures a transaction,
+ * and a checkpoint every so many commits, each is read once and written once for many rows.  Terms: runs of the merge that stay in
+ * the processor's cache while they are sorted, and sixteen of them merged at once instead of four.  All of it goes back when they
+ * are done.  What FTS5 is told is in the database: after a crash it is said again (lite_open). */
+#define TERMS_SET(automerge, hash)                                                                                                 \
+    "BEGIN IMMEDIATE; INSERT INTO certificate_term (certificate_term, rank) VALUES ('automerge', " automerge ");"                  \
+    "INSERT INTO certificate_term (certificate_term, rank) VALUES ('hashsize', " hash "); COMMIT"
+#define TERMS_BULK  TERMS_SET("16", "262144")
+#define TERMS_USUAL TERMS_SET("4", "1048576")
+
+/* Where it fails the load is slow, no more. */
 static void bulk_set_up(struct conn *c, bool bulk)
 {
+    if (sqlite3_exec(c->db, bulk ? TERMS_BULK : TERMS_USUAL, NULL, NULL, NULL) != SQLITE_OK && !sqlite3_get_autocommit(c->db))
+        frame_step(c, ROLLBACK);
     sqlite3_exec(c->db,
                  bulk ? "PRAGMA cache_size=-262144; PRAGMA wal_autocheckpoint=131072"
                       : "PRAGMA cache_size=-1024; PRAGMA wal_autocheckpoint=2000; PRAGMA shrink_memory",
-                 NULL, NULL, NULL); /* where it fails the load is slow, no more */
+                 NULL, NULL, NULL);
+}
+
+static int bulk_left_over(void *arg, int n, char **values, char **names)
+{
+    (void)n, (void)names;
+    *(bool *)arg = values[0] && strcmp(values[0], "4");
+    return 0;
+}
+
+/* A load that was cut off left its settings. */
+static void bulk_undo(struct conn *c)
+{
+    bool left = false;
+    sqlite3_exec(c->db, "SELECT v FROM certificate_term_config WHERE k = 'automerge'", bulk_left_over, &left, NULL);
+    if (left)
+        bulk_set_up(c, false);
 }
 
 static void lite_bulk(struct store *store, bool begin)
@@ -597,6 +624,7 @@ static struct rc lite_open(struct ctx *ctx, const struct store_config *config, s
     sql_cond_init(&l->work);
     TRY(conn_open(ctx, l->path, false, &l->writer));
     TRY(migrate(ctx, l->writer));
+    bulk_undo(l->writer);
     if (pthread_create(&l->thread, NULL, writer_main, store))
         return ctx_fail(ctx, E_NO_MEMORY, "no thread for the database's writer");
     l->thread_runs = true;

@@ -50,8 +50,8 @@ RC store_write(struct ctx *ctx, struct store *store, store_fn *fn, void *arg);
  * calls. Not called after a failure, nor by store_read(). */
 RC txn_on_commit(struct ctx *ctx, struct txn *txn, void (*fn)(void *arg), void *arg);
 
-/* store_bulk says that millions of rows are going to be written (`begin`), or were: the writer takes more memory meanwhile.  Calls
- * pair. */
+/* store_bulk says that millions of rows are going to be written (`begin`), or were: meanwhile SQLite's writer takes more memory,
+ * and for seconds more closures into one transaction, which others wait for.  Calls pair. */
 void store_bulk(struct store *store, bool begin);
 
 /* store_trouble says why the last write failed for want of resources (a full disk, no database); NULL when it did not.  A write

@@ -53,11 +53,16 @@ static struct rc open_core(struct ctx *ctx, const struct store_config *config, s
     return inventory_open(ctx, core);
 }
 
-static double cpu_s(void)
+static double cpu_of(int who)
 {
     struct rusage u;
-    getrusage(RUSAGE_SELF, &u);
+    getrusage(who, &u);
     return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) + (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
+}
+
+static double cpu_s(void)
+{
+    return cpu_of(RUSAGE_SELF);
 }
 
 static double rss_mib(void)
@@ -138,12 +143,15 @@ static bool sqlite_run(uint64_t n, const char *file)
 static bool postgres_run(uint64_t n)
 {
     struct pg_server pg;
-    const bool up = pg_server_start(&pg);
+    const bool up = pg_server_start_with(&pg, "128MB"); /* its default */
     const struct store_config config = {.engine = STORE_POSTGRES, .conninfo = pg.conninfo};
     const bool good = up && engine_run(&config, "postgres", n);
     if (up)
         pg_server_sql(&pg, "SELECT pg_database_size(current_database())");
+    const double before = cpu_of(RUSAGE_CHILDREN);
     pg_server_stop(&pg);
+    printf("inventory engine=postgres n=%llu server_cpu_us=%.1f\n", (unsigned long long)n,
+           (cpu_of(RUSAGE_CHILDREN) - before) / (double)n * 1e6);
     return good;
 }
 

@@ -1,8 +1,10 @@
 /* Committed writes a second of the store, at 1, 16 and 64 clients: each writes a job and its audit row in one closure, as the hub
  * does when something is due.  Beside it, of the same run and folder: how often a second one thread can append a page to a file
- * and have it on disk.  More writes than that are served because several share a commit.  One line an engine and number of clients:
+ * and have it on disk.  More writes than that are served because several share a commit.  Meanwhile the audit log's sequencer gives
+ * the entries their places, once a second, or at once where it has more; `folded` is how many of a hundred have theirs when the
+ * clients end, `lag_ms` how long it takes until all have.  One line an engine and number of clients:
  *
- *     store engine=sqlite clients=16 writes_per_s=… commits_per_s=… retries=… fsyncs_per_s=… */
+ *     store engine=sqlite clients=16 writes_per_s=… commits_per_s=… retries=… fsyncs_per_s=… folded=… lag_ms=… */
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -10,6 +12,9 @@
 #include <unistd.h>
 
 #include "base/random.h"
+#include "core/access.h"
+#include "core/audit.h"
+#include "core/audit_log.h"
 #include "lib/pg_server.h"
 #include "store/queries.h"
 #include "store/store.h"
@@ -21,6 +26,7 @@
 struct run {
     struct store *store;
     const char *agent;
+    struct core core;
     atomic_bool over;
     atomic_llong writes, failures;
 };
@@ -62,15 +68,7 @@ static struct rc job_and_audit(struct ctx *ctx, struct txn *txn, void *arg)
                                      .run_at = now,
                                      .now = now};
     TRY(q_job_add(ctx, txn, &job));
-    const struct q_audit_add_in audit = {.at = now,
-                                         .principal = "bench",
-                                         .action = "attempt.begin",
-                                         .object_kind = "attempt",
-                                         .object_id = w->ref,
-                                         .team_id = w->run->agent,
-                                         .request_id = ctx->request_id,
-                                         .detail = "{\"reason\":\"due\"}"};
-    return q_audit_add(ctx, txn, &audit);
+    return audit_write(ctx, txn, "attempt.begin", "attempt", w->ref, w->run->agent, BYTES_LIT("{\"reason\":\"due\"}"));
 }
 
 static void *client(void *arg)
@@ -80,6 +78,7 @@ static void *client(void *arg)
     ctx_init(&ctx, &clock_system);
     while (!atomic_load(&r->over)) {
         const int64_t now_ms = clock_unix_ms(ctx.clock);
+        ctx.principal = access_hub(&ctx, &r->core);
         struct wish w = {.run = r, .id = id_new(&ctx.arena, now_ms), .ref = id_new(&ctx.arena, now_ms)};
         struct rc rc = store_write(&ctx, r->store, job_and_audit, &w);
         atomic_fetch_add(rc_ok(rc) ? &r->writes : &r->failures, 1);
@@ -89,6 +88,32 @@ static void *client(void *arg)
     }
     ctx_free(&ctx);
     return NULL;
+}
+
+/* As the hub's schedule does. */
+static void *sequencer(void *arg)
+{
+    struct run *r = arg;
+    struct ctx ctx;
+    ctx_init(&ctx, &clock_system);
+    for (bool last = false, more = false; !last || more;) {
+        last = atomic_load(&r->over);
+        ctx.principal = access_hub(&ctx, &r->core);
+        audit_tick(&ctx, &r->core, &more);
+        ctx_reset(&ctx);
+        for (int i = 0; !more && i < 100 && !atomic_load(&r->over); i++)
+            usleep(10000);
+    }
+    ctx_free(&ctx);
+    return NULL;
+}
+
+static int64_t places(struct run *r)
+{
+    struct ctx CTX_CLEANUP ctx;
+    struct audit_state state = {0};
+    ctx_init(&ctx, &clock_system);
+    return rc_ok(audit_head(&ctx, &r->core, 0, &state)) ? state.tree : 0;
 }
 
 /* What one thread can have on disk: pages a second, each appended and synced. */
@@ -116,10 +141,17 @@ static double fsyncs_a_second(const char *dir)
 static bool measure(struct store *store, const char *agent, const char *engine, unsigned clients, double fsyncs)
 {
     struct run r = {.store = store, .agent = agent};
+    pthread_t folder;
+    r.core.store = store;
+    r.core.clock = &clock_system;
+    r.core.team_root = agent;
+    r.core.audit.rest_until_ms = INT64_MAX; /* there is no signer */
     struct store_stats before, after;
     store_stats(store, &before);
     pthread_t threads[CLIENTS_MAX];
     unsigned made = 0;
+    const int64_t had = places(&r);
+    const bool folds = !pthread_create(&folder, NULL, sequencer, &r);
     const int64_t start = clock_mono_ms();
     while (made < clients && !pthread_create(&threads[made], NULL, client, &r))
         made++;
@@ -130,10 +162,15 @@ static bool measure(struct store *store, const char *agent, const char *engine, 
         pthread_join(threads[i], NULL);
     const double s = (double)(clock_mono_ms() - start) / 1000;
     store_stats(store, &after);
-    printf("store engine=%s clients=%u writes_per_s=%.0f commits_per_s=%.0f retries=%lld fsyncs_per_s=%.0f\n", engine, made,
-           (double)r.writes / s, (double)(after.commits - before.commits) / s, (long long)(after.retries - before.retries), fsyncs);
+    const int64_t folded = places(&r) - had, ended = clock_mono_ms();
+    if (folds)
+        pthread_join(folder, NULL);
+    printf("store engine=%s clients=%u writes_per_s=%.0f commits_per_s=%.0f retries=%lld fsyncs_per_s=%.0f folded=%.0f lag_ms=%lld\n",
+           engine, made,
+           (double)r.writes / s, (double)(after.commits - before.commits) / s, (long long)(after.retries - before.retries), fsyncs,
+           100.0 * (double)folded / (double)(r.writes ? r.writes : 1), (long long)(clock_mono_ms() - ended));
     fflush(stdout);
-    return made == clients && !r.failures;
+    return made == clients && folds && !r.failures && places(&r) - had == r.writes;
 }
 
 static bool engine_run(const struct store_config *config, const char *engine, const char *dir)

@@ -24,7 +24,7 @@ def test_lists_come_as_a_table_json_csv_or_names(hub):
     assert table[0].split()[:2] == ["NAME", "STATE"] and table[1].split()[:2] == [WWW, "served"]
     assert [c["name"] for c in hub.ok("cert", "list", "-o", "json").json()] == [WWW]
     rows = list(csv.DictReader(io.StringIO(hub.ok("cert", "list", "-o", "csv").out)))
-    assert [(r["NAME"], r["STATE"], r["TARGETS"]) for r in rows] == [(WWW, "served", "out")]
+    assert [(r["name"], r["state"], r["targets"]) for r in rows] == [(WWW, "served", "out")]
     assert hub.ok("cert", "list", "-o", "name").out == f"{WWW}\n"
 
 
@@ -39,7 +39,7 @@ def test_every_list_speaks_json_csv_and_names(hub, noun):
 def test_cells_of_csv_cannot_break_out(hub):
     hub.ok("target", "add", "odd", "--connector", "files", "--set", f"leaf={hub.files}/o.pem", "--description", 'a "quoted", text; and more')
     rows = list(csv.DictReader(io.StringIO(hub.ok("target", "list", "-o", "csv").out)))
-    assert [r["DESCRIPTION"] for r in rows if r["NAME"] == "odd"] == ['a "quoted", text; and more']
+    assert [r["description"] for r in rows if r["name"] == "odd"] == ['a "quoted", text; and more']
     assert len(rows) == len(hub.ok("target", "list", "-o", "json").json())
     hub.ok("target", "remove", "odd")
 
@@ -61,11 +61,13 @@ def test_what_the_hub_refuses_is_said_in_the_words_of_the_command_line(hub):
     for argv, words in ((["join-token", "add", "x", "--lifetime", "1s"], "--lifetime is 1s; it must be from 1m to 366d"),
                         (["join-token", "add", "x", "--uses", "0"], "--uses is 0; it must be from 1 to"),
                         (["cert", "add", WWW, "--wave", "0"], "--wave is 0; it must be from 1 to"),
-                        (["target", "add", "x", "--connector", "files", "--endpoint", "gopher://a"], "gopher:// is not known; these are: smtp")):
+                        (["target", "add", "x", "--connector", "files", "--endpoint", "gopher://a"], "gopher:// is not known; these are: smtp, imap, pop3, ftp, ldap, postgres, mysql, sieve, xmpp, nntp, rdp")):
         done = hub.cw(*argv)
         assert done.code == 2 and words in done.err, (argv, done)
-    hub.ok("target", "add", "mx", "--connector", "files", "--set", f"fullchain={hub.files}/mx.pem", "--endpoint", "smtp://192.0.2.1,imap://[2001:db8::1],192.0.2.2")
-    assert [e["port"] for e in hub.show("target", "mx")["endpoints"]] == [25, 143, 443]
+    hub.ok("target", "add", "mx", "--connector", "files", "--set", f"fullchain={hub.files}/mx.pem", "--endpoint", "smtp://192.0.2.1,imap://[2001:db8::1],192.0.2.2,rdp://192.0.2.3")
+    assert [e["port"] for e in hub.show("target", "mx")["endpoints"]] == [25, 143, 443, 3389]
+    wrong = hub.unix("PATCH", "/api/v1/targets/mx", {"endpoints": [{"address": "192.0.2.1", "port": 25, "name": "a", "starttls": "gopher"}]})
+    assert wrong.status_code == 400 and "/endpoints/0/starttls" in str(wrong.json()), wrong.json()
     hub.ok("target", "remove", "mx")
 
 

@@ -105,6 +105,59 @@ def test_a_record_that_stays_goes_with_the_grant(world, peer, knot):
     world.ok("issuer", "edit", "peer", "--challenge", "dns-01")
 
 
+def test_records_that_stay_go_with_their_issuer_and_their_story_is_told(world, peer, knot):
+    peer.types = ("dns-persist-01",)
+    world.ok("issuer", "add", "leaving", "--acme", peer.directory, "--agree", "--roots", peer.roots, "--grant", "127.0.0.0/8", "--drafts",
+             "--challenge", "dns-persist-01")
+    world.ok("cert", "add", "v.example.org", "--issuer", "leaving", timeout=60)
+    stays = "_validation-persist.v.example.org"
+    assert len(knot.txt(stays)) == 1
+    sql(world, "UPDATE persist_record SET until_at = until_at - 350 * 86400 WHERE name = 'v.example.org'")
+    sql(world, "UPDATE timer SET due_at = 1 WHERE kind = 'persist'")
+    told = lambda: [s["text"] for s in world.unix("GET", "/api/v1/managed-certificates/v.example.org/events?after=0").json()["items"] if s["step"] == "persist"]  # noqa: E731
+    wait.until(lambda: any(stays in t for t in told()), "it is written anew, and that is told", 20)
+    world.ok("cert", "edit", "v.example.org", "--issuer", "peer", "--no-wait")
+    world.ok("cert", "remove", "v.example.org")
+    wait.until(lambda: knot.txt(stays) == [], "nobody needs it", 20)
+    # One that is still there when its issuer goes.
+    world.ok("cert", "add", "v.example.org", "--name", "again", "--issuer", "leaving", timeout=60)
+    sql(world, "UPDATE managed_issuer SET issuer_id = (SELECT id FROM issuer WHERE name = 'peer') WHERE issuer_id = (SELECT id FROM issuer WHERE name = 'leaving')")
+    assert len(knot.txt(stays)) == 1
+    assert "1 record of dns-persist-01, which lets its account have certificates, is being taken away" in world.ok("issuer", "remove", "leaving").out
+    wait.until(lambda: knot.txt(stays) == [], "it is gone", 20)
+    world.ok("cert", "remove", "again")
+    peer.types = ("dns-01",)
+
+
+def test_what_two_have_in_place_goes_with_the_last(world, peer, knot):
+    both, one, text = "_acme-challenge.s.example.org", "/api/v1/challenges", value()
+    made = {}
+    for team in ("shop", "press"):
+        world.ok("dns", "grant", "own", "--team", team, "--under", "s.example.org")
+        made[team] = token(world, team), world.https("POST", one, {"name": "s.example.org", "value": text}, token=token(world, team)).json()["id"]
+    state = lambda t: world.https("GET", f"{one}/{made[t][1]}", token=made[t][0]).json()  # noqa: E731
+    wait.until(lambda: state("shop")["state"] == state("press")["state"] == "presented", "it is shown for both", 20)
+    world.https("DELETE", f"{one}/{made['shop'][1]}", token=made["shop"][0])
+    assert state("shop")["state"] == "cleaned" and "somebody else needs the same" in state("shop")["story"][-1]
+    assert knot.txt(both) == [text]
+    world.https("DELETE", f"{one}/{made['press'][1]}", token=made["press"][0])
+    wait.until(lambda: knot.txt(both) == [], "it went with the last", 20)
+    # Two orders that the CA gave the same challenge.
+    peer.hold = peer.same = True
+    for name in ("first", "second"):
+        world.ok("cert", "add", "s.example.org", "--name", name, "--issuer", "peer", "--no-wait")
+        wait.until(lambda: "presented" in [s["step"] for s in world.unix("GET", f"/api/v1/managed-certificates/{name}/events?after=0").json()["items"]],
+                   "it is shown", 20)
+    assert len(knot.txt(both)) == 1
+    world.ok("cert", "remove", "first")
+    peer.hold = peer.same = False
+    wait.until(lambda: world.settled("second", 30)["state"] == "done", "the other one is issued", 30)
+    wait.until(lambda: knot.txt(both) == [], "it went with the last", 20)
+    world.ok("cert", "remove", "second")
+    for team in ("shop", "press"):
+        world.ok("dns", "revoke", "own", "--team", team)
+
+
 def test_a_grant_to_the_hubs_own_agent_would_be_one_to_all(world):
     refused = world.cw("dns", "grant", "own", "--agent", "host1", "--under", "s.example.org")
     assert refused.code == 3 and "every team would have it" in refused.err and "--team TEAM" in refused.err, refused

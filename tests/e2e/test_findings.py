@@ -135,7 +135,7 @@ def fingerprints(world, *names):
 
 
 def test_an_issuer_is_fetched_and_revocation_is_learnt_from_responder_and_list(hub, world):
-    hub.ok("scan", "127.0.72.0/29", "--ports", world.port, "--as", "findings")
+    wait.until(lambda: hub.cw("scan", "127.0.72.0/29", "--ports", world.port, "--as", "findings").code == 0, "the agent has told what it permits", 10)
     revoked = wait.until(lambda: len(f := found(hub, "revoked")) == 2 and f, "two are known to be revoked", 40)
     assert set(revoked) == fingerprints(world, "ocsp", "crl"), revoked
     assert {f["detail"] for f in revoked.values()} == {"keyCompromise", "unspecified"}, revoked
@@ -174,6 +174,28 @@ def test_a_finding_is_accepted_for_a_while(hub, world):
     assert [(f["reason"], f["accepted"]) for f in listed] == [("moves next week", True)] and "accepted_until" in listed[0], listed
     hub.move_clock(3700)
     assert set(found(hub, "rogue")) == {print_}
+
+
+def test_which_checks_are_on_and_how_they_judge_is_set(hub, world):
+    rogue = pki.fingerprint(world.leaves["rogue"][0])
+    rules = hub.ok("finding", "rules", "-o", "json").json()
+    assert rules["domains"] == ["ours.org"] and rules["changed_by"] == "hub", rules
+    hub.ok("finding", "set", "rogue", "--off")
+    assert not found(hub, "rogue") and "rogue" not in hub.show("cert", rogue)["findings"].__str__()
+    assert rogue not in hub.ok("cert", "list", "--found", "--where", "finding = rogue", "-o", "name").out
+    hub.ok("finding", "set", "rogue", "--on", "--severity", "warning")
+    assert found(hub, "rogue")[rogue]["severity"] == "warning"
+    assert rogue not in hub.ok("cert", "list", "--found", "--where", "severity = critical", "-o", "name").out
+    hub.ok("finding", "set", "expiring", "--limit", "days=400", "--limit", "percent=100", "--issuer", "Some CA, Inc.", "--issuer", "Findings issuing")
+    wait.until(lambda: rogue in found(hub, "expiring") and not found(hub, "rogue"), "they are looked at again", 20)
+    assert "days=400 (60)" in hub.ok("finding", "rules").out
+    wait.until(lambda: "400 days" in hub.ok("finding", "list").out, "they are counted", 10)
+    for wrong in (["nonsense", "--off"], ["rogue", "--limit", "days=3"], ["expiring", "--limit", "days=0"], ["rogue"], ["--off"],
+                  ["--domain", "not a domain"]):
+        assert hub.cw("finding", "set", *wrong).code == 2, wrong
+    hub.ok("finding", "set", "expiring", "rogue", "--usual", "--issuer", rules["issuers"][0])
+    wait.until(lambda: rogue in found(hub, "rogue") and not found(hub, "expiring"), "as before", 20)
+    assert len([a for a in hub.unix("GET", "/api/v1/audit-entries?limit=100").json()["items"] if a["action"] == "finding.rule"]) == 5
 
 
 def test_an_older_version_that_is_still_served_is_told_until_the_new_one_is(hub, world):

@@ -114,6 +114,9 @@ def test_what_lies_on_a_host_is_in_the_inventory_with_who_renews_it(host):
     done = hub.ok("agent", "inventory", "host1")
     assert str(folder / "plain.pem") in done.out, done
     found = places(hub)
+    assert {e["place"].split(":")[1] for e in hub.ok("endpoint", "list", "--at", "host1", "-o", "json").json()} == set(found)
+    of_host = hub.ok("cert", "list", "--where", "endpoint = host1", "-o", "name").out.split()
+    assert of_host and of_host == hub.ok("cert", "list", "--where", "endpoint under host1", "-o", "name").out.split()
     # One place a lineage: not its archive, not the parts beside it.
     live = str(folder / "letsencrypt/live" / NAMES[0] / "fullchain.pem")
     assert [p for p in found if "letsencrypt" in p] == [live], found.keys()

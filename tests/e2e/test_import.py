@@ -6,7 +6,9 @@ import json
 import os
 import pty
 import select
+import signal
 import subprocess
+import time
 
 import pytest
 from cryptography import x509
@@ -59,6 +61,10 @@ def folder_of(path):
     (deep / "x.der").write_bytes(one("der")[0].public_bytes(DER))
     (deep / "x.p7b").write_bytes(pkcs7.serialize_certificates([one("pkcs7")[0]], DER))
     (deep / "y.p7b").write_bytes(pkcs7.serialize_certificates([one("pkcs7pem")[0]], PEM))
+    (path / "one.crt").write_bytes(one("jks")[0].public_bytes(DER))
+    subprocess.run(["keytool", "-importcert", "-noprompt", "-storetype", "JKS", "-storepass", "another one", "-alias", "a", "-keystore",
+                    path / "trust.jks", "-file", path / "one.crt"], check=True, stderr=subprocess.DEVNULL)
+    (path / "one.crt").unlink()
     c, key = one("pkcs12")
     (path / "key.p12").write_bytes(pkcs12.serialize_key_and_certificates(b"x", key, c, None, serialization.BestAvailableEncryption(b"open sesame")))
     (path / "notes.txt").write_text("nothing here\n")
@@ -82,6 +88,15 @@ def test_a_folder_of_every_kind_of_file_is_in_the_inventory_once(hub, tmp_path):
     again = hub.ok("import", tmp_path, "--password-file", secret, "--list", "old-server")
     assert f"0 new, 0 changed, {len(certs)} known already, 0 wrong." in again.out, again
     assert len(listed(hub, "old-server")) == 1
+
+
+def test_pkcs7_of_many_certificates_is_taken_up_to_a_thousand(hub, tmp_path):
+    many = [made(f"{i}.p7.import.example")[0] for i in range(25)]
+    (tmp_path / "many.p7b").write_bytes(pkcs7.serialize_certificates(many, DER))
+    assert "25 rows: 25 new" in hub.ok("import", tmp_path / "many.p7b").out
+    (tmp_path / "more.p7b").write_bytes(pkcs7.serialize_certificates([many[0]] * 1001, DER))
+    refused = hub.cw("import", tmp_path / "more.p7b")
+    assert refused.code == 2 and "1001 certificates; it must have 1 to 1000" in refused.out + refused.err, refused
 
 
 def test_a_passphrase_is_asked_for_and_a_wrong_one_is_said(hub, tmp_path):
@@ -186,3 +201,17 @@ def test_the_api_takes_rows_and_tells_each_that_is_wrong(hub):
     assert put([{"row": "1", "place": "x"}], list="").status_code == 400
     told = [json.loads(e["detail"]) for e in hub.audit() if e["action"] == "import.create"]
     assert [d for d in told if d["list"] == "api"] == [{"list": "api", "fresh": 1, "changed": 1}], told
+
+
+def test_ctrl_c_says_how_far_it_came(hub, tmp_path):
+    path = tmp_path / "endless.csv"
+    os.mkfifo(path)
+    child = subprocess.Popen([PROGRAM, "import", "--as", "csv", path], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                             env={"CERTWRIGHT_SOCKET": str(hub.admin)})
+    with open(path, "w") as f:  # it reads, and there is no end
+        f.write("pem,host\n")
+        f.flush()
+        time.sleep(0.2)
+        child.send_signal(signal.SIGINT)
+        _, err = child.communicate(timeout=10)
+    assert child.returncode == 130 and "0 rows, 0 new, were taken; the same again goes on." in err, err

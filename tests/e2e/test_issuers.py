@@ -165,21 +165,61 @@ def enrolled(hub):
     return [s["text"] for s in hub.unix("GET", f"/api/v1/managed-certificates/{WWW}/events?after=0").json()["items"] if s["step"] == "enroll"]
 
 
+ONCE = [("ad-cs", "relay:relay.enroll_said"), ("vault-pki", "agent:agent.enroll_told"),
+        *[pytest.param(*p, marks=pytest.mark.soak) for p in (("est", "relay:relay.enroll_said"), ("est", "relay:relay.after_enroll"),
+                                                             ("vault-pki", "relay:relay.enroll_noted"), ("vault-pki", "relay:relay.enroll_asking"))]]
+
+
+def add_again(hub):
+    """Its first try fails; the next one is done as if the pause were over."""
+    hub.ok("cert", "add", WWW, "--to", "out", "--issuer", "corp", "--no-wait")
+    wait.until(lambda: "1 try so far" in hub.why() or (hub.files / "a.pem").exists(), "it was tried", 20)
+    hub.move_clock(60)
+    hub.ok("target", "discover")  # a poll that waits does not see that the clock was moved
+    wait.until(lambda: (hub.files / "a.pem").exists(), "it is installed", 20)
+
+
 @pytest.mark.one_engine
-def test_an_issuer_is_asked_once_whatever_happens_to_the_agent(make_issuer):
-    hub, api = make_issuer("vault-pki")
-    hub.restart(failpoint="agent:agent.enroll_noted=kill")
-    add(hub)
+@pytest.mark.parametrize("protocol, point", ONCE)
+def test_an_issuer_is_asked_once_whatever_is_killed(make_issuer, protocol, point):
+    hub, api = make_issuer(protocol)
+    hub.restart(failpoint=f"{point}=kill")
+    add_again(hub)
     served(hub, api)
-    assert len(api.ca.issued) == 1 and "the issuer had answered already; it is not asked again" in enrolled(hub)
-    assert [p.name for p in (hub.state / "agent" / "results").glob("enroll-*")]
+    sent = [c for c in api.calls if c.method == "POST"]
+    assert len(api.ca.issued) == len(sent) == 1, sent
+    told = "may have issued" if point.endswith("asking") else "the issuer had answered already; it is not asked again"
+    assert any(told in t for t in enrolled(hub)), enrolled(hub)
+    assert list((hub.state / "agent" / "enroll").glob("*.json"))
+
+
+@pytest.mark.one_engine
+def test_an_issuer_whose_answer_does_not_come_may_have_issued_and_that_is_said(make_issuer):
+    hub, api = make_issuer("vault-pki")
+
+    def issues_and_hangs_up(call):
+        if call.method == "POST" and not api.ca.issued:
+            api.ca.sign(call.json()["csr"])
+            return "drop"
+
+    api.before.append(issues_and_hangs_up)
+    add_again(hub)
+    assert len(api.ca.issued) == 2 and any("may have issued a certificate that nobody has" in t for t in enrolled(hub)), enrolled(hub)
 
 
 @pytest.mark.soak
-def test_what_only_the_relay_had_seen_is_lost_with_it_and_that_is_said(make_issuer):
+def test_an_issuer_that_was_not_reached_has_issued_nothing(make_issuer):
+    hub, api = make_issuer("est")
+    api.before.append(lambda call: "drop" if call.path.endswith("cacerts") and len(api.calls) == 0 and not api.calls.append(call) else None)
+    add_again(hub)
+    assert len(api.ca.issued) == 1 and not any("nobody has" in t for t in enrolled(hub)), enrolled(hub)
+
+
+@pytest.mark.soak
+def test_an_answer_that_never_came_to_be_on_disk_is_lost_and_that_is_said(make_issuer):
     hub, api = make_issuer("vault-pki")
-    hub.restart(failpoint="relay:relay.after_enroll=kill")
-    add(hub)
+    hub.restart(failpoint="relay:relay.enroll_lost=kill")
+    add_again(hub)
     assert len(api.ca.issued) == 2 and any("may have issued a certificate that nobody has" in t for t in enrolled(hub))
 
 
@@ -201,3 +241,50 @@ def test_people_bring_the_certificate(make_hub):
     hub.ok("cert", "take", WWW, "--chain", chain)
     assert [c for c in pki.read_chain((hub.files / "a.pem").read_bytes())][1] == ca.ca
     assert hub.cw("cert", "csr", WWW).code != 0
+
+
+def begins_by_hand(hub, *options):
+    """Served with a certificate of our own CA; the next one is to be brought by people first."""
+    hub.ok("issuer", "add", "paper", "--manual", *options)
+    hub.ok("target", "add", "out", "--connector", "files", "--set", f"fullchain={hub.files}/a.pem", "--set", f"key={hub.files}/a.key")
+    hub.ok("cert", "add", WWW, "--to", "out", "--issuer", "ca")
+    hub.ok("cert", "edit", WWW, "--issuer", "paper,ca")
+    hub.cw("cert", "renew", WWW)
+    wait.until(lambda: "somebody has to bring the certificate" in hub.why(), "it waits for people", 10)
+
+
+def served_now(hub):
+    return pki.read_chain((hub.files / "a.pem").read_bytes())[0]
+
+
+def gives_way(hub, first, words):
+    wait.until(lambda: "issued by ca" in hub.why() and served_now(hub) != first, "the next one issues", 20)
+    assert any(words in s["text"] for s in hub.unix("GET", f"/api/v1/managed-certificates/{WWW}/events?after=0").json()["items"])
+
+
+@pytest.mark.one_engine
+def test_people_are_waited_for_until_the_certificate_would_end(make_hub):
+    hub = make_hub()
+    begins_by_hand(hub)
+    first = served_now(hub)
+    left = (first.not_valid_after - pki.now().replace(tzinfo=None)).total_seconds()
+    hub.move_clock(int(left * 0.8))
+    assert "another issuer is asked instead at" in hub.why()
+    request = hub.ok("cert", "csr", WWW).out
+    hub.move_clock(int(left) - 86400)
+    gives_way(hub, first, "nobody has brought a certificate since")
+    chain = hub.folder / "chain.pem"
+    chain.write_text(issuers.pem(issuers.Signer().sign(request)))
+    assert "does not wait for a certificate" in hub.cw("cert", "take", WWW, "--chain", chain).err
+
+
+@pytest.mark.one_engine
+def test_people_are_waited_for_as_long_as_was_said(make_hub):
+    hub = make_hub()
+    begins_by_hand(hub, "--failover-within", "2d")
+    first = served_now(hub)
+    assert hub.show("issuer", "paper")["failover"]["within_s"] == 2 * 86400
+    hub.move_clock(86400)
+    hub.ok("cert", "csr", WWW)
+    hub.move_clock(2 * 86400 + 60)
+    gives_way(hub, first, "nobody has brought a certificate since")

@@ -201,6 +201,26 @@ def test_tls_alpn_is_asked_at_port_443(world):
     assert re.search(r"ok +good\.example\.org: port 443: .*:443 speaks acme-tls/1", done.out) and "port 80" not in done.out, done
 
 
+def test_each_issuer_of_the_list_is_looked_at_before_a_certificate_is_made(world):
+    ca = ["--acme", world.ca.directory, "--agree", "--roots", world.ca.all_roots, "--grant", "127.0.0.0/8", "--via", "listener"]
+    world.ok("issuer", "add", "spent", *ca, "--limit", "account=1/1d")
+    world.ok("issuer", "add", "wrong", *ca, "--acme-profile", "no-such-profile")
+    world.ok("cert", "add", "good.example.org", "--name", "spends", "--issuer", "spent")
+    before = orders(world)
+    done = world.ok("cert", "add", "good.example.org", "--issuer", "spent,wrong,pebble,ca", "--dry-run")
+    which = done.out.split("Which issuer:")[1]
+    assert re.search(r"spent +would not issue: a limit of the issuer is reached: ", which), done
+    assert re.search(r"wrong +would not issue: it .*no-such-profile", which), done
+    assert re.search(r"pebble +would be asked: spent would not issue: a limit", which) and re.search(r"ca +could be asked in its place", which), done
+    assert len(re.findall(r"ok +good\.example\.org: caa: ", done.out)) == 1, "what all find is told once"
+    shown = world.cw("cert", "add", "forbidden.example.org", "--issuer", "pebble,ca", "--dry-run", "-o", "json")
+    assert shown.code == 0 and [i["role"] for i in shown.json()["issuers_in_order"]] == ["unfit", "asked"], shown
+    assert "let no CA issue" in shown.json()["issuers_in_order"][0]["why"]
+    done = world.cw("cert", "add", "forbidden.example.org", "--issuer", "pebble,wrong", "--dry-run")
+    assert done.code == 6 and "would be asked" not in done.out, done
+    assert orders(world) == before
+
+
 def move(world, name, where):
     world.knot.control("zone-begin", "example.org")
     world.knot.control("zone-unset", "example.org", name, "A")

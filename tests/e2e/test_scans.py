@@ -42,7 +42,10 @@ def hub(hub_maker):
     hub = hub_maker()
     hub.agent_settings["scan"] = LIST
     hub.write_agent()
-    return hub.restart()
+    hub.restart()
+    wait.until(lambda: hub.cw("scan", "127.0.64.0", "--ports", "9", "--as", "first").code == 0, "the agent has told what it permits", 10)
+    hub.ok("scan", "remove", "first")
+    return hub
 
 
 def names(hub):
@@ -87,6 +90,13 @@ def test_a_name_is_asked_for_and_details_are_kept_with_the_endpoint(hub, servers
     assert hub.ok("cert", "show", seen[0]["fingerprint"], "-o", "json").json()["verified"]
     options = json.loads(one["options"]) if isinstance(one["options"], str) else one["options"]
     assert options["verified"] and "TLSv1.3" in str(options["versions"]) and len(options["other"]) == 64, options
+    # What a later scan does not ask stays.
+    hub.ok("scan", "127.0.70.1", "--ports", servers, "--name", "shop.example.org", "--as", "plain")
+    again = hub.unix("GET", f"/api/v1/endpoints/{seen[0]['id']}").json()
+    assert json.loads(again["options"]) == options, again
+    # Neither of the two is for that name.
+    wait.until(lambda: {s["fingerprint"] for s in one["showed"]} <=
+               {f["fingerprint"] for f in hub.ok("finding", "list", "name_mismatch", "-o", "json").json()}, "both are told", 10)
 
 
 def test_what_no_agent_may_scan_is_refused_with_where_to_grant_it(hub, servers):
@@ -94,6 +104,9 @@ def test_what_no_agent_may_scan_is_refused_with_where_to_grant_it(hub, servers):
     assert done.code == 3 and "no agent may scan 10.0.0.0/16: add it to networks under scan in the agent.yaml" in done.err, done
     done = hub.cw("scan", "127.0.0.0/16", "--agent", "host1")
     assert done.code == 3 and "agent host1 may not scan 127.0.0.0/16: its agent.yaml permits 127.0.64.0/18" in done.err, done
+    for wide in ("fd00::/64", "www.example.org@fd00::/80"):
+        done = hub.cw("scan", wide)
+        assert done.code == 2 and f"{wide} is too large: one scan asks at most 2^40 endpoints" in done.err, done
     for wrong, why in (("10.0.0.1/8", "10.0.0.1/8 is no network"), ("a b", "a b is no network"), ("x@y", "x@y is no network")):
         done = hub.cw("scan", wrong)
         assert done.code == 2 and why in done.err, done
@@ -105,7 +118,7 @@ def test_what_no_agent_may_scan_is_refused_with_where_to_grant_it(hub, servers):
 def test_a_scan_is_paused_and_goes_on_where_it_was(hub):
     hub.ok("scan", "127.0.80.0/21", "--ports", "9", "--rate", "700", "--as", "halting", "--no-wait")
     far(hub, "halting", 300)
-    hub.ok("scan", "pause", "halting")
+    assert "halting is paused; it goes on after: certwright scan resume halting." in hub.ok("scan", "pause", "halting").out
     before = scan(hub, "halting")
     assert before["state"] == "paused" and before["done"] < 2048, before
     wait.until(lambda: not any(j["kind"] == "scan" and j["state"] == "leased" for j in hub.jobs()), "the agent has stopped")
@@ -154,6 +167,16 @@ def test_ctrl_c_leaves_and_says_how_to_look_on(hub):
     hub.ok("scan", "stop", "left")
 
 
+def test_thousands_of_targets_and_long_names_are_listed(hub):
+    """A list of addresses, as IPv6 has them, is long; a name with its network may be longer than a name."""
+    long = ".".join(["a" * 60] * 4) + "@127.0.70.200"
+    some = [f"127.0.{64 + i // 250}.{i % 250 + 1}" for i in range(3000)]
+    hub.ok("scan", *some, long, "--ports", "9", "--as", "many")
+    s = scan(hub, "many")
+    assert s["done"] == 3001 and [p["targets"] for p in s["parts"]] == [3001], s
+    assert [x["spec"]["targets"][-1] for x in hub.ok("scan", "list", "-o", "json").json() if x["name"] == "many"] == [long]
+
+
 def test_several_agents_share_a_scan_and_a_schedule_begins_it_again(hub, make_remote, servers):
     make_remote(hub, "web1", scan={"networks": ["127.0.70.0/23"], "ports": [servers], "rate": 5000}, networks={"probe": ["127.0.0.0/8"]})
     wait.until(lambda: hub.cw("scan", "127.0.70.0/23", "--ports", servers, "--agent", "host1", "--agent", "web1", "--every", "1d", "--as",
@@ -166,6 +189,50 @@ def test_several_agents_share_a_scan_and_a_schedule_begins_it_again(hub, make_re
     hub.move_clock(86500)
     s = wait.until(lambda: (s := scan(hub, "both"))["run"] == 2 and s, "it is begun again", 20)
     assert ended(hub, "both")["state"] == "done"
+    hub.move_clock(0)
+
+
+def test_a_scan_is_changed_and_the_run_under_way_goes_on_as_it_was(hub, servers):
+    hub.ok("scan", "127.0.80.0/21", "--ports", "9", "--rate", "1500", "--agent", "host1", "--as", "changed", "--no-wait")
+    far(hub, "changed", 100)
+    done = hub.ok("scan", "edit", "changed", "--target", "127.0.70.1,127.0.70.9", "--ports", servers, "--exclude", "127.0.70.9", "--every", "1h")
+    assert "changed goes on as it was begun" in done.out, done
+    hub.ok("scan", "pause", "changed")
+    hub.ok("scan", "resume", "changed")
+    s = ended(hub, "changed")
+    assert (s["done"], s["refused"], s["spec"]["ports"]) == (2048, 2048, [str(servers)]) and "next_at" in s, s
+    s = hub.ok("scan", "start", "changed", "-o", "json").json()
+    assert (s["done"], s["found"], s["skipped"], s["run"]) == (2, 1, 1, 2), s
+    hub.ok("scan", "edit", "changed", "--once", "--rate", "50", "--exclude", "")
+    s = scan(hub, "changed")
+    assert "next_at" not in s and s["spec"]["rate"] == 50 and not s["spec"].get("exclude"), s
+    for wrong, code in ((["--target", "10.0.0.0/8"], 3), (["--agent", "nobody"], 4), (["--every", "10"], 2), (["--ports", "0"], 2), ([], 2)):
+        assert hub.cw("scan", "edit", "changed", *wrong).code == code, wrong
+    assert hub.cw("scan", "edit", "nothing", "--once").code == 4 and scan(hub, "changed")["spec"] == s["spec"]
+
+
+def test_a_scan_of_names_without_an_address_alone_has_failed(hub):
+    done = hub.cw("scan", "lists.invalid", "--ports", "443,8443", "--as", "mistyped")
+    assert done.code == 3 and done.err.strip().endswith("mistyped: nothing was looked at: lists.invalid: no address"), done
+    assert scan(hub, "mistyped")["state"] == "failed"
+
+
+def test_a_part_whose_agent_is_gone_goes_to_another(hub, make_remote, servers):
+    """Both permit it, the one that is nearer begins; the other one asks what is left."""
+    gone = make_remote(hub, "gone", scan={"networks": ["127.0.70.0/24"], "ports": ["1-65535"], "rate": 5000}, networks={"probe": ["127.0.0.0/8"]})
+    wait.until(lambda: hub.cw("scan", "127.0.70.0/24", "--ports", "9", "--rate", "120", "--as", "moving", "--no-wait").code == 0 and
+               scan(hub, "moving")["parts"][0]["agent"] == "gone" or hub.cw("scan", "remove", "moving").code < 0, "it is asked for", 10)
+    before = far(hub, "moving", 50)["done"]
+    gone.kill()
+    hub.move_clock(200)
+    hub.ok("target", "discover", "--agent", "host1")  # it calls: that it is there is known
+    hub.move_clock(261)
+    wait.until(lambda: scan(hub, "moving")["parts"][0]["agent"] == "host1", "host1 goes on", 20)
+    s = ended(hub, "moving")
+    assert (s["state"], s["done"]) == ("done", 256) and s["refused"] <= 256 + 60 and before < 256, s
+    # One that does not call is not chosen, though it is nearer.
+    s = hub.ok("scan", "127.0.70.1", "--ports", servers, "--as", "chosen", "-o", "json").json()
+    assert [p["agent"] for p in s["parts"]] == ["host1"], s
     hub.move_clock(0)
 
 

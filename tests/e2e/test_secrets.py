@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.serialization import load_der_private_key, load_pem_private_key
 
 from lib import hub as hubs
-from lib import pki, postgres, push
+from lib import people, pki, postgres, push
 from lib.remote import ROLES as FAR_ROLES
 from lib.remote import Remote
 from lib.remote import token as remote_token
@@ -26,6 +26,7 @@ MAY_HOLD = {
     "key-encryption key": {"signer"},
     "recovery key": set(),
     "CA key": {"signer"},
+    "audit log key": {"signer"},
     "ACME account key": {"signer"},
     "Key of an external account binding": set(),
     "host key": {"apply"},
@@ -37,6 +38,11 @@ MAY_HOLD = {
     "appliance credential": {"relay"},
     "key store password": {"apply"},
     "sign-in code": {"hub"},
+    "password": set(),
+    "secret of an authenticator app": set(),
+    "recovery code": set(),
+    "session cookie, and the cookie of a device that is known": set(),
+    "invitation": set(),
     "database password": {"hub", "parent"},
 }
 # Made at each start and nowhere kept: nothing to look for; and what everybody may see.
@@ -139,6 +145,15 @@ class World:
         hub.ok("cert", "add", "vault.example.org", "--to", "vault", "--key-kind", "rsa-2048")
         hub.ok("cert", "renew", "vault.example.org")
         assert len(vault.secrets["web"]) == 2 and not vault.wrong
+        hub.ok("user", "add", "pia")
+        invitation = hub.unix("POST", "/api/v1/users/pia/invitation").json()["code"]
+        pia, password = people.Browser(hub), "twelve slow geese cross it"
+        pia.accept(invitation, password=password)
+        app, first = pia.enrol(), pia.cookie()
+        recovery_code = pia.ok("POST", "/api/v1/me/recovery-codes")["codes"]
+        assert pia.password("pia", password).status_code == 200
+        pia.ok("POST", "/api/v1/session/recovery-code", {"code": recovery_code[0]})
+        assert pia.ask("GET", "/api/v1/me").status_code == 200
         self.keys = [unsealed(self.kek, p) for p in sorted((hub.state / "signer").rglob("*.key"))]
         self.host_keys = [load_pem_private_key(p.read_bytes(), None) for p in (hub.state / "agent" / "keys").glob("*.key")]
         tls = load_pem_private_key((hub.folder / "tls" / "server.key").read_bytes(), None)
@@ -146,6 +161,7 @@ class World:
             "key-encryption key": of_bytes(self.kek),
             "recovery key": of_text(recovery) | of_text(recovery.replace("-", "")),
             "CA key": set().union(*(of_key(k) for c, k in self.keys if c == "ca-key")),
+            "audit log key": set().union(*(of_key(k) for c, k in self.keys if c == "audit-log")),
             "ACME account key": set().union(*(of_key(k) for c, k in self.keys if c == "acme-account")),
             "Key of an external account binding": of_text(bound) | of_bytes(b"binding-" + bytes(range(200, 224))),
             "host key": set().union(*(of_key(k) for k in self.host_keys)),
@@ -158,6 +174,11 @@ class World:
             "API token": of_text(token) | of_text(signed_in),
             "sign-in code": of_text(code),
             "database password": of_text(postgres.PASSWORD),
+            "password": of_text(password),
+            "secret of an authenticator app": of_bytes(app.key) | of_text(app.text),
+            "recovery code": set().union(*(of_text(c) | of_text(c.replace("-", "")) for c in recovery_code[:2])),
+            "session cookie, and the cookie of a device that is known": set().union(*(of_text(c) for c in (first, pia.cookie(), pia.cookie(people.DEVICE)))),
+            "invitation": of_text(invitation),
         }
 
     def found(self, text):

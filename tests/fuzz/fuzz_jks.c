@@ -39,6 +39,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
             abort();
         return 0;
     }
+    struct bytes *ders = NULL;
+    size_t ders_n = 0;
+    if (rc_ok(jks_certificates(&ctx, bytes_of(file, n - 1), &ders, &ders_n)) && (ders_n == 0 || ders_n > JKS_CERTS_MAX))
+        abort();
     if (n - 1 >= SHA1_LEN)
         mend(&ctx, file, n - 1);
     if (rc_ok(jks_read(&ctx, bytes_of(file, n - 1), &password, &chain, &key)) && chain.n == 0)

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include "agent/apply/adopt.h"
 #include "agent/apply/challenge.h"
 #include "agent/apply/disk.h"
 #include "agent/apply/dns_note.h"
@@ -238,6 +239,33 @@ static RC on_hosts(struct ctx *ctx, void *arg, const void *in, void *out)
     return RC_OK;
 }
 
+static RC on_adopt_look(struct ctx *ctx, void *arg, const void *in, void *out)
+{
+    const struct wire_apply_adopt_look *m = in;
+    struct wire_apply_adopt_seen *o = out;
+    struct adopt_seen seen;
+    TRY(adopt_look(ctx, config(arg), m->path, &seen));
+    *o = (struct wire_apply_adopt_seen){.json = seen.json, .paths = texts_of(&seen.paths)};
+    return RC_OK;
+}
+
+static RC on_adopt(struct ctx *ctx, void *arg, const void *in, void *out)
+{
+    const struct wire_apply_adopt *m = in;
+    (void)out;
+    return adopt_begin(ctx, config(arg), m->adoption, m->fence, m->path, m->digest);
+}
+
+static RC on_release(struct ctx *ctx, void *arg, const void *in, void *out)
+{
+    const struct wire_apply_release *m = in;
+    struct wire_apply_released *o = out;
+    struct str_list done;
+    TRY(adopt_release(ctx, config(arg), m->adoption, m->fence, m->keep_files, &done, &o->changed));
+    o->done = texts_of(&done);
+    return RC_OK;
+}
+
 static RC on_health(struct ctx *ctx, void *arg, const void *in, void *out)
 {
     struct wire_apply_healthy *o = out;
@@ -274,6 +302,9 @@ static const struct wire_route routes[] = {
     {WIRE_apply_dns_forget, on_dns_forget},
     {WIRE_apply_dns_list, on_dns_list},
     {WIRE_apply_hosts, on_hosts},
+    {WIRE_apply_adopt_look, on_adopt_look},
+    {WIRE_apply_adopt, on_adopt},
+    {WIRE_apply_release, on_release},
     {WIRE_apply_health, on_health},
 };
 

@@ -192,6 +192,7 @@ static void begin(struct scan *s, const struct scan_place *place)
     slot->first_state = SCAN_UNREACHABLE;
     slot->alert = 0;
     slot->why[0] = '\0';
+    slot->received = 0;
     slot->address = place->address;
     slot->name = place->name;
     slot->port_at = place->port_at;
@@ -371,6 +372,7 @@ static void after_pause(struct scan *s)
             struct slot *slot = lists[i]->first;
             scan_slot_forget(s, slot);
             slot->step = STEP_FIRST;
+            slot->received = 0;
             wait_in_line(s, slot);
         }
     for (size_t i = 0; i < 2; i++)

@@ -68,7 +68,7 @@ struct scan_result {
     int64_t took_ms; /* until the last connection ended */
     bool verified;
     struct scan_chain chains[SCAN_CHAINS];
-    size_t chains_n;
+    size_t chains_n; /* 0 unless it showed a certificate: SCAN_TLS */
     struct bytes alpn, ocsp;
     bool asks_certificate;
     const char *versions[SCAN_VERSIONS_MAX], *groups[SCAN_GROUPS_MAX];

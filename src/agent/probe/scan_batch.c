@@ -109,8 +109,6 @@ static void put_tls(struct ctx *ctx, struct scan_batch *b, struct json_out *j, c
         json_put_base64(j, "ocsp", r->ocsp);
     if (r->asks_certificate)
         json_put_bool(j, "asks_certificate", true);
-    put_texts(j, "versions", r->versions, r->versions_n);
-    put_texts(j, "groups", r->groups, r->groups_n);
 }
 
 void scan_batch_add(struct ctx *ctx, struct scan_batch *b, const struct scan_result *r, int64_t now_s)
@@ -138,6 +136,8 @@ void scan_batch_add(struct ctx *ctx, struct scan_batch *b, const struct scan_res
     json_put_int(&j, "took_ms", r->took_ms);
     if (r->state == SCAN_TLS)
         put_tls(ctx, b, &j, r);
+    put_texts(&j, "versions", r->versions, r->versions_n); /* known of some that show no certificate too */
+    put_texts(&j, "groups", r->groups, r->groups_n);
     json_close(&j);
 }
 

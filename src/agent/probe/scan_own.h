@@ -13,11 +13,12 @@
 
 enum phase { PHASE_FREE, PHASE_CONNECTING, PHASE_STARTTLS, PHASE_HELLO, PHASE_LOOK, PHASE_WAITING };
 
-/* What one connection is for.  The order is that in which an endpoint is asked. */
+/* What one connection is for.  The order is that in which an endpoint is asked.  One that showed no certificate is asked
+ * STEP_FIRST, STEP_FALLBACK and, for details, STEP_TLS13 and STEP_POST_QUANTUM. */
 enum step { STEP_FIRST, STEP_FALLBACK, STEP_OTHER_KEY, STEP_TLS13, STEP_POST_QUANTUM, STEP_TLS11, STEP_TLS10, STEP_VERIFY,
             STEP_END };
 
-/* What an endpoint that showed a certificate has shown so far; heap. */
+/* What an endpoint has shown so far; heap.  `n` is 0 where it answered to TLS 1.3 and showed no certificate. */
 struct gathered {
     struct hello_reader reader[SCAN_CHAINS]; /* where the chain was read by us … */
     struct tls_look *look[SCAN_CHAINS];      /* … or by OpenSSL */
@@ -36,6 +37,7 @@ struct slot {
     int16_t alert;
     uint16_t port_at;
     uint16_t busy_at;
+    uint32_t received; /* bytes of all its connections: HELLO_BYTES_MAX at most */
     size_t held; /* bytes of memory, as scan_slot.c weighed them last */
     struct address address;
     const char *name;

@@ -172,21 +172,26 @@ static void tell_gathered(const struct scan *s, const struct gathered *g, struct
             r->groups[r->groups_n++] = hello_group_name(groups[i]);
 }
 
+static bool shown(const struct slot *slot)
+{
+    return slot->got != NULL && slot->got->n > 0;
+}
+
 static void finish(struct scan *s, struct slot *slot)
 {
     struct scan_result r = {.address = slot->address,
                             .name = slot->name != NULL ? slot->name : "",
                             .starttls = s->space.ports[slot->port_at].starttls,
                             .single = slot->single,
-                            .state = slot->got != NULL ? SCAN_TLS : (enum scan_state)slot->first_state,
+                            .state = shown(slot) ? SCAN_TLS : (enum scan_state)slot->first_state,
                             .alert = slot->alert,
-                            .detail = slot->got != NULL ? "" : slot->why,
+                            .detail = shown(slot) ? "" : slot->why,
                             .took_ms = clock_mono_ms() - slot->began_ms};
     drop_connection(s, slot);
     if (slot->got != NULL)
         tell_gathered(s, slot->got, &r);
     scan_tell(s, &r);
-    if (slot->got != NULL && slot->reader.messages.p == NULL) { /* its memory serves the next */
+    if (shown(slot) && slot->reader.messages.p == NULL) { /* its memory serves the next */
         slot->reader = slot->got->reader[0];
         slot->got->reader[0] = (struct hello_reader){0};
     }
@@ -199,31 +204,44 @@ static void finish(struct scan *s, struct slot *slot)
     scan_give_back(s, slot);
 }
 
-/* Nothing to be had from this connection.  The first one decides, and the one by OpenSSL where it followed. */
+/* Our TLS 1.2 and OpenSSL's ClientHello: what was said to the second is told where it is an answer, for the first may be about
+ * its version alone. */
+static void note_failure(struct slot *slot, enum step step, enum scan_state state, int alert, const char *why)
+{
+    if (step == STEP_FIRST || (step == STEP_FALLBACK && (state == SCAN_ALERT || state == SCAN_BAD_ANSWER))) {
+        slot->first_state = (uint8_t)state;
+        slot->alert = (int16_t)alert;
+        snprintf(slot->why, sizeof slot->why, "%s", state == SCAN_ALERT ? "" : why);
+    }
+}
+
+/* Nothing to be had from this connection. */
 static void fail(struct scan *s, struct slot *slot, enum scan_state state, int alert, const char *why)
 {
     const enum step step = (enum step)slot->step;
     drop_connection(s, slot);
-    if (step == STEP_FIRST) {
-        slot->first_state = (uint8_t)state;
-        slot->alert = (int16_t)alert;
-        snprintf(slot->why, sizeof slot->why, "%s", why);
-    }
+    note_failure(slot, step, state, alert, why);
     /* No certificate for that name (unrecognized_name) is an answer; all else may be a dislike of our ClientHello. */
-    if (step == STEP_FIRST && (state == SCAN_ALERT || state == SCAN_CLOSED) && alert != 112) {
+    if (step == STEP_FIRST && (state == SCAN_ALERT || state == SCAN_CLOSED) && alert != 112 && slot->received < HELLO_BYTES_MAX) {
         slot->step = STEP_FALLBACK;
         scan_connect(s, slot);
         return;
     }
-    if (step == STEP_FIRST || step == STEP_FALLBACK)
+    if (step == STEP_FIRST)
         finish(s, slot);
     else
         next_step(s, slot);
 }
 
-/* Which connection is the next one of an endpoint that has shown a certificate. */
+/* Which connection is the next one of an endpoint.  One that showed no certificate to anybody may still say which version and
+ * group it takes. */
 static bool is_wanted(const struct scan *s, const struct slot *slot, enum step step)
 {
+    const bool answered = slot->first_state == SCAN_ALERT || slot->first_state == SCAN_BAD_ANSWER;
+    if (slot->received >= HELLO_BYTES_MAX)
+        return false;
+    if (!shown(slot))
+        return s->details && answered && (step == STEP_TLS13 || (step == STEP_POST_QUANTUM && slot->got != NULL));
     switch (step) {
     case STEP_OTHER_KEY:
         return s->both_keys && slot->got->keys != HELLO_ANY_KEY;
@@ -318,7 +336,9 @@ static void took_look(struct scan *s, struct slot *slot)
 
 static void took_hello(struct scan *s, struct slot *slot)
 {
-    struct gathered *g = slot->got;
+    struct gathered *g = gather(s, slot);
+    if (g == NULL)
+        return;
     const struct hello_reader *r = &slot->reader;
     if (slot->step == STEP_TLS13 && r->version == 0x0304)
         g->tls13 = true, g->group13 = r->group;
@@ -486,11 +506,25 @@ static void hear_hello(struct scan *s, struct slot *slot, struct bytes in)
     }
 }
 
+/* What was read of the chain before stays. */
+static void too_much(struct scan *s, struct slot *slot)
+{
+    if (slot->phase == PHASE_HELLO && slot->reader.until != HELLO_UNTIL_HELLO && slot->reader.certificates.n > 0)
+        took_chain(s, slot);
+    else
+        fail(s, slot, SCAN_BAD_ANSWER, 0, "it sends more than 64 KiB");
+}
+
 static void on_readable(struct scan *s, struct slot *slot, bool ended)
 {
     const uint32_t generation = slot->generation;
     for (;;) {
-        const ssize_t n = recv(slot->fd, s->received, sizeof s->received, 0);
+        const size_t most = HELLO_BYTES_MAX - slot->received;
+        if (most == 0) {
+            too_much(s, slot);
+            return;
+        }
+        const ssize_t n = recv(slot->fd, s->received, most, 0);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0 && errno == EAGAIN)
@@ -503,6 +537,7 @@ static void on_readable(struct scan *s, struct slot *slot, bool ended)
             closed(s, slot);
             return;
         }
+        slot->received += (uint32_t)n;
         const struct bytes in = bytes_of(s->received, (size_t)n);
         if (slot->phase == PHASE_HELLO)
             hear_hello(s, slot, in);
@@ -511,7 +546,7 @@ static void on_readable(struct scan *s, struct slot *slot, bool ended)
         else
             hear_look(s, slot, in);
         /* Edge-triggered: a short read has emptied it, and what comes later is another event; the end was told already. */
-        if (slot->generation != generation || slot->fd < 0 || (!ended && (size_t)n < sizeof s->received))
+        if (slot->generation != generation || slot->fd < 0 || (!ended && (size_t)n < most))
             return;
     }
 }

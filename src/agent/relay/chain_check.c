@@ -52,7 +52,7 @@ RC relay_chain_check(struct ctx *ctx, struct bytes pem, struct bytes csr_der, co
                      struct cert_chain *out)
 {
     struct csr csr;
-    TRY(csr_parse(ctx, csr_der, &csr));
+    TRY(csr_read(ctx, csr_der, &csr)); /* only whose key it is: the hub has verified it */
     if (rc_failed(cert_chain_parse_pem(ctx, pem, CHAIN_CERTIFICATES_MAX, out)))
         return ctx_fail(ctx, E_BAD_CERTIFICATE, "what the CA returned is no chain of at most %d certificates",
                         CHAIN_CERTIFICATES_MAX);

@@ -1,6 +1,7 @@
 #include "agent/relay/enroll.h"
 
 #include "agent/enroll_desc.h"
+#include "agent/enroll_journal.h"
 #include "agent/relay/chain_check.h"
 #include "agent/relay/push_session.h"
 #include "base/encode.h"
@@ -16,6 +17,9 @@ struct enroll {
     struct push_session *s;
     const struct enroll_desc *d;
     const struct wire_relay_enroll *in;
+    struct enroll_journal journal;
+    const char *note;
+    bool unanswered; /* a request went out, and its answer did not come */
 };
 
 /* --- what templates may name */
@@ -132,29 +136,89 @@ static RC take_certificate(struct ctx *ctx, const struct enroll *e, const char *
     return relay_chain_check(ctx, bytes_z(out->chain_pem), e->in->csr, e->in->identifiers.v, e->in->identifiers.n, &checked);
 }
 
-static RC run(struct ctx *ctx, const struct enroll *e, struct wire_relay_enroll_done *out)
+/* --- asked once, whatever happens to us */
+
+#define ANSWERED "the issuer had answered already; it is not asked again"
+#define LOST     "the issuer was asked before, and what it answered was lost: it may have issued a certificate that nobody has"
+
+static RC known(struct ctx *ctx, void *arg, const char *request, struct push_answer *out, bool *found)
+{
+    struct enroll *e = arg;
+    const struct enroll_said *said = enroll_journal_find(&e->journal, request);
+    (void)ctx;
+    *found = said != NULL;
+    if (said != NULL) {
+        e->note = ANSWERED;
+        *out = (struct push_answer){said->status, &said->headers, said->body, said->retry_after_s};
+    }
+    return RC_OK;
+}
+
+static RC asking(struct ctx *ctx, void *arg, const char *request)
+{
+    struct enroll *e = arg;
+    if (str_equal(e->journal.asking, request))
+        e->note = LOST;
+    TRY(enroll_journal_asking(ctx, &e->journal, request));
+    FAILPOINT("relay.enroll_asking");
+    return RC_OK;
+}
+
+static RC said(struct ctx *ctx, void *arg, const char *request, const struct push_answer *a)
+{
+    struct enroll *e = arg;
+    struct enroll_said s = {.request = request, .status = a->status, .retry_after_s = a->retry_after_s, .body = a->body};
+    if (a->headers != NULL)
+        s.headers = *a->headers;
+    FAILPOINT("relay.enroll_lost");
+    TRY(enroll_journal_said(ctx, &e->journal, &s));
+    FAILPOINT("relay.enroll_said");
+    return RC_OK;
+}
+
+/* What failed for a reason that passes is taken up where it was; a request that was not answered may have been taken. */
+static void give_way(struct ctx *ctx, struct enroll *e, struct rc why)
+{
+    struct trail_entry *trail = ctx->trail;
+    const bool passes = err_info(why.e)->retryable && why.e != E_BAD_ANSWER && why.e != E_BAD_CERTIFICATE;
+    if (e->unanswered && *e->journal.asking)
+        return;
+    struct rc rc = passes && e->journal.n > 0 ? enroll_journal_asking(ctx, &e->journal, "")
+                                              : enroll_journal_forget(ctx, &e->journal);
+    if (rc_failed(rc))
+        ctx->trail = trail;
+}
+
+static RC ask_for_it(struct ctx *ctx, struct enroll *e, struct wire_relay_enroll_done *out)
+{
+    const struct enroll_desc *d = e->d;
+    const bool again = e->in->verb == WIRE_relay_enroll_verb_collect;
+    const struct push_keeper keeper = {known, asking, said, e};
+    e->s->keeper = &keeper;
+    FAILPOINT("relay.before_enroll");
+    struct rc rc = push_run(ctx, e->s, again ? d->collect : d->enroll, again ? d->n_collect : d->n_enroll,
+                            again ? "collect" : "enroll", false);
+    e->s->keeper = NULL;
+    FAILPOINT("relay.after_enroll");
+    return rc_ok(rc) ? take_certificate(ctx, e, again ? "collect" : "enroll", out) : rc;
+}
+
+static RC run(struct ctx *ctx, struct enroll *e, struct wire_relay_enroll_done *out)
 {
     const struct enroll_desc *d = e->d;
     switch (e->in->verb) {
     case WIRE_relay_enroll_verb_test:
         return push_run(ctx, e->s, d->test, d->n_test, "test", true);
     case WIRE_relay_enroll_verb_revoke:
+        TRY(set_revoked(ctx, e));
         if (d->n_revoke == 0)
             return ctx_fail(ctx, E_UNSUPPORTED,
                             "certificates of issuer %s are revoked there by hand: its description does not say how",
                             d->issuer.name);
-        TRY(set_revoked(ctx, e));
         return push_run(ctx, e->s, d->revoke, d->n_revoke, "revoke", false);
-    case WIRE_relay_enroll_verb_collect:
-        TRY(set_request(ctx, e));
-        TRY(push_run(ctx, e->s, d->collect, d->n_collect, "collect", true));
-        return take_certificate(ctx, e, "collect", out);
     default:
         TRY(set_request(ctx, e));
-        FAILPOINT("relay.before_enroll");
-        TRY(push_run(ctx, e->s, d->enroll, d->n_enroll, "enroll", false));
-        FAILPOINT("relay.after_enroll");
-        return take_certificate(ctx, e, "enroll", out);
+        return ask_for_it(ctx, e, out);
     }
 }
 
@@ -197,24 +261,55 @@ static RC check_wish(struct ctx *ctx, const struct wire_relay_enroll *in)
     return asks ? check_request(ctx, in) : RC_OK;
 }
 
+/* With the issuer, in one session. */
+static RC serve(struct ctx *ctx, const struct push_host *host, struct enroll *e, struct wire_relay_enroll_done *out)
+{
+    const struct connector *issuer = &e->d->issuer;
+    const struct push_wish wish = {
+        .description = issuer, .connector = issuer->name, .parameters = e->in->parameters, .target = "", .deployment = ""};
+    TRY(push_open(ctx, host, &wish, &e->s));
+    struct rc rc = run(ctx, e, out);
+    const int status = e->s->refused;
+    e->unanswered = e->s->unanswered;
+    push_close(ctx, e->s);
+    if (rc.e == E_DEPLOY_FAILED) /* the words of errors are those of deployments, which this is not */
+        rc = rc_of(status >= 500 ? E_ISSUER_FAILED : E_ISSUER_REFUSED);
+    return rc;
+}
+
+static RC once(struct ctx *ctx, const struct push_host *host, struct enroll *e, struct wire_relay_enroll_done *out)
+{
+    TRY(enroll_journal_open(ctx, host->cfg, e->in->job, e->in->csr, &e->journal));
+    if (e->journal.answered) {
+        *out = e->journal.answer;
+        e->note = ANSWERED;
+        return RC_OK;
+    }
+    struct rc rc = serve(ctx, host, e, out);
+    if (rc_failed(rc)) {
+        give_way(ctx, e, rc);
+        return rc;
+    }
+    TRY(enroll_journal_answered(ctx, &e->journal, out));
+    FAILPOINT("relay.enroll_noted");
+    return RC_OK;
+}
+
 RC relay_enroll_run(struct ctx *ctx, const struct agent_config *cfg, const struct credential_files *files,
                     const struct wire_relay_enroll *in, struct wire_relay_enroll_done *out)
 {
     const struct push_host host = {cfg, files};
     struct enroll_desc *d = ARENA_NEW(&ctx->arena, struct enroll_desc);
-    struct enroll e = {.d = d, .in = in};
+    struct enroll e = {.d = d, .in = in, .note = ""};
+    const bool asks = in->verb == WIRE_relay_enroll_verb_enroll || in->verb == WIRE_relay_enroll_verb_collect;
     ctx->arena.wipe = true; /* answers are in it, and what they hold */
-    *out = (struct wire_relay_enroll_done){.state = WIRE_relay_enroll_done_state_issued, .reference = "", .chain_pem = ""};
+    *out = (struct wire_relay_enroll_done){
+        .state = WIRE_relay_enroll_done_state_issued, .reference = "", .chain_pem = "", .note = ""};
     TRY(check_wish(ctx, in));
     TRY(check_granted(ctx, cfg, in));
     TRY(enroll_desc_load(ctx, cfg, in->protocol, d));
-    const struct push_wish wish = {
-        .description = &d->issuer, .connector = d->issuer.name, .parameters = in->parameters, .target = "", .deployment = ""};
-    TRY(push_open(ctx, &host, &wish, &e.s));
-    struct rc rc = run(ctx, &e, out);
-    const int status = e.s->refused;
-    push_close(ctx, e.s);
-    if (rc.e == E_DEPLOY_FAILED) /* the words of errors are those of deployments, which this is not */
-        rc = rc_of(status >= 500 ? E_ISSUER_FAILED : E_ISSUER_REFUSED);
-    return rc_ok(rc) ? rc : ctx_wrap(ctx, rc, "issuer %s", d->issuer.name);
+    struct rc rc = asks ? once(ctx, &host, &e, out) : serve(ctx, &host, &e, out);
+    out->note = e.note;
+    return rc_ok(rc) ? rc : ctx_wrap(ctx, rc, "issuer %s%s%s", d->issuer.name, str_equal(e.note, LOST) ? "; " : "",
+                                     str_equal(e.note, LOST) ? e.note : "");
 }

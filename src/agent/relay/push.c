@@ -216,12 +216,28 @@ static bool applies(const struct push_session *s, const struct push_step *step)
     return (step->set == NULL || is_set(s, step->set)) && (step->unset == NULL || !is_set(s, step->unset));
 }
 
+/* A request that must not be sent twice is sent once, whatever becomes of this process. */
+static RC send_once(struct ctx *ctx, struct push_session *s, const struct push_request *r, struct push_answer *out)
+{
+    const struct push_keeper *k = s->keeper;
+    bool found = false;
+    if (k == NULL || s->list == PUSH_LOGIN || !changes(r))
+        return send_patiently(ctx, s, r, out);
+    const char *request = arena_printf(&ctx->arena, "%u %s %s", ++s->kept, r->method, r->url);
+    TRY(k->known(ctx, k->arg, request, out, &found));
+    if (found)
+        return RC_OK;
+    TRY(k->asking(ctx, k->arg, request));
+    TRY(send_patiently(ctx, s, r, out));
+    return out->status < 400 ? k->said(ctx, k->arg, request, out) : RC_OK;
+}
+
 static RC run_request(struct ctx *ctx, struct push_session *s, const struct push_step *step, struct push_request *request,
                        const char *prefix, struct push_answer *answer, bool *absent)
 {
     bool was_touched = s->touched;
     enum outcome outcome;
-    TRY(send_patiently(ctx, s, request, answer));
+    TRY(send_once(ctx, s, request, answer));
     TRY(judge(ctx, s, step, answer, was_touched, &outcome));
     s->wait_s = answer->retry_after_s > 0 ? answer->retry_after_s : 0;
     if (outcome == GOOD && step->has_poll)

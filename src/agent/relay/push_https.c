@@ -33,7 +33,9 @@ static RC https_send(struct ctx *ctx, struct push_session *s, const struct push_
         call.ntlm_user = text_of(s, "user");
         call.ntlm_password = text_of(s, "password");
     }
-    TRY(http_client_call(ctx, s->http, &call, answer));
+    struct rc rc = http_client_call(ctx, s->http, &call, answer);
+    s->unanswered = rc_failed(rc) && answer->sent;
+    TRY(rc);
     *out = (struct push_answer){answer->status, &answer->headers, answer->body, answer->retry_after_s};
     return RC_OK;
 }

@@ -27,6 +27,15 @@ struct push_room {
     struct buf buf;
 };
 
+/* What must be asked once: the answer to a request that may change something is kept before it is read, and given again.  `known`
+ * leaves *found false where there is none; `request` is one of the session. */
+struct push_keeper {
+    RC (*known)(struct ctx *ctx, void *arg, const char *request, struct push_answer *out, bool *found);
+    RC (*asking)(struct ctx *ctx, void *arg, const char *request);
+    RC (*said)(struct ctx *ctx, void *arg, const char *request, const struct push_answer *a);
+    void *arg;
+};
+
 enum push_list { PUSH_SEE, PUSH_INSTALL, PUSH_UNDO, PUSH_LOGIN };
 
 struct push_session {
@@ -55,6 +64,9 @@ struct push_session {
     bool touched; /* a step of this list that may change something has been sent */
     struct push_identity before, seen;
     const char *now; /* undo: "new", "previous", "absent" */
+    const struct push_keeper *keeper; /* NULL: what was asked may be asked again */
+    unsigned kept;                    /* requests that went by it */
+    bool unanswered;                  /* the newest request failed after it, or a part of it, was sent */
     char boundary[40];
 };
 

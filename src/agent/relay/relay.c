@@ -291,6 +291,7 @@ RC relay_confine(struct ctx *ctx, struct role_env *env, struct sandbox *sb)
     sandbox_allow(sb, cfg.connectors_dir, SANDBOX_READ | SANDBOX_OPTIONAL);
     sandbox_allow(sb, cfg.dns_dir, SANDBOX_READ | SANDBOX_OPTIONAL);
     sandbox_allow(sb, cfg.enroll_dir, SANDBOX_READ | SANDBOX_OPTIONAL);
+    sandbox_allow(sb, arena_printf(&ctx->arena, "%s/enroll", cfg.state_dir), SANDBOX_READ | SANDBOX_WRITE);
     TRY(credential_confine(ctx, env, sb, &cfg));
     for (size_t i = 0; i < sizeof roots / sizeof *roots; i++)
         sandbox_allow(sb, roots[i], SANDBOX_READ | SANDBOX_OPTIONAL);

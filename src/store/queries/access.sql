@@ -51,17 +51,21 @@ SELECT 1 AS found FROM team_within WHERE team_id = $team_id AND ancestor_id = $a
 
 -- query token_add : none
 -- doc A new bearer token: only its hash is kept.
--- in id text, team_id text, name text, role text, agent_id text?, hash blob, now i64, expires_at i64
-INSERT INTO token (id, team_id, name, role, agent_id, hash, created_at, expires_at)
-VALUES ($id, $team_id, $name, $role, $agent_id, $hash, $now, $expires_at);
+-- in id text, team_id text, name text, role text, agent_id text?, user_id text?, permissions json?, hash blob, now i64, expires_at i64
+INSERT INTO token (id, team_id, name, role, agent_id, user_id, permissions, hash, created_at, expires_at)
+VALUES ($id, $team_id, $name, $role, $agent_id, $user_id, $permissions, $hash, $now, $expires_at);
 
 -- query token_by_hash : maybe
--- doc A token that is neither revoked nor expired; one for an agent's host ends with the agent.
+-- doc A token that is neither revoked nor expired, with its role; one for an agent's host ends with the agent, one of an account is good
+-- as long as that is active.
 -- in hash blob, now i64
--- out id text, team_id text, name text, role text, agent_id text?, expires_at i64, used_at i64?
-SELECT id, team_id, name, role, agent_id, expires_at, used_at FROM token
-WHERE hash = $hash AND revoked_at IS NULL AND expires_at > $now
-  AND NOT EXISTS (SELECT 1 FROM agent a WHERE a.id = token.agent_id AND a.state = 'removed');
+-- out id text, team_id text, name text, role text, agent_id text?, user_id text?, permissions json?, expires_at i64, used_at i64?, role_permissions json?
+SELECT t.id, t.team_id, t.name, t.role, t.agent_id, t.user_id, t.permissions, t.expires_at, t.used_at,
+    r.permissions AS role_permissions
+FROM token t LEFT JOIN role r ON r.name = t.role
+WHERE t.hash = $hash AND t.revoked_at IS NULL AND t.expires_at > $now
+  AND NOT EXISTS (SELECT 1 FROM agent a WHERE a.id = t.agent_id AND a.state = 'removed')
+  AND NOT EXISTS (SELECT 1 FROM user_account u WHERE u.id = t.user_id AND u.state <> 'active');
 
 -- query token_used : none
 -- doc When a token was last used; written at most once an hour.
@@ -72,17 +76,17 @@ UPDATE token SET used_at = $now WHERE id = $id AND (used_at IS NULL OR used_at <
 -- doc Tokens within a team, newest first.
 -- in scope text, after text, limit i64
 -- row token_get
-SELECT t.id, t.team_id, t.name, t.role, a.name AS agent, t.created_at, t.expires_at, t.used_at, t.revoked_at
-FROM token t LEFT JOIN agent a ON a.id = t.agent_id
+SELECT t.id, t.team_id, t.name, t.role, a.name AS agent, u.name AS of_user, t.permissions, t.created_at, t.expires_at, t.used_at, t.revoked_at
+FROM token t LEFT JOIN agent a ON a.id = t.agent_id LEFT JOIN user_account u ON u.id = t.user_id
 WHERE t.id > $after AND t.role <> 'sign-in-link' AND EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = t.team_id AND w.ancestor_id = $scope)
 ORDER BY t.id LIMIT $limit;
 
 -- query token_get : maybe
 -- doc One token within a team, by id or name.
 -- in ref text, scope text
--- out id text, team_id text, name text, role text, agent text?, created_at i64, expires_at i64, used_at i64?, revoked_at i64?
-SELECT t.id, t.team_id, t.name, t.role, a.name AS agent, t.created_at, t.expires_at, t.used_at, t.revoked_at
-FROM token t LEFT JOIN agent a ON a.id = t.agent_id
+-- out id text, team_id text, name text, role text, agent text?, of_user text?, permissions json?, created_at i64, expires_at i64, used_at i64?, revoked_at i64?
+SELECT t.id, t.team_id, t.name, t.role, a.name AS agent, u.name AS of_user, t.permissions, t.created_at, t.expires_at, t.used_at, t.revoked_at
+FROM token t LEFT JOIN agent a ON a.id = t.agent_id LEFT JOIN user_account u ON u.id = t.user_id
 WHERE (t.id = $ref OR (t.name = $ref AND t.revoked_at IS NULL))
   AND EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = t.team_id AND w.ancestor_id = $scope)
 LIMIT 1;
@@ -258,24 +262,11 @@ LIMIT 1;
 -- in id text, now i64
 UPDATE join_token SET revoked_at = $now WHERE id = $id AND revoked_at IS NULL;
 
--- query join_token_expire : none
+-- query join_token_expire : many
 -- doc Retention: join tokens long after their end.
--- in before i64
-DELETE FROM join_token WHERE id IN (SELECT id FROM join_token WHERE expires_at < $before LIMIT 1000);
-
--- query audit_add : none
--- doc One audit entry, in the transaction that it speaks of.
--- in at i64, principal text, action text, object_kind text, object_id text, team_id text, request_id text, detail json
-INSERT INTO audit (at, principal, action, object_kind, object_id, team_id, request_id, detail)
-VALUES ($at, $principal, $action, $object_kind, $object_id, $team_id, $request_id, $detail);
-
--- query audit_list : many
--- doc Audit entries within a team, newest first, before a number.
--- in scope text, before i64, limit i64
--- out seq i64, at i64, principal text, action text, object_kind text, object_id text, request_id text, detail json
-SELECT seq, at, principal, action, object_kind, object_id, request_id, detail FROM audit a
-WHERE a.seq < $before AND EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = a.team_id AND w.ancestor_id = $scope)
-ORDER BY seq DESC LIMIT $limit;
+-- in before i64, limit i64
+-- out id text
+DELETE FROM join_token WHERE id IN (SELECT id FROM join_token WHERE expires_at < $before LIMIT $limit) RETURNING id;
 
 -- query idempotency_get : maybe
 -- doc The answer that a request with this key got before.

@@ -124,6 +124,12 @@ SELECT id, issuer_id, name, account_url, issuer_domain, wildcard, value, until_a
 -- out id text, name text
 SELECT id, name FROM persist_record WHERE leaving_at IS NULL ORDER BY id LIMIT 10000;
 
+-- query persist_of_issuer : many
+-- doc The records that persist for an issuer.
+-- in issuer_id text
+-- out id text
+SELECT id FROM persist_record WHERE issuer_id = $issuer_id ORDER BY id LIMIT 10000;
+
 -- query persist_leave : none
 -- doc It is being taken away from now on.
 -- in id text, now i64

@@ -140,7 +140,7 @@ DELETE FROM dns_grant WHERE provider_id = $provider_id;
 -- doc A team within another, by id or name.
 -- in ref text, scope text
 -- out id text, name text
-SELECT t.id, t.name FROM team t WHERE (t.id = $ref OR t.name = $ref)
+SELECT t.id, t.name FROM team t WHERE (t.id = $ref OR t.name = $ref) AND t.removed_at IS NULL
   AND EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = t.id AND w.ancestor_id = $scope)
 ORDER BY CASE WHEN t.id = $ref THEN 0 ELSE 1 END LIMIT 1;
 
@@ -181,6 +181,13 @@ SELECT (SELECT COUNT(*) FROM challenge c WHERE c.provider_id = $provider_id AND 
        (SELECT COUNT(*) FROM challenge c WHERE c.provider_id = $provider_id AND c.state = 'leftover')
      + (SELECT COUNT(*) FROM managed_challenge m WHERE m.provider_id = $provider_id AND m.state = 'leftover') AS leftover;
 
+-- query challenge_open_at : many
+-- doc Answers to challenges for a name that are in place, or about to be.
+-- in identifier text
+-- out attempt_id text, token text, key_authorization text, agent_id text, via json, method text, provider_id text?
+SELECT attempt_id, token, key_authorization, agent_id, via, method, provider_id FROM challenge
+WHERE identifier = $identifier AND state IN ('presenting', 'presented') ORDER BY attempt_id LIMIT 1000;
+
 -- query challenge_disown : none
 -- doc Answers left behind by a DNS provider that is gone are forgotten.
 -- in provider_id text
@@ -215,6 +222,14 @@ ORDER BY c.id LIMIT $limit;
 -- row managed_challenge_get
 SELECT id, team_id, provider_id, agent_id, via, name, value, state, error_code, error, story, created_at, ends_at FROM managed_challenge
 WHERE team_id = $team_id AND COALESCE(asker_id, '') = $asker AND name = $name AND value = $value AND state IN ('presenting', 'presented')
+ORDER BY id LIMIT 1;
+
+-- query managed_challenge_holding : maybe
+-- doc A challenge of another client, but one, that needs a value to stay where it is.
+-- in id text, provider_id text, name text, value text
+-- out id text
+SELECT id FROM managed_challenge
+WHERE name = $name AND value = $value AND provider_id = $provider_id AND id <> $id AND state IN ('presenting', 'presented', 'failed')
 ORDER BY id LIMIT 1;
 
 -- query managed_challenge_by_id : maybe
@@ -254,10 +269,11 @@ ORDER BY c.id LIMIT $limit;
 SELECT id, team_id, provider_id, agent_id, via, name, value, state, error_code, error, story, created_at, ends_at FROM managed_challenge
 WHERE provider_id = $provider_id AND state IN ('leftover', 'cleaning') ORDER BY id LIMIT 1000;
 
--- query managed_challenge_expire : none
+-- query managed_challenge_expire : many
 -- doc Retention: challenges of other clients that were taken away.
--- in before i64
-DELETE FROM managed_challenge WHERE id IN (SELECT id FROM managed_challenge WHERE created_at < $before AND state = 'cleaned' LIMIT 1000);
+-- in before i64, limit i64
+-- out id text
+DELETE FROM managed_challenge WHERE id IN (SELECT id FROM managed_challenge WHERE created_at < $before AND state = 'cleaned' LIMIT $limit) RETURNING id;
 
 -- query managed_challenge_disown : none
 -- doc What a DNS provider that is gone left behind is forgotten.

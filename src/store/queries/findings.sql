@@ -75,6 +75,13 @@ FROM endpoint_look l LEFT JOIN endpoint e ON e.id = l.endpoint_id ORDER BY l.end
 SELECT o.certificate_id AS id, o.position, d.dictionary, d.der FROM observation o JOIN certificate_der d ON d.id = o.certificate_id
 WHERE o.endpoint_id = $endpoint_id AND o.last_seen = $last_seen ORDER BY o.position LIMIT 32;
 
+-- query certificate_shown : maybe
+-- doc One of the certificates that an endpoint showed when it was last looked at.
+-- in endpoint_id i64, fingerprint blob, last_seen i64
+-- out id i64, dictionary i64, der blob
+SELECT c.id, d.dictionary, d.der FROM certificate c JOIN observation o ON o.certificate_id = c.id JOIN certificate_der d ON d.id = c.id
+WHERE c.fingerprint = $fingerprint AND o.endpoint_id = $endpoint_id AND o.last_seen = $last_seen;
+
 -- query endpoint_findings : many
 -- doc What is wrong with an endpoint now.
 -- in endpoint_id i64
@@ -209,3 +216,15 @@ DELETE FROM outside_ask WHERE ref = $ref;
 -- doc A certificate goes.
 -- in certificate_id i64
 DELETE FROM outside_ask WHERE certificate_id = $certificate_id AND certificate_id <> 0;
+
+-- query finding_policy_get : maybe
+-- doc What people have set of the checks.
+-- out revision i64, document text, file text, changed_by text, changed_at i64
+SELECT revision, document, file, changed_by, changed_at FROM finding_policy WHERE id = 1;
+
+-- query finding_policy_put : none
+-- doc What people set of the checks.
+-- in revision i64, document text, file text, changed_by text, now i64
+INSERT INTO finding_policy (id, revision, document, file, changed_by, changed_at) VALUES (1, $revision, $document, $file, $changed_by, $now)
+ON CONFLICT (id) DO UPDATE SET revision = excluded.revision, document = excluded.document, file = excluded.file,
+    changed_by = excluded.changed_by, changed_at = excluded.changed_at;

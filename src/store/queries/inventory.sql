@@ -256,6 +256,14 @@ ON CONFLICT (kind, place, name, team) DO UPDATE SET agent_id = COALESCE(excluded
     options = COALESCE($options, endpoint.options), last_seen = excluded.last_seen
 RETURNING id;
 
+-- query endpoint_options : maybe
+-- doc What was negotiated at an endpoint, and the leaf it showed.
+-- in kind text, place text, name text, team_id text
+-- out options text, fingerprint blob?
+SELECT e.options, c.fingerprint FROM endpoint e JOIN team t ON t.number = e.team
+LEFT JOIN certificate c ON c.id = e.certificate_id
+WHERE e.kind = $kind AND e.place = $place AND e.name = $name AND t.id = $team_id;
+
 -- query endpoint_without : none
 -- doc Endpoints that showed a certificate last have none now: it goes.
 -- in certificate_id i64
@@ -281,19 +289,38 @@ DELETE FROM observation WHERE certificate_id = $certificate_id;
 SELECT id, last_seen FROM endpoint WHERE id > $after ORDER BY id LIMIT $limit;
 
 -- query observation_expire : none
--- doc Forgets what an endpoint has not shown since.
--- in endpoint_id i64, before i64
-DELETE FROM observation WHERE endpoint_id = $endpoint_id AND last_seen < $before;
+-- doc Forgets what endpoints have not shown since.
+-- in from_id i64, to_id i64, before i64
+DELETE FROM observation WHERE endpoint_id >= $from_id AND endpoint_id <= $to_id AND last_seen < $before;
+
+-- query issuer_name_after : many
+-- doc Names of issuers in the order of their numbers; used: certificates of it are here, or there were some since a day.
+-- in since_day i64, after i64, limit i64
+-- out id i64, used bool
+SELECT i.id, CASE WHEN EXISTS (SELECT 1 FROM team t JOIN counter c ON c.dimension = 'issuer' AND c.team = t.number AND c.key = CAST(i.id AS TEXT)
+        WHERE (c.day = 0 AND c.n <> 0) OR c.day >= $since_day) THEN 1 ELSE 0 END AS used
+FROM issuer_name i WHERE i.id > $after ORDER BY i.id LIMIT $limit;
+
+-- query issuer_name_drop : none
+-- doc The name of an issuer goes.
+-- in id i64
+DELETE FROM issuer_name WHERE id = $id;
+
+-- query counter_empty_drop : none
+-- doc What is counted of an issuer of which nothing is here.
+-- in id i64
+DELETE FROM counter WHERE dimension = 'issuer' AND team IN (SELECT number FROM team) AND key = CAST($id AS TEXT) AND day = 0 AND n = 0;
+
+-- query issuer_trust_expire : none
+-- doc How far issuers are believed whose certificate is gone, and of which nothing else is here.
+DELETE FROM issuer_trust WHERE certificate_id <> 0
+  AND NOT EXISTS (SELECT 1 FROM certificate c WHERE c.id = issuer_trust.certificate_id)
+  AND NOT EXISTS (SELECT 1 FROM issuer_name i WHERE i.sha256 = issuer_trust.name_sha256);
 
 -- query endpoint_drop : none
 -- doc An endpoint goes.
 -- in id i64
 DELETE FROM endpoint WHERE id = $id;
-
--- query finding_drop_at : none
--- doc An endpoint goes, and what was wrong with it.
--- in endpoint_id i64
-DELETE FROM finding WHERE endpoint_id = $endpoint_id AND endpoint_id <> 0;
 
 -- query counter_delta_add : each
 -- doc A number changes.

@@ -129,11 +129,12 @@ SELECT j.id, j.kind, a.name AS agent, j.agent_id, j.lane, j.ref, j.state, j.fenc
 FROM job j JOIN agent a ON a.id = j.agent_id
 WHERE j.id = $id AND EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = a.team_id AND w.ancestor_id = $scope);
 
--- query job_expire : none
+-- query job_expire : many
 -- doc Retention: finished jobs, but the newest of each lane, whose fence counts.
--- in before i64
+-- in before i64, limit i64
+-- out id text
 DELETE FROM job WHERE id IN (SELECT j.id FROM job j WHERE j.finished_at < $before
-  AND EXISTS (SELECT 1 FROM job n WHERE n.lane = j.lane AND n.fence > j.fence) LIMIT 1000);
+  AND EXISTS (SELECT 1 FROM job n WHERE n.lane = j.lane AND n.fence > j.fence) LIMIT $limit) RETURNING id;
 
 -- query timer_set : none
 -- doc Sets when something is due; the newest word counts.

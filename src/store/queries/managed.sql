@@ -437,10 +437,11 @@ WHERE managed_id = $managed_id AND seq > $after ORDER BY seq LIMIT $limit;
 -- out seq i64
 SELECT COALESCE(MAX(seq), 0) AS seq FROM step WHERE managed_id = $managed_id;
 
--- query step_expire : none
+-- query step_expire : many
 -- doc Retention: the story older than a time.
--- in before_ms i64
-DELETE FROM step WHERE seq IN (SELECT seq FROM step ORDER BY seq LIMIT 1000) AND at_ms < $before_ms;
+-- in before_ms i64, limit i64
+-- out seq i64
+DELETE FROM step WHERE seq IN (SELECT seq FROM step ORDER BY seq LIMIT $limit) AND at_ms < $before_ms RETURNING seq;
 
 -- query step_count : one
 -- doc How many steps of an attempt are kept, no further than a number.

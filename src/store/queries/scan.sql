@@ -54,13 +54,20 @@ ORDER BY CASE WHEN s.id = $ref THEN 0 ELSE 1 END LIMIT 1;
 -- query scan_by_id : maybe
 -- doc One scan, whoever asks.
 -- in id text
--- out id text, team_id text, name text, spec json, scope text, every_s i64, state text, run i64, started_at i64
-SELECT id, team_id, name, spec, scope, every_s, state, run, started_at FROM scan WHERE id = $id;
+-- out id text, team_id text, name text, spec json, run_spec json, scope text, every_s i64, state text, run i64, started_at i64
+SELECT id, team_id, name, spec, COALESCE(run_spec, spec) AS run_spec, scope, every_s, state, run, started_at FROM scan WHERE id = $id;
+
+-- query scan_edit : none
+-- doc A scan is to be done otherwise from its next run on; one under way goes on as it was begun.
+-- in id text, spec json, scope text, every_s i64, now i64
+UPDATE scan SET run_spec = CASE WHEN state IN ('running', 'paused') THEN COALESCE(run_spec, spec) ELSE NULL END,
+    spec = $spec, scope = $scope, every_s = $every_s, updated_at = $now WHERE id = $id;
 
 -- query scan_begin : none
 -- doc A scan begins, again.
 -- in id text, now i64
-UPDATE scan SET state = 'running', run = run + 1, started_at = $now, finished_at = NULL, error = NULL, updated_at = $now WHERE id = $id;
+UPDATE scan SET state = 'running', run = run + 1, run_spec = NULL, started_at = $now, finished_at = NULL, error = NULL, updated_at = $now
+WHERE id = $id;
 
 -- query scan_state : none
 -- doc How a scan stands.
@@ -76,6 +83,12 @@ DELETE FROM scan WHERE id = $id;
 -- doc The parts of a scan go.
 -- in scan_id text
 DELETE FROM scan_part WHERE scan_id = $scan_id;
+
+-- query scan_old : many
+-- doc Scans that run no more, and ended so long ago.
+-- in before i64, limit i64
+-- out id text
+SELECT id FROM scan WHERE every_s = 0 AND state IN ('done', 'failed', 'stopped') AND finished_at < $before ORDER BY id LIMIT $limit;
 
 -- query scan_part_add : none
 -- doc What one agent does of a scan.
@@ -102,10 +115,10 @@ FROM scan_part p JOIN agent a ON a.id = p.agent_id WHERE p.id = $id;
 
 -- query scan_part_took : none
 -- doc A batch was taken: everything before its position is in the inventory.
--- in id text, batch text, position i64, total i64, probed i64, found i64, silent i64, refused i64, failed i64, skipped i64, fresh i64, rate i64, remarks json, told i64, still i64, now i64
+-- in id text, batch text, position i64, total i64, probed i64, found i64, silent i64, refused i64, failed i64, skipped i64, fresh i64, rate i64, remarks json, told i64, still i64, looked i64, unasked i64, now i64
 UPDATE scan_part SET batch = $batch, position = $position, total = $total, probed = probed + $probed, found = found + $found,
     silent = silent + $silent, refused = refused + $refused, failed = failed + $failed, skipped = skipped + $skipped, fresh = fresh + $fresh,
-    rate = $rate, remarks = $remarks, told = told + $told, still = $still, failures = 0, error_code = NULL, error = NULL, heard_at = $now
+    rate = $rate, remarks = $remarks, told = told + $told, still = $still, looked = looked + $looked, unasked = unasked + $unasked, failures = 0, error_code = NULL, error = NULL, heard_at = $now
 WHERE id = $id;
 
 -- query scan_part_state : none
@@ -118,16 +131,27 @@ UPDATE scan_part SET state = $state, rate = 0, finished_at = $finished_at WHERE 
 -- in id text, failures i64, error_code text?, error text?
 UPDATE scan_part SET failures = $failures, error_code = $error_code, error = $error, rate = 0 WHERE id = $id;
 
+-- query scan_part_move : none
+-- doc Another agent goes on with a part, where the first one was.
+-- in id text, agent_id text, why text
+UPDATE scan_part SET agent_id = $agent_id, rate = 0, batch = '', failures = 0, still = 0, error_code = 'unreachable', error = $why WHERE id = $id;
+
+-- query scan_part_job_cancel : none
+-- doc Takes the job of a part back.
+-- in id text, now i64
+UPDATE job SET state = 'cancelled', lease_until = NULL, finished_at = $now WHERE kind = 'scan' AND state IN ('ready', 'leased') AND ref = $id;
+
 -- query scan_parts_end : none
 -- doc What is not done of a scan is not done any more.
 -- in scan_id text, state text, now i64
 UPDATE scan_part SET state = $state, rate = 0, finished_at = $now WHERE scan_id = $scan_id AND state = 'running';
 
 -- query scan_parts_left : one
--- doc How many parts of a scan are not at their end, and how many have failed.
+-- doc How many parts of a scan are not at their end, and how many have failed; what they looked at, and what they could not.
 -- in scan_id text
--- out running i64, failed i64
-SELECT COUNT(CASE WHEN state = 'running' THEN 1 END) AS running, COUNT(CASE WHEN state = 'failed' THEN 1 END) AS failed
+-- out running i64, failed i64, looked i64, unasked i64
+SELECT COUNT(CASE WHEN state = 'running' THEN 1 END) AS running, COUNT(CASE WHEN state = 'failed' THEN 1 END) AS failed,
+    CAST(COALESCE(SUM(looked), 0) AS BIGINT) AS looked, CAST(COALESCE(SUM(unasked), 0) AS BIGINT) AS unasked
 FROM scan_part WHERE scan_id = $scan_id;
 
 -- query scan_jobs_cancel : none

@@ -7,12 +7,13 @@ INSERT INTO issuer (id, team_id, name, kind, settings, failures, revision, creat
 VALUES ($id, $team_id, $name, $kind, $settings, 0, 1, $now, $now);
 
 -- query issuer_get : maybe
--- doc One issuer within a team, by id or name.
+-- doc One issuer within a team, by id or name, or of one above it: those below use it.
 -- in ref text, scope text
 -- out id text, team_id text, name text, kind text, settings json, account_url text?, failures i64, last_error text?, retry_at i64?, revision i64, created_at i64, updated_at i64
 SELECT id, team_id, name, kind, settings, account_url, failures, last_error, retry_at, revision, created_at, updated_at FROM issuer i
 WHERE (i.id = $ref OR i.name = $ref) AND i.removed_at IS NULL
-  AND EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = i.team_id AND w.ancestor_id = $scope)
+  AND (EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = i.team_id AND w.ancestor_id = $scope) OR EXISTS (
+    SELECT 1 FROM team_within m JOIN team_within w ON w.team_id = m.team_id WHERE m.ancestor_id = $scope AND w.ancestor_id = i.team_id))
 LIMIT 1;
 
 -- query issuer_by_id : one
@@ -22,12 +23,13 @@ LIMIT 1;
 SELECT id, team_id, name, kind, settings, account_url, failures, retry_at, removed_at FROM issuer WHERE id = $id;
 
 -- query issuer_list : many
--- doc Issuers within a team.
+-- doc Issuers within a team, or of one above it: those below use it.
 -- in scope text, after text, limit i64
 -- row issuer_get
 SELECT id, team_id, name, kind, settings, account_url, failures, last_error, retry_at, revision, created_at, updated_at FROM issuer i
 WHERE i.id > $after AND i.removed_at IS NULL
-  AND EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = i.team_id AND w.ancestor_id = $scope)
+  AND (EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = i.team_id AND w.ancestor_id = $scope) OR EXISTS (
+    SELECT 1 FROM team_within m JOIN team_within w ON w.team_id = m.team_id WHERE m.ancestor_id = $scope AND w.ancestor_id = i.team_id))
 ORDER BY id LIMIT $limit;
 
 -- query issuer_update : exactly
@@ -68,21 +70,23 @@ INSERT INTO profile (id, team_id, name, settings, revision, created_at, updated_
 VALUES ($id, $team_id, $name, $settings, 1, $now, $now);
 
 -- query profile_get : maybe
--- doc One profile within a team, by id or name.
+-- doc One profile within a team, by id or name, or of one above it: those below use it.
 -- in ref text, scope text
 -- out id text, team_id text, name text, settings json, revision i64, created_at i64, updated_at i64
 SELECT id, team_id, name, settings, revision, created_at, updated_at FROM profile p
 WHERE (p.id = $ref OR p.name = $ref) AND p.removed_at IS NULL
-  AND EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = p.team_id AND w.ancestor_id = $scope)
+  AND (EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = p.team_id AND w.ancestor_id = $scope) OR EXISTS (
+    SELECT 1 FROM team_within m JOIN team_within w ON w.team_id = m.team_id WHERE m.ancestor_id = $scope AND w.ancestor_id = p.team_id))
 LIMIT 1;
 
 -- query profile_list : many
--- doc Profiles within a team.
+-- doc Profiles within a team, or of one above it: those below use it.
 -- in scope text, after text, limit i64
 -- row profile_get
 SELECT id, team_id, name, settings, revision, created_at, updated_at FROM profile p
 WHERE p.id > $after AND p.removed_at IS NULL
-  AND EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = p.team_id AND w.ancestor_id = $scope)
+  AND (EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = p.team_id AND w.ancestor_id = $scope) OR EXISTS (
+    SELECT 1 FROM team_within m JOIN team_within w ON w.team_id = m.team_id WHERE m.ancestor_id = $scope AND w.ancestor_id = p.team_id))
 ORDER BY id LIMIT $limit;
 
 -- query profile_update : exactly

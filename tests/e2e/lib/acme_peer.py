@@ -100,7 +100,8 @@ class _Server(http.server.ThreadingHTTPServer):
 class AcmePeer:
     """`window`: (start, end) in seconds from now that renewal information answers for every certificate; `retry_after` with it.
     `profiles`: {name: days}.  `txt`: a function that gives the TXT values of a name.  `refuse_replaces`: answers alreadyReplaced to
-    every order that names one.  `hold`: challenges are not looked at.  `orders` has what was asked for; `asked` how often renewal information was."""
+    every order that names one.  `hold`: challenges are not looked at.  `same`: orders for one name
+    have one token while it is pending.  `orders` has what was asked for; `asked` how often renewal information was."""
 
     def __init__(self, folder, http_port=None, types=("http-01",), txt=None, profiles=None):
         self.root, self.second = pki.Root("Peer root one"), pki.Root("Peer root two")
@@ -110,7 +111,7 @@ class AcmePeer:
         self.http_port, self.types, self.txt, self.profiles = http_port, types, txt, profiles
         self.window, self.retry_after, self.refuse_replaces = (40 * 86400, 50 * 86400), 21600, False
         self.accounts, self.orders, self.authorizations, self.certs, self.replaced = {}, {}, {}, {}, set()
-        self.hold, self.nonces, self.asked, self.lock = False, set(), 0, threading.Lock()
+        self.hold, self.same, self.nonces, self.asked, self.lock = False, False, set(), 0, threading.Lock()
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(cert, key)
         self.server = _Server(("127.0.0.1", wait.free_port()), _Handler)
@@ -253,10 +254,14 @@ class AcmePeer:
         for i, ident in enumerate(payload["identifiers"]):
             key, value = f"{number}-{i}", ident["value"]
             self.authorizations[key] = {"status": "pending", "identifier": {"type": ident["type"], "value": value.removeprefix("*.")},
-                                        "wildcard": value.startswith("*."), "account": header["kid"], "token": secrets.token_urlsafe(24)}
+                                        "wildcard": value.startswith("*."), "account": header["kid"], "token": self._token(value)}
             self.orders[number]["authorizations"].append(key)
         self.orders[number]["status"] = "pending"
         return 201, self._order_text(number), {"Location": f"{self.base}/order/{number}"}
+
+    def _token(self, name):
+        pending = [a["token"] for a in self.authorizations.values() if a["status"] == "pending" and a["identifier"]["value"] == name]
+        return pending[0] if self.same and pending else secrets.token_urlsafe(24)
 
     def post_order(self, number, account, payload, header):
         return 200, self._order_text(number), {}

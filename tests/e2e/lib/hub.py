@@ -255,7 +255,9 @@ class Hub:
             return s.get(f"http://127.0.0.1:{self.status_port}{path}", timeout=10)
 
     def audit(self):
-        return self.unix("GET", "/api/v1/audit-entries?limit=1000").json()["items"]
+        """Entries, newest first; their place in the log comes a little later."""
+        items = self.unix("GET", "/api/v1/audit-entries?limit=1000").json()["items"]
+        return [{k: v for k, v in i.items() if k != "place"} for i in items]
 
     def jobs(self):
         return self.unix("GET", "/api/v1/jobs?limit=1000").json()["items"]

@@ -182,7 +182,7 @@ static void what_is_not_granted_is_found_out(void **state)
 
 /* ---- servers ---- */
 
-enum behaviour { SERVES, SILENT, CLOSES, BABBLES, ENDLESS, DRIPS, ALERTS, HALVES, HEAPS, MAIL, BEHAVIOURS };
+enum behaviour { SERVES, SILENT, CLOSES, BABBLES, ENDLESS, DRIPS, ALERTS, HALVES, HEAPS, MAIL, HYBRID, BEHAVIOURS };
 
 struct server {
     enum behaviour behaviour;
@@ -242,11 +242,28 @@ static void heap(struct server *s, int fd)
         ;
 }
 
+/* TLS 1.3 and X25519MLKEM768 alone: a HelloRetryRequest to who offers it (RFC 8446 section 4.1.4), an alert to others. */
+static void hybrid(int fd, struct bytes hello)
+{
+    static const char retry[] = "\x16\x03\x03\x00\x38\x02\x00\x00\x34\x03\x03"
+                                "\xcf\x21\xad\x74\xe5\x9a\x61\x11\xbe\x1d\x8c\x02\x1e\x65\xb8\x91"
+                                "\xc2\xa2\x11\x16\x7a\xbb\x8c\x5e\x07\x9e\x09\xe2\xc8\xa8\x33\x9c"
+                                "\x00\x13\x01\x00\x00\x0c\x00\x2b\x00\x02\x03\x04\x00\x33\x00\x02\x11\xec";
+    if (bytes_find(hello, BYTES_LIT("\x00\x2b\x00\x03\x02\x03\x04")) != SIZE_MAX &&
+        bytes_find(hello, BYTES_LIT("\x11\xec")) != SIZE_MAX)
+        say(fd, retry, sizeof retry - 1);
+    else if (bytes_find(hello, BYTES_LIT("\x03\x04\x03\x03")) != SIZE_MAX) /* versions, as OpenSSL tells them */
+        say(fd, "\x15\x03\x03\x00\x02\x02\x28", 7);
+    else
+        say(fd, "\x15\x03\x03\x00\x02\x02\x46", 7);
+}
+
 static void *serve_one(void *arg)
 {
     struct one *o = arg;
     struct server *s = o->s;
     char heard[2048];
+    ssize_t n = 0;
     if (s->behaviour == MAIL) {
         say(o->fd, "220 mx\r\n", 8);
         (void)!recv(o->fd, heard, sizeof heard, 0);
@@ -257,7 +274,9 @@ static void *serve_one(void *arg)
     if (s->behaviour == SERVES || s->behaviour == MAIL)
         shake(s, o->fd);
     else if (s->behaviour != CLOSES)
-        (void)!recv(o->fd, heard, sizeof heard, 0);
+        n = recv(o->fd, heard, sizeof heard, 0);
+    if (s->behaviour == HYBRID && n > 0)
+        hybrid(o->fd, bytes_of(heard, (size_t)n));
     if (s->behaviour == SILENT)
         while (!s->stop && recv(o->fd, heard, sizeof heard, 0) > 0)
             ;
@@ -355,7 +374,7 @@ struct seen {
     struct scan_result last;
     uint8_t leaf[2][2048];
     size_t leaf_n[2];
-    char detail[200], versions[100];
+    char detail[200], versions[100], groups[100];
 };
 
 static bool note(void *arg, const struct scan_result *r)
@@ -370,6 +389,10 @@ static bool note(void *arg, const struct scan_result *r)
     s->versions[0] = '\0';
     for (size_t i = 0; i < r->versions_n; i++)
         at += (size_t)snprintf(s->versions + at, sizeof s->versions - at, " %s", r->versions[i]);
+    at = 0;
+    s->groups[0] = '\0';
+    for (size_t i = 0; i < r->groups_n; i++)
+        at += (size_t)snprintf(s->groups + at, sizeof s->groups - at, " %s", r->groups[i]);
     for (size_t i = 0; i < r->chains_n; i++) {
         s->leaf_n[i] = r->chains[i].v[0].n;
         memcpy(s->leaf[i], r->chains[i].v[0].p, r->chains[i].v[0].n);
@@ -476,6 +499,55 @@ static void each_way_to_fail_is_told(void **state)
     const uint16_t port = f.v[SERVES].port;
     stop(&f);
     assert_int_equal(scan_all(ctx, (struct scan_spec){0}, "127.0.0.1", port, 0).last.state, SCAN_REFUSED);
+}
+
+/* Neither OpenSSL nor anybody else here speaks with it: what it takes is known all the same. */
+static void what_shows_no_certificate_says_version_and_group(void **state)
+{
+    struct ctx *ctx = *state;
+    struct fixture f;
+    start(ctx, &f);
+    struct seen s = scan_all(ctx, (struct scan_spec){.both_keys = true, .verify = true}, "127.0.0.1", f.v[HYBRID].port, 0);
+    assert_int_equal(s.last.state, SCAN_ALERT);
+    assert_int_equal(s.last.alert, 40); /* not of its version, which was not offered first */
+    assert_string_equal(s.versions, "");
+    assert_int_equal(f.v[HYBRID].all, 2);
+    const struct scan_spec all = {.both_keys = true, .details = true, .verify = true};
+    s = scan_all(ctx, all, "127.0.0.1", f.v[HYBRID].port, 0);
+    assert_int_equal(s.last.state, SCAN_ALERT);
+    assert_int_equal(s.last.alert, 40);
+    assert_int_equal(s.last.chains_n, 0);
+    assert_false(s.last.verified);
+    assert_string_equal(s.versions, " TLSv1.3");
+    assert_string_equal(s.groups, " X25519MLKEM768");
+    assert_int_equal(f.v[HYBRID].all, 2 + 4);
+    stop(&f);
+}
+
+/* Each connection brings a chain of 30 KiB. */
+static void all_connections_of_an_endpoint_have_64_kib(void **state)
+{
+    struct ctx *ctx = *state;
+    struct fixture f;
+    start(ctx, &f);
+    for (size_t n = 0; n < 30000; n += f.rsa.der.n) {
+        assert_int_equal(X509_up_ref(f.rsa.x), 1);
+        assert_int_equal(SSL_CTX_add_extra_chain_cert(f.ssl, f.rsa.x), 1);
+    }
+    const struct scan_spec all = {.both_keys = true, .details = true, .verify = true};
+    for (int tls13 = 0; tls13 < 2; tls13++) {
+        const int before = f.v[SERVES].all;
+        if (tls13)
+            SSL_CTX_set_min_proto_version(f.ssl, TLS1_3_VERSION);
+        const struct seen s = scan_all(ctx, all, "127.0.0.1", f.v[SERVES].port, 0);
+        assert_int_equal(s.last.state, SCAN_TLS);
+        assert_int_equal(s.last.chains_n, 2);
+        assert_true(bytes_equal(bytes_of(s.leaf[0], s.leaf_n[0]), f.ec.der));
+        assert_true(bytes_equal(bytes_of(s.leaf[1], s.leaf_n[1]), f.rsa.der));
+        assert_false(s.last.verified); /* there was no room for a third */
+        assert_in_range(f.v[SERVES].all - before, 3, 8);
+    }
+    stop(&f);
 }
 
 static void starttls_where_it_is_not_offered(void **state)
@@ -700,6 +772,8 @@ int main(void)
         TEST(both_certificates_and_all_else_of_one_server),
         TEST(servers_of_one_version_alone_are_read),
         TEST(each_way_to_fail_is_told),
+        TEST(what_shows_no_certificate_says_version_and_group),
+        TEST(all_connections_of_an_endpoint_have_64_kib),
         TEST(starttls_where_it_is_not_offered),
         TEST(a_network_is_gone_through_and_gone_on_with),
         TEST(after_a_long_pause_what_was_under_way_begins_anew),

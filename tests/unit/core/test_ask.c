@@ -103,6 +103,29 @@ static struct rc teams(struct ctx *ctx, struct txn *txn, void *arg)
     return RC_OK;
 }
 
+/* Endpoints of hosts and lists, and how they are found. */
+static const struct inventory_sighting not_scanned[] = {
+    {.kind = INVENTORY_FILE, .place = "web7:/etc/ssl/a.pem", .result = "ok"},
+    {.kind = INVENTORY_STORE, .place = "web7:/etc/ssl/b.p12", .name = "alias", .result = "ok"},
+    {.kind = INVENTORY_FILE, .place = "web77:/etc/ssl/a.pem", .result = "ok"},
+    {.kind = INVENTORY_LIST, .place = "sheet", .name = "172.16.5.5:8443", .result = "listed"},
+    {.kind = INVENTORY_LIST, .place = "sheet", .name = "172.16.5.6", .result = "listed"},
+    {.kind = INVENTORY_LIST, .place = "sheet", .name = "[2001:db8:77::7]", .result = "listed"},
+    {.kind = INVENTORY_LIST, .place = "sheet", .name = "[2001:db8:77::8]:636", .result = "listed"},
+    {.kind = INVENTORY_LIST, .place = "sheet", .name = "a.listed.test:444", .result = "listed"},
+    {.kind = INVENTORY_LIST, .place = "sheet", .name = "listed.test", .result = "listed"},
+    {.kind = INVENTORY_LIST, .place = "sheet", .name = "rack 7, left", .result = "listed"},
+};
+static const struct {
+    const char *at;
+    size_t n;
+} at_rows[] = {
+    {"web7", 2}, {"web77", 1}, {"web", 0}, {"WEB7", 2}, {"web7:/etc/ssl/a.pem", 1},
+    {"172.16.0.0/16", 2}, {"172.16.5.5", 1}, {"172.16.5.6", 1}, {"172.16.5.5:8443", 1}, {"172.16.5.5:443", 0},
+    {"2001:db8:77::/64", 2}, {"[2001:db8:77::8]:636", 1}, {"listed.test", 2}, {"a.listed.test", 1}, {"a.listed.test:444", 1},
+    {"a.listed.test:443", 0}, {"isted.test", 0}, {"sheet", 0},
+};
+
 static struct rc put_all(struct ctx *ctx, struct txn *txn, void *arg)
 {
     struct world *w = arg;
@@ -131,6 +154,8 @@ static struct rc put_all(struct ctx *ctx, struct txn *txn, void *arg)
                     .kind = INVENTORY_TLS, .place = m->place, .name = m->sni, .result = "ok", .chain = &m->print, .n = 1},
                 NULL, NULL));
     }
+    for (size_t i = 0; i < sizeof not_scanned / sizeof *not_scanned; i++)
+        TRY(inventory_observe(ctx, w->core, txn, ROOT, &not_scanned[i], NULL, NULL));
     return RC_OK;
 }
 
@@ -593,6 +618,13 @@ static struct rc others_read(struct ctx *ctx, struct txn *txn, void *arg)
                     str_equal(models[k].place_team, models[i].place_team);
         places += !again;
         of_funds += !again && str_equal(models[i].place_team, FUNDS);
+    }
+    for (size_t i = 0; i < sizeof at_rows / sizeof *at_rows; i++) {
+        TRY(ask_place(ctx, at_rows[i].at, &at));
+        TRY(select_endpoints(ctx, txn, &(struct select_endpoints_ask){.scope = ROOT, .seen = at, .limit = 1000}, &endpoints, &n,
+                             &next));
+        if (n != at_rows[i].n)
+            fail_msg("%s: %zu, not %zu", at_rows[i].at, n, at_rows[i].n);
     }
     TRY(ask_place(ctx, "10.0.1.0/24", &at));
     TRY(select_endpoints(ctx, txn, &(struct select_endpoints_ask){.seen = at, .limit = 1000}, &endpoints, &n, &next));

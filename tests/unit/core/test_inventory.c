@@ -393,7 +393,9 @@ static struct rc look(struct ctx *ctx, struct txn *txn, void *arg)
 static struct rc sweep(struct ctx *ctx, struct txn *txn, void *arg)
 {
     struct changing *c = arg;
-    TRY(inventory_expire(ctx, &c->w->core, txn));
+    bool more = false;
+    TRY(inventory_expire(ctx, &c->w->core, txn, &more));
+    assert_false(more);
     return q_endpoint_after(ctx, txn, 0, 10, &c->rows, &c->rows_n);
 }
 
@@ -449,6 +451,79 @@ static void owners_findings_and_places_change_and_the_numbers_follow(void **stat
 {
     (void)state;
     on_both(changed);
+}
+
+struct kept {
+    struct world *w;
+    size_t certificates, names, trusts;
+};
+
+static struct rc expire(struct ctx *ctx, struct txn *txn, void *arg)
+{
+    struct kept *k = arg;
+    bool more = true;
+    while (more) {
+        more = false;
+        TRY(inventory_expire(ctx, &k->w->core, txn, &more));
+    }
+    struct q_issuer_name_first_row *names = NULL;
+    struct q_certificate_after_row *certificates = NULL;
+    struct q_issuer_trust_get_row trust;
+    bool found = false;
+    TRY(q_issuer_name_first(ctx, txn, 1000, &names, &k->names));
+    TRY(q_certificate_after(ctx, txn, 0, 1000, &certificates, &k->certificates));
+    TRY(q_issuer_trust_get(ctx, txn, BYTES_LIT("some name"), (struct bytes){0}, &trust, &found));
+    k->trusts = found;
+    return RC_OK;
+}
+
+static struct rc trust_put(struct ctx *ctx, struct txn *txn, void *arg)
+{
+    (void)arg;
+    const struct q_issuer_trust_put_in in = {.name_sha256 = BYTES_LIT("some name"), .certificate_id = 4711, .root = ""};
+    return q_issuer_trust_put(ctx, txn, &in);
+}
+
+/* A name that issued nothing any more goes after a year, and how far it was believed. */
+static void names(struct ctx *ctx, struct store *store)
+{
+    struct world w;
+    struct inventory_batch batch;
+    const struct inventory_from from = {.source = INVENTORY_SCAN};
+    world_open(ctx, store, &w);
+    must(ctx, inventory_take(ctx, &w.core, &from, some(ctx, 9, 300), 300, &batch));
+    must(ctx, store_write(ctx, store, trust_put, NULL));
+    tick(ctx, &w);
+    struct kept k = {.w = &w};
+    must(ctx, store_write(ctx, store, expire, &k));
+    const size_t all = k.names;
+    assert_true(all > 0);
+    const size_t others = k.certificates - 300; /* of the tests before; managed ones stay */
+    assert_true(k.certificates >= 300 && others < all);
+    offset_s += (int64_t)5000 * 86400;
+    tick(ctx, &w);
+    must(ctx, store_write(ctx, store, expire, &k));
+    assert_true(k.certificates <= others);
+    const size_t since = k.names; /* the last one of each went today */
+    assert_true(since > others && since <= all);
+    assert_int_equal(k.trusts, 0);
+    offset_s += (int64_t)364 * 86400;
+    must(ctx, store_write(ctx, store, expire, &k));
+    assert_int_equal(k.names, since);
+    offset_s += (int64_t)2 * 86400;
+    must(ctx, store_write(ctx, store, expire, &k));
+    assert_true(k.names <= k.certificates);
+    consistent(ctx, &w);
+    must(ctx, inventory_take(ctx, &w.core, &from, some(ctx, 9, 300), 300, &batch));
+    tick(ctx, &w);
+    consistent(ctx, &w);
+    inventory_close(&w.core);
+}
+
+static void names_of_issuers_go_a_year_after_what_they_issued(void **state)
+{
+    (void)state;
+    on_both(names);
 }
 
 static struct rc spoil(struct ctx *ctx, struct txn *txn, void *arg)
@@ -524,6 +599,7 @@ int main(void)
         cmocka_unit_test(bytes_that_are_no_text_do_not_keep_a_certificate_out),
         cmocka_unit_test(the_clock_changes_findings_and_what_is_old_goes),
         cmocka_unit_test(owners_findings_and_places_change_and_the_numbers_follow),
+        cmocka_unit_test(names_of_issuers_go_a_year_after_what_they_issued),
         cmocka_unit_test(check_sees_what_does_not_fit),
         cmocka_unit_test(numbers_in_the_database_keep_their_meaning),
     };

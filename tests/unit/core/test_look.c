@@ -6,6 +6,7 @@
 #include "pki/pki_test.h"
 
 #include "base/random.h"
+#include "core/access.h"
 #include "core/check.h"
 #include "core/finding_rules.h"
 #include "core/inventory.h"
@@ -108,6 +109,8 @@ struct asked {
     struct q_certificate_row_row row;
     int64_t set, clear;
     const struct inventory_sighting *sighting;
+    const struct bytes *also; /* fingerprints of another chain */
+    size_t also_n;
     struct bytes der;
     struct issuer_chains chains;
 };
@@ -309,15 +312,68 @@ static void keys_are_looked_at_with_those_that_have_them(void **state)
 static struct rc observe(struct ctx *ctx, struct txn *txn, void *arg)
 {
     struct asked *a = arg;
-    int64_t unknown = 0;
-    TRY(inventory_observe(ctx, &a->w->core, txn, NULL, a->sighting, NULL, &unknown));
+    int64_t unknown = 0, endpoint = 0;
+    TRY(inventory_observe(ctx, &a->w->core, txn, NULL, a->sighting, &endpoint, &unknown));
     assert_int_equal(unknown, 0);
+    for (size_t i = 0; i < a->also_n; i++) {
+        int64_t id = 0;
+        bool found = false;
+        TRY(inventory_find(ctx, txn, a->also[i], &id, &found));
+        assert_true(found);
+        TRY(q_observation_put(ctx, txn, endpoint, id, (int64_t)i, ctx_now_s(ctx)));
+    }
     return RC_OK;
 }
 
 #define OBSERVED                                                                                                                   \
     (CHECK_BIT(CHECK_NAME_MISMATCH) | CHECK_BIT(CHECK_CHAIN_INCOMPLETE) | CHECK_BIT(CHECK_CHAIN_ORDER) |                           \
      CHECK_BIT(CHECK_SERVED_DIFFERS) | CHECK_BIT(CHECK_NO_POST_QUANTUM))
+
+/* A server with two kinds of key: each of its two chains is judged, by its own certificates. */
+static void two_leaves(struct ctx *ctx, struct world *w)
+{
+    const struct bytes first = leaf(w, &w->good, "two.example.org", NULL), other = leaf(w, &w->bad, "two.example.org", NULL),
+                       wrong = leaf(w, &w->bad, "three.example.org", NULL);
+    take(ctx, w, (struct bytes[]){first, other, wrong}, 3);
+    const struct {
+        struct bytes chains[2][3];
+        int64_t want[2];
+    } rows[] = {
+        {{{first, w->good.der}, {other, w->bad.der}}, {0, 0}},
+        {{{first, w->good.der}, {other}}, {0, CHECK_BIT(CHECK_CHAIN_INCOMPLETE)}},
+        {{{first}, {other, w->bad.der}}, {CHECK_BIT(CHECK_CHAIN_INCOMPLETE), 0}},
+        {{{other, w->bad.der}, {first, w->good.der}}, {0, 0}},
+        {{{first, w->good.der}, {wrong, w->good.der}},
+         {0, CHECK_BIT(CHECK_NAME_MISMATCH) | CHECK_BIT(CHECK_CHAIN_INCOMPLETE) | CHECK_BIT(CHECK_CHAIN_ORDER)}},
+        {{{first, w->good.der}, {other, w->bad.der}}, {0, 0}},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct buf options;
+        struct bytes prints[2][3];
+        size_t n[2] = {0};
+        buf_init_arena(&options, &test_ctx.arena, 4096);
+        for (size_t c = 0; c < 2; c++) {
+            buf_put_z(&options, c ? "],[" : "{\"chains\":[[");
+            for (; n[c] < 3 && rows[i].chains[c][n[c]].n; n[c]++) {
+                prints[c][n[c]] = fingerprint(rows[i].chains[c][n[c]]);
+                buf_printf(&options, "%s\"%s\"", n[c] ? "," : "", hex_str(&test_ctx.arena, prints[c][n[c]]));
+            }
+        }
+        buf_put_z(&options, "]]}");
+        offset_s += 10;
+        struct inventory_sighting s = {.kind = INVENTORY_TLS, .place = "192.0.2.2:443", .name = "two.example.org", .result = "ok",
+                                       .options = buf_z(&options), .chain = prints[0], .n = n[0]};
+        struct asked a = {.w = w, .sighting = &s, .also = prints[1], .also_n = n[1]};
+        must(ctx, store_write(ctx, w->core.store, observe, &a));
+        tick(ctx, w);
+        for (size_t c = 0; c < 2; c++) {
+            const int64_t is = row_of(ctx, w, rows[i].chains[c][0]).findings & OBSERVED;
+            if (is != rows[i].want[c])
+                fail_msg("row %zu, chain %zu: %llx, not %llx", i, c, (unsigned long long)is, (unsigned long long)rows[i].want[c]);
+        }
+        assert_int_equal(i == 5 ? row_of(ctx, w, wrong).findings & OBSERVED : 0, 0);
+    }
+}
 
 static void endpoints(struct ctx *ctx, struct store *store)
 {
@@ -339,7 +395,11 @@ static void endpoints(struct ctx *ctx, struct store *store)
         {{www, w.root.der, w.good.der}, 3, "", NULL, CHECK_BIT(CHECK_CHAIN_ORDER)},
         {{www, w.good.der, w.bad.der}, 3, "", NULL, CHECK_BIT(CHECK_CHAIN_ORDER)},
         {{www, w.good.der}, 2, "", "{\"groups\":[\"X25519\",\"P-256\"]}", CHECK_BIT(CHECK_NO_POST_QUANTUM)},
-        {{www, w.good.der}, 2, "", "{\"version\":\"1.3\"}", 0},
+        {{www, w.good.der}, 2, "", "{\"version\":\"TLSv1.3\"}", CHECK_BIT(CHECK_NO_POST_QUANTUM)}, /* not asked: as it was */
+        {{www, w.good.der}, 2, "", "{\"versions\":[\"TLSv1.2\",\"TLSv1.3\"],\"groups\":[\"X25519MLKEM768\"]}", 0},
+        {{www, w.good.der}, 2, "", "{\"versions\":[\"TLSv1.2\",\"TLSv1.3\"]}", 0}, /* which groups it did not say */
+        {{www, w.good.der}, 2, "", "{\"versions\":[\"TLSv1.1\",\"TLSv1.2\"]}", CHECK_BIT(CHECK_NO_POST_QUANTUM)},
+        {{www, w.good.der}, 2, "", "{\"groups\":[\"X25519MLKEM768\"]}", 0},
         {{own}, 1, "", NULL, 0}, /* a root of somebody's own is not sent */
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -374,6 +434,7 @@ static void endpoints(struct ctx *ctx, struct store *store)
         assert_int_equal(row_of(ctx, &w, rows[i].chain[0]).findings & OBSERVED, 0);
         assert_int_equal(row_of(ctx, &w, w.stray.der).findings & OBSERVED, CHECK_BIT(CHECK_NAME_MISMATCH));
     }
+    two_leaves(ctx, &w);
     /* Two looks within one second, and each certificate shown: the last one counts. */
     const struct bytes both[] = {fingerprint(www), fingerprint(own)};
     for (size_t i = 0; i < 4; i++) {
@@ -551,6 +612,95 @@ static void many_fakes_that_came_first_do_not_hide_the_true_issuer(void **state)
     on_both(fakes);
 }
 
+static struct rc change(struct ctx *ctx, struct world *w, int64_t revision, const struct api_finding_rules_patch *in)
+{
+    const struct principal *was = ctx->principal;
+    ctx->principal = access_hub(ctx, &w->core);
+    struct rc rc = finding_policy_change(ctx, &w->core, revision, in);
+    ctx->principal = was;
+    return rc;
+}
+
+static struct rc rule(struct ctx *ctx, struct world *w, struct api_finding_rule r, const char *limit, int64_t value)
+{
+    struct api_finding_limit l = {.name = limit, .value = value};
+    r.limits = (struct api_finding_limit_list){&l, limit != NULL};
+    return change(ctx, w, 0, &(struct api_finding_rules_patch){.has_checks = true, .checks = {&r, 1}});
+}
+
+static void policy(struct ctx *ctx, struct store *store)
+{
+    struct world w;
+    struct finding_policy p;
+    const char *bad[] = {"bad CA"}, *both[] = {"good ca", "bad ca"};
+    world_open(ctx, store, &w);
+    const struct bytes good = leaf(&w, &w.good, "www.ours.org", NULL), rogue = leaf(&w, &w.bad, "shop.ours.org", NULL);
+    take(ctx, &w, (struct bytes[]){w.good.der, w.bad.der, good, rogue}, 4);
+    assert_true(holds(ctx, &w, rogue, CHECK_ROGUE));
+    assert_false(holds(ctx, &w, rogue, CHECK_EXPIRING));
+    /* Other numbers: looked at again, and due at other times. */
+    must(ctx, rule(ctx, &w, (struct api_finding_rule){.check = "expiring"}, "percent", 100));
+    must(ctx, rule(ctx, &w, (struct api_finding_rule){.check = "expiring"}, "days", 3650));
+    must(ctx, rule(ctx, &w, (struct api_finding_rule){.check = "short_key"}, "ec_bits", 384));
+    assert_false(holds(ctx, &w, rogue, CHECK_EXPIRING));
+    tick(ctx, &w);
+    assert_true(holds(ctx, &w, rogue, CHECK_EXPIRING));
+    assert_true(holds(ctx, &w, rogue, CHECK_SHORT_KEY));
+    must(ctx, rule(ctx, &w, (struct api_finding_rule){.check = "expiring", .state = "usual"}, NULL, 0));
+    must(ctx, rule(ctx, &w, (struct api_finding_rule){.check = "short_key", .state = "usual"}, NULL, 0));
+    tick(ctx, &w);
+    assert_false(holds(ctx, &w, rogue, CHECK_EXPIRING));
+    assert_false(holds(ctx, &w, rogue, CHECK_SHORT_KEY));
+    /* Whom we do not believe: an intermediate, and a root. */
+    must(ctx, change(ctx, &w, 0, &(struct api_finding_rules_patch){.has_distrusted = true, .distrusted = {bad, 1}}));
+    tick(ctx, &w);
+    assert_true(holds(ctx, &w, rogue, CHECK_DISTRUSTED_ISSUER));
+    assert_false(holds(ctx, &w, good, CHECK_DISTRUSTED_ISSUER));
+    bad[0] = "public root";
+    must(ctx, change(ctx, &w, 0, &(struct api_finding_rules_patch){.has_distrusted = true, .distrusted = {bad, 1}}));
+    tick(ctx, &w);
+    assert_true(holds(ctx, &w, good, CHECK_DISTRUSTED_ISSUER));
+    must(ctx, change(ctx, &w, 0, &(struct api_finding_rules_patch){.has_distrusted = true}));
+    tick(ctx, &w);
+    assert_false(holds(ctx, &w, good, CHECK_DISTRUSTED_ISSUER));
+    /* It outlives a start with the same hub.yaml, and gives way to what that says anew. */
+    must(ctx, change(ctx, &w, 0, &(struct api_finding_rules_patch){.has_issuers = true, .issuers = {both, 2}}));
+    finding_rules_close(&w.core);
+    must(ctx, finding_rules_open(ctx, &w.core, &w.settings));
+    tick(ctx, &w);
+    assert_false(holds(ctx, &w, rogue, CHECK_ROGUE));
+    str_list_add(&test_ctx.arena, &w.settings.domains, "others.org");
+    finding_rules_close(&w.core);
+    must(ctx, finding_rules_open(ctx, &w.core, &w.settings));
+    tick(ctx, &w);
+    assert_true(holds(ctx, &w, rogue, CHECK_ROGUE));
+    /* What is only said of them needs no look. */
+    must(ctx, finding_policy_show(ctx, &w.core, &p));
+    must(ctx, rule(ctx, &w, (struct api_finding_rule){.check = "rogue", .state = "off", .severity = "info"}, NULL, 0));
+    must(ctx, rule(ctx, &w, (struct api_finding_rule){.check = "wildcard", .severity = "critical"}, NULL, 0));
+    assert_int_equal(change(ctx, &w, p.revision, &(struct api_finding_rules_patch){.has_issuers = true}).e, E_CHANGED);
+    ctx_forget(ctx);
+    must(ctx, finding_policy_show(ctx, &w.core, &p));
+    assert_false(finding_policy_at_least(&p, SEVERITY_INFO) & CHECK_BIT(CHECK_ROGUE));
+    assert_true(finding_policy_at_least(&p, SEVERITY_CRITICAL) & CHECK_BIT(CHECK_WILDCARD));
+    assert_false(finding_policy_at_least(&p, SEVERITY_CRITICAL) & CHECK_BIT(CHECK_EXPIRING));
+    assert_string_equal(finding_policy_words(ctx, &p, findings_check(CHECK_SHORT_KEY)),
+                        "its key is too short: RSA and DSA under 2048 bits, elliptic curves under 224");
+    assert_true(holds(ctx, &w, rogue, CHECK_ROGUE));
+    /* What cannot be. */
+    assert_int_equal(rule(ctx, &w, (struct api_finding_rule){.check = "no_such"}, NULL, 0).e, E_INVALID);
+    assert_int_equal(rule(ctx, &w, (struct api_finding_rule){.check = "rogue"}, "days", 3).e, E_INVALID);
+    assert_int_equal(rule(ctx, &w, (struct api_finding_rule){.check = "expiring"}, "percent", 101).e, E_INVALID);
+    ctx_forget(ctx);
+    world_close(&w);
+}
+
+static void what_people_set_of_the_checks(void **state)
+{
+    (void)state;
+    on_both(policy);
+}
+
 static int up(void **state)
 {
     pki_setup(state);
@@ -568,6 +718,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_issuer_is_known_when_it_comes_and_then_what_it_issued),
         cmocka_unit_test(whose_names_and_which_rules),
+        cmocka_unit_test(what_people_set_of_the_checks),
         cmocka_unit_test(keys_are_looked_at_with_those_that_have_them),
         cmocka_unit_test(an_endpoint_is_judged_by_what_it_shows_now),
         cmocka_unit_test(a_client_that_does_not_renew_is_told),

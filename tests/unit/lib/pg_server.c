@@ -58,7 +58,12 @@ static bool answers(const char *dir, const char *psql)
 
 bool pg_server_start(struct pg_server *s)
 {
-    char initdb[256], postgres[256], psql[256], data[96];
+    return pg_server_start_with(s, "16MB");
+}
+
+bool pg_server_start_with(struct pg_server *s, const char *shared_buffers)
+{
+    char initdb[256], postgres[256], psql[256], data[96], shared[64];
     *s = (struct pg_server){0};
     if (!program("initdb", initdb, sizeof initdb) || !program("postgres", postgres, sizeof postgres) ||
         !program("psql", psql, sizeof psql)) {
@@ -73,7 +78,8 @@ bool pg_server_start(struct pg_server *s)
         return false;
     snprintf(data, sizeof data, "%s/data", s->dir);
     const char *const init[] = {initdb, "-D", data, "-A", "trust", "-U", "test", "--no-sync", "-E", "UTF8", "--locale=C", NULL};
-    const char *const serve[] = {postgres, "-D", data, "-c", "listen_addresses=", "-k", s->dir, "-c", "shared_buffers=16MB", NULL};
+    snprintf(shared, sizeof shared, "shared_buffers=%s", shared_buffers);
+    const char *const serve[] = {postgres, "-D", data, "-c", "listen_addresses=", "-k", s->dir, "-c", shared, NULL};
     if (!run(init))
         return false;
     s->pid = start(serve);

@@ -13,6 +13,8 @@ struct pg_server {
 
 /* pg_server_start makes and starts a cluster; false (with a word on standard error) where PostgreSQL is not installed. */
 bool pg_server_start(struct pg_server *s);
+/* The same with so much shared memory ("128MB"): for what is measured. */
+bool pg_server_start_with(struct pg_server *s, const char *shared_buffers);
 /* pg_server_sql has psql run `sql` as the owner of the cluster; false where it failed. */
 bool pg_server_sql(const struct pg_server *s, const char *sql);
 void pg_server_stop(struct pg_server *s);

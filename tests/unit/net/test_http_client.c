@@ -214,7 +214,9 @@ static void answers_over_a_ceiling_or_too_late_are_refused(void **state)
     assert_int_equal(call(f, c, (struct http_call){.url = url(f, false, "/manyheaders"), .head_max = 4096}, &a), E_BAD_ANSWER);
     assert_int_equal(call(f, c, (struct http_call){.url = url(f, false, "/manyheaders")}, &a), E_OK);
     assert_int_equal(call(f, c, (struct http_call){.url = url(f, false, "/slow"), .total_ms = 200}, &a), E_TIMEOUT);
+    assert_true(a.sent);
     assert_int_equal(call(f, c, (struct http_call){.url = "http://127.0.0.1:1/"}, &a), E_UNREACHABLE);
+    assert_false(a.sent);
     assert_int_equal(call(f, c, (struct http_call){.url = "http://u:p@127.0.0.1/"}, &a), E_INVALID);
     assert_int_equal(call(f, c, (struct http_call){.url = "http://does-not-exist.invalid/"}, &a), E_DNS);
     struct http_header split = {"X", "a\r\nY: b"};
@@ -294,6 +296,7 @@ static void lying_servers_are_seen_through(void **state)
         enum err e = call(f, c, (struct http_call){.url = u, .total_ms = 3000}, &a);
         if (e != E_BAD_ANSWER)
             fail_msg("lie %zu: %s", i, ctx_why(&f->ctx));
+        assert_true(a.sent);
         http_client_free(c);
         pthread_join(t, NULL);
         close(l.fd);

@@ -164,6 +164,9 @@ static void protocols_have_names(void **state)
     assert_int_equal(sizeof names / sizeof *names, STARTTLS_PROTOCOLS);
     for EACH(i, names)
         assert_int_equal(starttls_by_name(names[i]), i);
+    CTX_CLEANUP struct ctx ctx;
+    ctx_init(&ctx, NULL);
+    assert_string_equal(starttls_words(&ctx), "smtp, imap, pop3, ftp, ldap, postgres, mysql, sieve, xmpp, nntp, rdp");
     assert_int_equal(starttls_by_name("gopher"), STARTTLS_PROTOCOLS);
     assert_int_equal(starttls_by_name("SMTP"), STARTTLS_PROTOCOLS);
 }

@@ -357,6 +357,15 @@ static void openssl_requests_are_read(void **state)
         assert_fails(csr_parse(&test_ctx, bytes_of(der, (size_t)i), &csr), E_BAD_CSR);
         ctx_forget(&test_ctx);
     }
+    /* Who has verified it before need not do so again, and reads the same. */
+    struct csr again;
+    assert_ok(csr_parse(&test_ctx, bytes_of(der, (size_t)n), &csr));
+    der[n - 1] ^= 1;
+    assert_ok(csr_read(&test_ctx, bytes_of(der, (size_t)n), &again));
+    assert_memory_equal(again.spki_sha256, csr.spki_sha256, sizeof csr.spki_sha256);
+    assert_true(again.names.n == csr.names.n && again.asks_ca);
+    assert_fails(csr_read(&test_ctx, bytes_of(der, (size_t)n - 1), &again), E_BAD_CSR);
+    ctx_forget(&test_ctx);
     OPENSSL_free(der);
     sk_X509_EXTENSION_pop_free(extensions, X509_EXTENSION_free);
     X509_NAME_free(subject);

@@ -31,6 +31,26 @@ static void what_is_written_is_read_back(void **state)
     }
 }
 
+/* They are not encrypted: no password is needed for them. */
+static void its_certificates_are_read_without_a_password(void **state)
+{
+    struct fixture f;
+    struct bytes *ders = NULL;
+    size_t n = 0;
+    (void)state;
+    fixture_new(&f, KEY_EC_P256);
+    struct bytes file = build(&f);
+    assert_true(jks_is(file) && !jks_is(BYTES_LIT("-----BEGIN")) && !jks_is((struct bytes){0}));
+    assert_ok(jks_certificates(&test_ctx, file, &ders, &n));
+    assert_int_equal(n, 2);
+    assert_bytes(ders[0], f.chain.v[0].der);
+    assert_bytes(ders[1], f.chain.v[1].der);
+    for (size_t cut = 0; cut < file.n; cut++)
+        if (rc_ok(jks_certificates(&test_ctx, bytes_of(file.p, cut), &ders, &n)))
+            fail_msg("cut to %zu bytes", cut);
+    fixture_free(&f);
+}
+
 static void another_password_is_told_from_a_file_that_is_none(void **state)
 {
     struct fixture f;
@@ -100,6 +120,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         PKI_TEST(what_is_written_is_read_back),
+        PKI_TEST(its_certificates_are_read_without_a_password),
         PKI_TEST(another_password_is_told_from_a_file_that_is_none),
         PKI_TEST(a_file_that_is_damaged_or_cut_gives_nothing),
         PKI_TEST(numbers_that_are_too_large_are_refused),

@@ -1,5 +1,7 @@
 #include "store/store_test.h"
 
+#include <sqlite3.h>
+
 #include "base/random.h"
 #include "base/str.h"
 
@@ -225,10 +227,64 @@ static void database_that_is_not_one_is_refused_with_its_name(void **state)
     assert_true(rc_failed(store_open(&ctx, &away, &store)));
 }
 
+/* What FTS5 was told of merges: "" where it was told nothing. */
+static void merges_of(const char *path, char out[16])
+{
+    sqlite3 *db = NULL;
+    sqlite3_stmt *s = NULL;
+    *out = 0;
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(
+        sqlite3_prepare_v2(db, "SELECT v FROM certificate_term_config WHERE k = 'automerge'", -1, &s, NULL), SQLITE_OK);
+    if (sqlite3_step(s) == SQLITE_ROW)
+        snprintf(out, 16, "%s", (const char *)sqlite3_column_text(s, 0));
+    sqlite3_finalize(s);
+    sqlite3_close(db);
+}
+
+/* The writer has set itself up for what was said before the write. */
+static void bulk_and_write(struct ctx *ctx, struct store *store, bool begin)
+{
+    struct team t = fresh(ctx);
+    store_bulk(store, begin);
+    must(ctx, store_write(ctx, store, add, &t));
+}
+
+static void a_load_that_was_cut_off_leaves_no_settings(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/cw-store-XXXXXX", merges[16];
+    const int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    close(fd);
+    const struct store_config config = {.engine = STORE_SQLITE, .path = path};
+    struct ctx ctx;
+    struct store *store = NULL;
+    ctx_init(&ctx, &clock_system);
+    must(&ctx, store_open(&ctx, &config, &store));
+    bulk_and_write(&ctx, store, true);
+    merges_of(path, merges);
+    assert_string_equal(merges, "16");
+    bulk_and_write(&ctx, store, false);
+    merges_of(path, merges);
+    assert_string_equal(merges, "4");
+    bulk_and_write(&ctx, store, true);
+    store_close(store); /* in the midst of it */
+    merges_of(path, merges);
+    assert_string_equal(merges, "16");
+    must(&ctx, store_open(&ctx, &config, &store));
+    merges_of(path, merges);
+    assert_string_equal(merges, "4");
+    store_close(store);
+    ctx_free(&ctx);
+    sqlite_remove(path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_query_is_understood_by_both_engines),
+        cmocka_unit_test(a_load_that_was_cut_off_leaves_no_settings),
         cmocka_unit_test(what_was_written_is_there_and_its_effect_follows),
         cmocka_unit_test(closure_that_fails_changes_nothing_and_has_no_effect),
         cmocka_unit_test(same_key_twice_and_a_reference_to_nothing_are_told_apart),

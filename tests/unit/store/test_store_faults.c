@@ -401,6 +401,7 @@ static struct rc write_much(struct ctx *ctx, struct txn *txn, void *arg)
     char *much = arena_alloc(&ctx->arena, c->large + 1);
     memset(much, 'x', c->large);
     const struct q_audit_add_in in = {.at = 1,
+                                      .peer = "",
                                       .principal = "test",
                                       .action = "write",
                                       .object_kind = "disk",
