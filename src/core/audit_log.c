@@ -8,6 +8,7 @@
 #include "base/str.h"
 #include "core/access.h"
 #include "core/audit.h"
+#include "core/event.h"
 #include "wire/messages.h"
 
 #define FOLD_MAX     1000
@@ -216,6 +217,8 @@ static struct rc tick(struct ctx *ctx, struct core *core, bool *more)
             return RC_OK;
         }
         TRY(rc);
+        if (core->wake)
+            core->wake(core->wake_arg, EVENTS_KEY);
         FAILPOINT("audit.folded");
     }
     *more = f.more;

@@ -45,7 +45,7 @@ struct core {
     /* What the hub has seen of itself (core/watch.h). */
     struct {
         _Atomic int64_t back_s;  /* the clock is behind the latest time known */
-        int64_t back_since_ms, next_ms; /* monotonic; of the one thread that looks */
+        int64_t back_since_ms, next_ms, silent_ms; /* monotonic; of the one thread that looks */
         _Atomic int64_t lost;    /* certificates that the signer has issued and does not know of */
         int64_t foreign;         /* issued by the signer before the database was made */
     } watch;

@@ -395,6 +395,7 @@ RC target_verified(struct ctx *ctx, struct core *core, struct txn *txn, const ch
     struct q_rollout_get_row r;
     bool waves = false;
     TRY(q_managed_by_id(ctx, txn, placed.managed_id, &m));
+    TRY(audit_write(ctx, txn, "target.drift", "target", target, m.team_id, audit_facts(ctx, "managed_certificate", m.id, NULL)));
     TRY(rollout_active(ctx, txn, m.id, m.version, &r, &waves));
     struct q_deployment_open_of_target_row *open = NULL;
     size_t open_n = 0;

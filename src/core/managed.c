@@ -105,6 +105,13 @@ static struct rc has_one_issuer(struct ctx *ctx, struct txn *txn, const char *id
     return RC_OK;
 }
 
+static struct rc pause_itself(struct ctx *ctx, struct txn *txn, const struct q_managed_by_id_row *m, const char *why)
+{
+    TRY(q_managed_pause_itself(ctx, txn, m->id, why, ctx_now_s(ctx)));
+    return audit_write(ctx, txn, "managed-certificate.pause", "managed-certificate", m->id, m->team_id,
+                       audit_field(ctx, "paused", NULL, why));
+}
+
 RC managed_note_failure(struct ctx *ctx, struct core *core, struct txn *txn, const char *id, enum err e, const char *why,
                         int64_t retry_after_s)
 {
@@ -123,13 +130,12 @@ RC managed_note_failure(struct ctx *ctx, struct core *core, struct txn *txn, con
         TRY(has_one_issuer(ctx, txn, id, &alone));
     if (alone) { /* trying again mends no account, and there is nobody else to ask */
         TRY(step_write(ctx, txn, id, NULL, NULL, "paused", "paused: %s", why));
-        return q_managed_pause_itself(ctx, txn, id, why, now);
+        return pause_itself(ctx, txn, &m, why);
     }
     if (refusals < MANAGED_REFUSALS_MAX)
         return timer_arm(ctx, txn, "retry", id, now + retry_delay_s(m.failures + 1, retry_after_s));
     TRY(step_write(ctx, txn, id, NULL, NULL, "paused", "paused after %lld refusals; the last: %s", (long long)refusals, why));
-    return q_managed_pause_itself(
-        ctx, txn, id, arena_printf(&ctx->arena, "refused %lld times; the last: %s", (long long)refusals, why), now);
+    return pause_itself(ctx, txn, &m, arena_printf(&ctx->arena, "refused %lld times; the last: %s", (long long)refusals, why));
 }
 
 RC managed_note_success(struct ctx *ctx, struct core *core, struct txn *txn, const char *id)

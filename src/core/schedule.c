@@ -24,6 +24,7 @@
 #include "core/scan.h"
 #include "core/scope.h"
 #include "core/sharing.h"
+#include "core/silent.h"
 #include "core/sign_in.h"
 #include "core/standby.h"
 #include "core/standby_look.h"
@@ -167,6 +168,7 @@ RC schedule_tick(struct ctx *ctx, struct core *core, int64_t *next_ms)
     audit_tick(ctx, core, &audit_more);
     TRY(inventory_tick(ctx, core, &inventory_more));
     TRY(job_reap(ctx, core));
+    TRY(silent_tick(ctx, core));
     if (clock_mono_ms() >= core->watch.next_ms) {
         core->watch.next_ms = clock_mono_ms() + WATCH_MS;
         TRY(watch_tick(ctx, core));

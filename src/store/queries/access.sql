@@ -291,3 +291,20 @@ ON CONFLICT (principal, key) DO UPDATE SET status = excluded.status, body = excl
 -- doc Retention: answers older than a day.
 -- in before i64
 DELETE FROM idempotency WHERE created_at < $before;
+
+-- query agent_silent_get : maybe
+-- doc Since when an agent is known to be silent.
+-- in id text
+-- out name text, team_id text, state text, seen_at i64, silent_since i64?
+SELECT name, team_id, state, seen_at, silent_since FROM agent WHERE id = $id;
+
+-- query agent_silent_known : many
+-- doc Agents that were told to be silent.
+-- in limit i64
+-- out id text, name text, team_id text, state text, seen_at i64
+SELECT id, name, team_id, state, seen_at FROM agent WHERE silent_since IS NOT NULL ORDER BY id LIMIT $limit;
+
+-- query agent_silent_set : exactly
+-- doc An agent is silent since then, or (NULL) no more.
+-- in id text, since i64?
+UPDATE agent SET silent_since = $since WHERE id = $id;

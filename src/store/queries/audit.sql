@@ -147,3 +147,16 @@ DELETE FROM audit WHERE leaf < $before_leaf;
 -- doc Where the entries that are still there begin.
 -- in kept_from i64
 UPDATE audit_tree SET kept_from = $kept_from WHERE id = 1;
+
+-- query event_list : many
+-- doc Entries of the log within a team between two places, with the name that their object has now.
+-- in scope text, from_leaf i64, to_leaf i64
+-- out leaf i64, at i64, action text, object_kind text, object_id text, name text?, detail json
+SELECT a.leaf, a.at, a.action, a.object_kind, a.object_id, COALESCE(m.name, t.name, i.name, g.name) AS name, a.detail FROM audit a
+LEFT JOIN managed_certificate m ON a.object_kind = 'managed-certificate' AND m.id = a.object_id
+LEFT JOIN target t ON a.object_kind = 'target' AND t.id = a.object_id
+LEFT JOIN issuer i ON a.object_kind = 'issuer' AND i.id = a.object_id
+LEFT JOIN agent g ON a.object_kind = 'agent' AND g.id = a.object_id
+WHERE a.leaf >= $from_leaf AND a.leaf < $to_leaf
+  AND EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = a.team_id AND w.ancestor_id = $scope)
+ORDER BY a.leaf;
