@@ -229,7 +229,7 @@ RC inventory_tick(struct ctx *ctx, struct core *core, bool *more);
 /* Retention: what ended and was not seen for so long goes, with all that was known of it, unless it is managed. */
 #define INVENTORY_KEPT_S ((int64_t)400 * 86400)
 /* inventory_expire takes a turn at what is not due by itself: endpoints not looked at and days of counters, so old; names of
- * issuers of which nothing has been here for a year.  Once a day it goes through all; `more` says that there is more to do at once. */
+ * issuers of which nothing was here for a year.  Once a day it goes through all; `more`: there is more to do at once. */
 RC inventory_expire(struct ctx *ctx, struct core *core, struct txn *txn, bool *more);
 
 #endif

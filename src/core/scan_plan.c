@@ -349,7 +349,7 @@ static struct rc sizes_check(struct ctx *ctx, const struct api_scan_spec *spec, 
             all = most + 1;
         if (all > most)
             return ctx_fail_field(ctx, arena_printf(&ctx->arena, "/spec/targets/%zu", i),
-                                  "%.300s is too large: one scan asks at most 2^%d endpoints; name addresses, hosts or smaller networks",
+                                  "%.300s is too large: one scan asks at most 2^%d endpoints; name addresses or smaller networks",
                                   spec->targets.v[i], ENDPOINTS_MAX_BITS);
     }
     return RC_OK;

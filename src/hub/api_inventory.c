@@ -217,8 +217,8 @@ static const char *place_of(struct ctx *ctx, const char *place, const char *name
     return place && name && *name ? arena_printf(&ctx->arena, "%s (%s)", place, name) : place;
 }
 
-static struct api_inventory_finding finding_out(struct ctx *ctx, const struct finding_policy *policy, const struct check_info *check,
-                                                const struct q_finding_list_row *r)
+static struct api_inventory_finding finding_out(struct ctx *ctx, const struct finding_policy *policy,
+                                                const struct check_info *check, const struct q_finding_list_row *r)
 {
     return (struct api_inventory_finding){.check = check->id,
                                           .severity = check_severity_word(policy->severity[check->number]),
@@ -577,7 +577,8 @@ static struct rc finds_read(struct ctx *ctx, struct txn *txn, void *arg)
     f->items = arena_array(&ctx->arena, (size_t)f->limit, sizeof *f->items);
     TRY(finding_policy_read(ctx, txn, &f->policy));
     for (size_t i = 0; i < n && (int64_t)f->n < f->limit && !f->next; i++)
-        if (finding_policy_is_on(&f->policy, &checks[i]) && (int64_t)checks[i].number >= f->number && (!f->check || str_equal(f->check, checks[i].id)))
+        if (finding_policy_is_on(&f->policy, &checks[i]) && (int64_t)checks[i].number >= f->number &&
+            (!f->check || str_equal(f->check, checks[i].id)))
             TRY(finds_of_check(ctx, txn, f, &checks[i]));
     return RC_OK;
 }
