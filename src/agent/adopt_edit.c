@@ -96,8 +96,12 @@ static RC plan_acme_sh(struct ctx *ctx, const char *name, const char *file, stru
                        const char **why)
 {
     (void)name;
-    (void)why;
-    return plan_setting(ctx, "Le_NextRenewTime", file, text, "Le_NextRenewTime='4102444800'", (struct bytes){0}, edits, n);
+    TRY(plan_setting(ctx, "Le_NextRenewTime", file, text, "Le_NextRenewTime='4102444800'", (struct bytes){0}, edits, n));
+    if (!edits[0].inserted && bytes_equal(edits[0].was, edits[0].is)) {
+        *why = "its renewal was switched off there already";
+        *n = 0;
+    }
+    return RC_OK;
 }
 
 static bool is_space(uint8_t c)

@@ -149,7 +149,10 @@ static struct rc release_write(struct ctx *ctx, struct txn *txn, void *arg)
     if (str_equal(row.state, "releasing"))
         return RC_OK;
     if (!str_equal(row.state, "adopted"))
-        return ctx_fail(ctx, E_CONFLICT, "%s is %s just now; try again", m.name, row.state);
+        return ctx_fail(ctx, E_CONFLICT,
+                        "%s is being taken over from %s, and agent %s has to answer first; where that is gone for good: "
+                        "certwright agent remove %s --force, then certwright cert remove %s",
+                        m.name, row.client, row.agent, row.agent, m.name);
     TRY(adoption_plan(ctx, row.plan, &v));
     if (m.version && !r->keep_files && v.not_after <= ctx_now_s(ctx))
         return ctx_fail(ctx, E_CONFLICT,

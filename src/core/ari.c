@@ -73,7 +73,7 @@ RC ari_due(struct ctx *ctx, struct core *core, struct txn *txn, const char *issu
         size_t bytes = 0;
         for (size_t k = 0; k < n; k++) {
             struct bytes der;
-            TRY(certificate_der(ctx, core, due[k].dictionary, due[k].der, &der));
+            TRY(certificate_der(ctx, core, due[k].dictionary, due[k].packed, &der));
             bytes += der.n;
             if (k > 0 && bytes > BYTES_MAX)
                 n = k; /* the others are due still */
@@ -158,7 +158,7 @@ RC ari_replaces(struct ctx *ctx, struct core *core, struct txn *txn, const struc
     if (!found)
         return RC_OK;
     struct bytes der;
-    TRY(certificate_der(ctx, core, before.dictionary, before.der, &der));
+    TRY(certificate_der(ctx, core, before.dictionary, before.packed, &der));
     TRY(cert_parse(ctx, der, &cert));
     TRY(cert_names(ctx, &cert, &had));
     TRY(name_list_parse(ctx, w->names.v, w->names.n, &wished));

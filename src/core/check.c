@@ -99,7 +99,7 @@ static struct rc one(struct ctx *ctx, struct ctx *keep, struct txn *txn, struct 
     c->out->certificates++;
     c->dues += row->due_at != 0;
     TRY(findings_check_rows(ctx, keep, txn, c, row));
-    struct rc rc = certificate_der(ctx, c->core, row->dictionary, row->der, &der);
+    struct rc rc = certificate_der(ctx, c->core, row->dictionary, row->packed, &der);
     if (rc_ok(rc))
         rc = inventory_read_one(ctx, der, row->flags, &r);
     if (rc_failed(rc)) {

@@ -5,6 +5,7 @@
 #include "core/audit.h"
 #include "core/counter.h"
 #include "core/hold.h"
+#include "core/inventory.h"
 #include "core/issuer.h"
 #include "core/job.h"
 #include "core/managed.h"
@@ -89,9 +90,10 @@ static struct rc deploy_job(struct ctx *ctx, struct core *core, struct txn *txn,
     TRY(q_placement_get(ctx, txn, t->id, &placed, &any));
     struct wish w;
     TRY(wish_decode(ctx, m->wish, &w));
-    struct bytes payload;
-    TRY(payload_deploy(ctx, id, t, v->attempt_id, v, chain.pem, roots, &w, any ? placed.fingerprint : (struct bytes){0}, key,
-                       &payload));
+    struct bytes payload, der;
+    TRY(certificate_der(ctx, core, v->dictionary, v->packed, &der));
+    TRY(payload_deploy(ctx, id, t, v->attempt_id, v->number, der, chain.pem, roots, &w,
+                       any ? placed.fingerprint : (struct bytes){0}, key, &payload));
     TRY(job_add(ctx, core, txn, "deploy", t->agent_id, arena_printf(&ctx->arena, "target:%s", t->id), id, payload, 0));
     return hold_set(ctx, core, txn, id);
 }

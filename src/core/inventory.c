@@ -245,7 +245,7 @@ RC inventory_dictionary_look(struct ctx *ctx, struct core *core, int64_t certifi
     TRY(store_read(ctx, core->store, sample_read, &s));
     struct bytes *ders = arena_array(&ctx->arena, s.n, sizeof *ders);
     for (size_t i = 0; i < s.n; i++)
-        TRY(certificate_der(ctx, core, s.rows[i].dictionary, s.rows[i].der, &ders[i]));
+        TRY(certificate_der(ctx, core, s.rows[i].dictionary, s.rows[i].packed, &ders[i]));
     const size_t tried = now && s.n > 2 * TRIED_ON ? TRIED_ON : 0; /* not trained on */
     TRY(train(ctx, ders + tried, s.n - tried, certificates, &s.made));
     if (!s.made)

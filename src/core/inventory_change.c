@@ -127,7 +127,7 @@ static struct rc reread_one(struct ctx *ctx, struct core *core, struct txn *txn,
     struct bytes der;
     struct inventory_ready r;
     int64_t issuer = 0;
-    TRY(certificate_der(ctx, core, row->dictionary, row->der, &der));
+    TRY(certificate_der(ctx, core, row->dictionary, row->packed, &der));
     TRY(inventory_read_one(ctx, der, row->flags, &r));
     TRY(inventory_issuer_of(ctx, txn, r.issuer, &issuer));
     const int64_t due = ctx_now_s(ctx); /* the look at it follows */

@@ -110,7 +110,7 @@ static struct rc candidates_of(struct ctx *ctx, struct core *core, struct txn *t
     for (size_t i = 0; i < rows_n; i++) {
         struct candidate *c = &(*out)[*n];
         bool read = false;
-        TRY(certificate_row_read(ctx, core, rows[i].dictionary, rows[i].der, &c->cert, &read));
+        TRY(certificate_row_read(ctx, core, rows[i].dictionary, rows[i].packed, &c->cert, &read));
         c->id = rows[i].id;
         if (read && c->cert.is_ca && issuer_may_be(&c->cert, cert) && !bytes_equal(c->cert.der, cert->der))
             ++*n;

@@ -94,7 +94,7 @@ static struct rc look_for_peers(struct ctx *ctx, struct core *core, struct txn *
         bool read = false;
         if (rows[i].id == l->of.id)
             continue;
-        TRY(certificate_row_read(ctx, core, rows[i].dictionary, rows[i].der, &other, &read));
+        TRY(certificate_row_read(ctx, core, rows[i].dictionary, rows[i].packed, &other, &read));
         if (!read || !finding_is_leaf(&other) || (other.extensions & EXT_POISON) || !finding_names_differ(&l->cert, &other))
             continue;
         l->mask |= CHECK_BIT(CHECK_SHARED_KEY);
@@ -238,7 +238,7 @@ static struct rc due_read(struct ctx *ctx, struct txn *txn, void *arg)
     k->more = n == LOOK_MOST;
     for (k->n = 0; k->n < n; k->n++) {
         const struct q_certificate_due_row *r = &rows[k->n];
-        const struct subject s = {r->id, r->not_after, r->last_seen, r->flags, r->findings, r->due_at, r->dictionary, r->der};
+        const struct subject s = {r->id, r->not_after, r->last_seen, r->flags, r->findings, r->due_at, r->dictionary, r->packed};
         TRY(look_at(ctx, txn, k, false, &s, &k->v[k->n]));
     }
     return RC_OK;
@@ -265,9 +265,9 @@ static struct rc sweep_read(struct ctx *ctx, struct txn *txn, void *arg)
     for (k->n = 0; k->n < n; k->n++) {
         const size_t i = k->n;
         const struct subject s = every ? (struct subject){all[i].id,       all[i].not_after, all[i].last_seen,  all[i].flags,
-                                                          all[i].findings, all[i].due_at,    all[i].dictionary, all[i].der}
+                                                          all[i].findings, all[i].due_at,    all[i].dictionary, all[i].packed}
                                        : (struct subject){by[i].id,       by[i].not_after, by[i].last_seen,  by[i].flags,
-                                                          by[i].findings, by[i].due_at,    by[i].dictionary, by[i].der};
+                                                          by[i].findings, by[i].due_at,    by[i].dictionary, by[i].packed};
         TRY(look_at(ctx, txn, k, k->sweep.deep, &s, &k->v[i]));
     }
     return RC_OK;

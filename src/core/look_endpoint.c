@@ -161,7 +161,7 @@ static struct rc chain_of_rows(struct ctx *ctx, struct core *core, struct txn *t
             continue;
         if (!out->n && rows[i].position != 0)
             return RC_OK;
-        TRY(certificate_der(ctx, core, rows[i].dictionary, rows[i].der, &der));
+        TRY(certificate_der(ctx, core, rows[i].dictionary, rows[i].packed, &der));
         TRY(cert_read(ctx, der, &out->v[out->n++]));
     }
     return RC_OK;
@@ -185,7 +185,7 @@ static struct rc chain_of_texts(struct ctx *ctx, struct core *core, struct txn *
         if (!found)
             continue;
         out->leaf = i == 0 ? c.id : out->leaf;
-        TRY(certificate_der(ctx, core, c.dictionary, c.der, &der));
+        TRY(certificate_der(ctx, core, c.dictionary, c.packed, &der));
         TRY(cert_read(ctx, der, &out->v[out->n++]));
     }
     return RC_OK;

@@ -8,6 +8,7 @@
 #include "core/audit.h"
 #include "core/deployment.h"
 #include "core/hold.h"
+#include "core/inventory.h"
 #include "core/issuer.h"
 #include "core/issuer_account.h"
 #include "core/issuer_health.h"
@@ -506,15 +507,17 @@ static struct rc revoke_it(struct ctx *ctx, struct txn *txn, struct act *a, cons
 {
     const int64_t number = a->number ? a->number : row->version;
     struct q_version_get_row v;
+    struct bytes der;
     bool found = false;
     TRY(q_version_get(ctx, txn, row->id, number, &v, &found));
     if (!found)
         return ctx_fail(ctx, E_NOT_FOUND, "%s has no version %lld", row->name, (long long)number);
     if (v.revoked_at)
         return RC_OK;
+    TRY(certificate_der(ctx, a->core, v.dictionary, v.packed, &der));
     TRY(q_version_revoked(ctx, txn, row->id, number, a->code, ctx_now_s(ctx)));
     TRY(outside_revoked(ctx, a->core, txn, v.fingerprint, a->code));
-    TRY(issuer_revoke_job(ctx, a->core, txn, v.issuer_id, row->id, v.der, v.serial, a->code));
+    TRY(issuer_revoke_job(ctx, a->core, txn, v.issuer_id, row->id, der, v.serial, a->code));
     TRY(step_write(ctx, txn, row->id, NULL, NULL, "revoked", "version %lld is revoked (reason %lld)", (long long)number,
                    (long long)a->code));
     return number == row->version && !row->paused_at ? managed_reconcile(ctx, a->core, txn, row->id, "revoked", true) : RC_OK;

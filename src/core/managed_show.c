@@ -487,7 +487,7 @@ static struct rc export(struct ctx *ctx, struct txn *txn, void *arg)
     struct buf b;
     buf_init_arena(&b, &ctx->arena, 1 << 20);
     struct bytes der;
-    TRY(certificate_der(ctx, r->core, v.dictionary, v.der, &der));
+    TRY(certificate_der(ctx, r->core, v.dictionary, v.packed, &der));
     pem_put(&b, "CERTIFICATE", der);
     buf_put_z(&b, chain.pem);
     TRY(buf_status(&b));

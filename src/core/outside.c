@@ -172,7 +172,7 @@ static struct rc der_of(struct ctx *ctx, struct core *core, struct txn *txn, int
     struct q_certificate_der_get_row row;
     bool found = false;
     TRY(q_certificate_der_get(ctx, txn, id, &row, &found));
-    return found ? certificate_der(ctx, core, row.dictionary, row.der, der)
+    return found ? certificate_der(ctx, core, row.dictionary, row.packed, der)
                  : ctx_fail(ctx, E_NOT_FOUND, "the inventory has no certificate %lld", (long long)id);
 }
 

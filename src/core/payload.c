@@ -140,7 +140,7 @@ static void put_target(struct json_out *j, const struct q_target_by_id_row *t)
 }
 
 RC payload_deploy(struct ctx *ctx, const char *deployment, const struct q_target_by_id_row *t, const char *attempt,
-                  const struct q_version_get_row *v, const char *chain_pem, const char *roots_pem, const struct wish *w,
+                  int64_t version, struct bytes der, const char *chain_pem, const char *roots_pem, const struct wish *w,
                   struct bytes previous, const struct shared_key *key, struct bytes *out)
 {
     struct payload p;
@@ -148,10 +148,10 @@ RC payload_deploy(struct ctx *ctx, const char *deployment, const struct q_target
     json_put_str(&p.j, "deployment", deployment);
     put_target(&p.j, t);
     json_put_str(&p.j, "attempt", key->elsewhere ? "" : attempt);
-    json_put_int(&p.j, "version", v->number);
+    json_put_int(&p.j, "version", version);
     struct buf pem;
     buf_init_arena(&pem, &ctx->arena, PAYLOAD_MAX);
-    pem_put(&pem, "CERTIFICATE", v->der);
+    pem_put(&pem, "CERTIFICATE", der);
     buf_put_z(&pem, chain_pem);
     TRY(buf_status(&pem));
     json_put_str(&p.j, "chain_pem", buf_z(&pem));

@@ -24,7 +24,7 @@ RC payload_challenge(struct ctx *ctx, const char *attempt, const struct q_challe
                      const char *value, struct bytes *out);
 RC payload_dns_test(struct ctx *ctx, const char *provider, const char *parameters, const char *zone, struct bytes *out);
 RC payload_deploy(struct ctx *ctx, const char *deployment, const struct q_target_by_id_row *t, const char *attempt,
-                  const struct q_version_get_row *v, const char *chain_pem, const char *roots_pem, const struct wish *w,
+                  int64_t version, struct bytes der, const char *chain_pem, const char *roots_pem, const struct wish *w,
                   struct bytes previous, const struct shared_key *key, struct bytes *out);
 /* payload_seal asks for the key of an attempt, sealed to each of these agents. */
 struct payload_receiver {

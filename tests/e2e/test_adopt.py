@@ -380,3 +380,89 @@ def test_the_newest_files_may_stay_when_the_renewal_goes_back(make_host):
     done = hub.cw("cert", "release", SHOP, "--keep-files")
     assert done.code == 4 and "keeps nothing" in done.err and hub.show("cert", SHOP), done
     hub.ok("cert", "remove", SHOP)
+
+
+@pytest.mark.one_engine
+def test_giving_back_is_whole_or_not_at_all(make_host):
+    hub = make_host(failpoint="apply:apply.release_file@2=disk_full")
+    hub.ok("adopt", SHOP, "--issuer", "ca", "--now", "--yes")
+    hub.settled(SHOP)
+    served = tree(hub.host)
+    # A line that could not be put back is told before any file is.
+    hub.agent_settings["paths"][-1:] = [str(hub.host / "live"), str(hub.host / "archive")]
+    hub.write_agent()
+    hub.restart()
+    done = hub.cw("cert", "release", SHOP)
+    assert done.code == 3 and "renewal" in done.err and tree(hub.host) == served, done
+    hub.agent_settings["paths"].append(str(hub.host))
+    hub.write_agent()
+    hub.stop()
+    hub.start(failpoint="apply:apply.release_file@2=disk_full")
+    # The key was back already, its certificate not: both are again what they were.
+    assert hub.unix("POST", f"/api/v1/managed-certificates/{SHOP}/release", {}).status_code == 202
+    wait.until(lambda: "job_failed" in hub.life(), "the disk is full")
+    assert tree(hub.host) == served
+    wait.until(lambda: not hub.ok("cert", "list", "-o", "json").json(), "it is given back", 20)
+    assert "autorenew" not in (hub.host / "renewal" / f"{SHOP}.conf").read_text() and tree(hub.host) != served
+
+
+@pytest.mark.one_engine
+def test_a_release_that_failed_does_not_decide_the_next_one(make_host):
+    hub = make_host()
+    hub.ok("adopt", SHOP, "--issuer", "ca", "--now", "--yes")
+    hub.settled(SHOP)
+    chain = (hub.host / "live" / SHOP / "fullchain.pem").read_bytes()
+    hub.agent_settings["paths"][-1:] = [str(hub.host / "live"), str(hub.host / "archive")]
+    hub.write_agent()
+    hub.restart()
+    assert hub.cw("cert", "release", SHOP).code == 3
+    hub.agent_settings["paths"].append(str(hub.host))
+    hub.write_agent()
+    hub.restart()
+    done = hub.ok("cert", "release", SHOP, "--keep-files").out
+    assert "holds what it held" not in done and "has read" not in done, done  # and nobody was told to read anything
+    assert (hub.host / "live" / SHOP / "fullchain.pem").read_bytes() == chain
+
+
+@pytest.mark.one_engine
+def test_a_hub_that_was_restored_still_gives_back_what_it_forgot(make_host):
+    hub = make_host()
+    before, backup = tree(hub.host / "renewal"), hub.folder / "backup"
+    hub.stop()
+    run(["cp", "-a", hub.state / "hub", backup])
+    hub.start()
+    hub.ok("adopt", SHOP, "--issuer", "ca", "--yes")
+    hub.stop()
+    run(["rm", "-r", hub.state / "hub"])
+    run(["cp", "-a", backup, hub.state / "hub"])
+    hub.start()
+    find(hub)
+    done = hub.ok("adopt", SHOP, "--issuer", "ca", "--yes").out
+    assert "an earlier adoption" in done and tree(hub.host / "renewal") != before, done
+    hub.ok("cert", "release", SHOP)
+    assert tree(hub.host / "renewal") == before
+    record, = (hub.state / "agent" / "adoptions").iterdir()
+    assert b"content" not in record.read_bytes()
+
+
+@pytest.mark.one_engine
+def test_certbot_that_runs_is_waited_for_and_what_it_renewed_stays(make_host):
+    import fcntl
+    hub = make_host()
+    conf, archive = hub.host / "renewal" / f"{SHOP}.conf", hub.host / "archive" / SHOP
+    conf.write_text(conf.read_text() + "renew_hook = curl -H 'Authorization: Bearer s3cret' https://lb.example.org/reload\n")
+    seen = hub.ok("adopt", SHOP, "--dry-run", "-o", "json").json()[0]
+    assert "s3cret" not in str(seen) and f"curl ... (the rest, which may hold secrets, is in {conf})" in seen["plan"]["notes"][0], seen
+    with open(hub.host / ".certbot.lock", "w") as lock:
+        fcntl.lockf(lock, fcntl.LOCK_EX)
+        assert hub.unix("POST", f"/api/v1/adoptions/{seen['id']}/adopt", {"issuers": ["ca"]}).status_code == 202
+        wait.until(lambda: "certbot is running" in hub.text(), "certbot is waited for")
+        assert "autorenew" not in conf.read_text()
+    wait.until(lambda: hub.unix("GET", f"/api/v1/adoptions/{seen['id']}").json()["state"] == "adopted", "it is taken over", 20)
+    # certbot --force-renewal
+    for part in ("privkey", "cert", "fullchain"):
+        (archive / f"{part}2.pem").write_bytes((archive / f"{part}1.pem").read_bytes())
+        (hub.host / "live" / SHOP / f"{part}.pem").unlink()
+        (hub.host / "live" / SHOP / f"{part}.pem").symlink_to(f"../../archive/{SHOP}/{part}2.pem")
+    done = hub.ok("cert", "release", SHOP).out
+    assert "does not lead to" in done and "holds what it held" not in done and "autorenew" not in conf.read_text(), done

@@ -4,8 +4,10 @@ import sqlite3
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 
-from lib import wait
+from lib import pki, wait
 
 NAMES = ["www.example.org", "mail.example.org"]
 
@@ -125,3 +127,25 @@ def test_what_is_old_goes_slice_after_slice(make_hub, engine):
 def test_check_names_the_file_that_is_not_there(hub, tmp_path):
     done = hub.cw("check", "--config", tmp_path / "hub.yaml")
     assert done.code != 0 and str(tmp_path / "hub.yaml") in done.err, done
+
+
+def test_what_is_packed_is_deployed_and_revoked_as_it_was_issued(hub, engine):
+    """After the first dictionary, which the first thousand that come at once make, certificates are kept packed."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    many = [(x509.CertificateBuilder().subject_name(pki.name(f"h{i}")).issuer_name(pki.name("Somebody")).public_key(key.public_key())
+             .serial_number(i + 1).not_valid_before(pki.now()).not_valid_after(pki.now() + 90 * pki.DAY)
+             .add_extension(pki.san([f"h{i}.example.net"]), critical=False).sign(key, hashes.SHA256())) for i in range(1200)]
+    (hub.folder / "many.pem").write_bytes(pki.pem(*many))
+    hub.ok("import", hub.folder / "many.pem")
+    before = hub.show("cert", NAMES[1])["current_version"]["number"]
+    hub.ok("cert", "renew", NAMES[1])
+    now = hub.show("cert", NAMES[1])["current_version"]
+    assert now["number"] == before + 1 and pki.fingerprint(pki.read_chain((hub.files / "mail.pem").read_text())[0]) == now["fingerprint"]
+    packed = "SELECT d.dictionary FROM certificate_der d ORDER BY d.id DESC LIMIT 1"
+    if engine:
+        assert int(engine.sql(packed, hub.database)) > 0
+    else:
+        with sqlite3.connect(f"file:{hub.state}/hub/certwright.db?mode=ro", uri=True) as db:
+            assert db.execute(packed).fetchone()[0] > 0
+    hub.ok("cert", "revoke", NAMES[1], "--reason", "superseded")
+    wait.until(lambda: hub.show("cert", NAMES[1])["current_version"]["number"] == before + 2, "it is replaced", 20)

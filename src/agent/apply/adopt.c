@@ -1,5 +1,8 @@
 #include "agent/apply/adopt.h"
 
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
 #include "agent/apply/adopt_look.h"
@@ -136,6 +139,43 @@ static RC record_write(struct ctx *ctx, struct record *r, const char *state)
     return disk_replace(ctx, r->path, buf_bytes(&b), (struct disk_attr){(uid_t)-1, (gid_t)-1, 0600});
 }
 
+static bool same_lineage(const struct record *r, const struct adopt_plan *l)
+{
+    for (size_t i = 0; i < r->n_files; i++)
+        for (size_t k = 0; k < l->n_files; k++)
+            if (strcmp(r->files[i].path, l->files[k].path) == 0)
+                return true;
+    return false;
+}
+
+RC adopt_earlier(struct ctx *ctx, const struct agent_config *cfg, struct adopt_plan *l)
+{
+    const char *folder = arena_printf(&ctx->arena, "%s/adoptions", cfg->state_dir);
+    DIR *dir = opendir(folder);
+    const struct dirent *e;
+    if (dir == NULL)
+        return errno == ENOENT ? RC_OK : ctx_fail_errno(ctx, "%s", folder);
+    while (l->earlier == NULL && (e = readdir(dir)) != NULL) {
+        struct record r;
+        if (!str_is_name(bytes_z(e->d_name)))
+            continue;
+        if (rc_failed(record_read(ctx, cfg, e->d_name, INT64_MAX, &r))) {
+            ctx_forget(ctx);
+            continue;
+        }
+        if (r.n_edits == 0 || !same_lineage(&r, l))
+            continue;
+        memcpy(l->edits, r.edits, sizeof r.edits);
+        l->n_edits = r.n_edits;
+        l->earlier = r.path;
+        str_list_add(&ctx->arena, &l->notes,
+                     arena_printf(&ctx->arena, "an earlier adoption of it (%s) did so, and the hub does not know of it: was its "
+                                  "database restored?  That is undone with this one", e->d_name));
+    }
+    closedir(dir);
+    return RC_OK;
+}
+
 /* --- the steps */
 
 /* The file keeps its owner and mode; a path that has become a link meanwhile is refused (disk.h). */
@@ -186,9 +226,26 @@ static RC make_edits(struct ctx *ctx, const struct agent_config *cfg, struct rec
     return RC_OK;
 }
 
-static RC begin(struct ctx *ctx, const struct agent_config *cfg, struct record *r, const char *path, const char *digest)
+/* certbot writes its renewal's settings anew when it is done with one: what is edited meanwhile would be lost.  It keeps a lock
+ * while it runs, which is there only then; *lock is kept from it. */
+static RC client_rests(struct ctx *ctx, const char *path, int *lock)
+{
+    struct flock all = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    enum lineage_client client;
+    if (lineage_look(ctx, path, &client) != LINEAGE_IS || client != LINEAGE_CERTBOT)
+        return RC_OK;
+    const char *base = adopt_folder(ctx, adopt_folder(ctx, adopt_folder(ctx, path)));
+    *lock = open(arena_printf(&ctx->arena, "%s/.certbot.lock", base), O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+    if (*lock >= 0 && fcntl(*lock, F_SETLK, &all) != 0 && (errno == EAGAIN || errno == EACCES))
+        return ctx_fail(ctx, E_BUSY, "certbot is running (%s/.certbot.lock is locked): try again once it has ended", base);
+    return RC_OK;
+}
+
+static RC begin(struct ctx *ctx, const struct agent_config *cfg, struct record *r, const char *path, const char *digest,
+                int *client)
 {
     struct adopt_plan l;
+    TRY(client_rests(ctx, path, client));
     TRY(adopt_see(ctx, cfg, path, &l));
     if (strcmp(l.digest, digest) != 0)
         return ctx_fail(ctx, E_CHANGED, "%s is not as it was shown any more; look at it again", path);
@@ -198,7 +255,7 @@ static RC begin(struct ctx *ctx, const struct agent_config *cfg, struct record *
     r->n_edits = l.n_edits;
     TRY(record_write(ctx, r, "adopting"));
     FAILPOINT("apply.adopt_kept");
-    return RC_OK;
+    return l.earlier != NULL ? disk_remove(ctx, l.earlier) : RC_OK; /* it is in this one */
 }
 
 /* What failed in the middle is undone; where that fails as well, the record stays for who asks to release it. */
@@ -213,7 +270,7 @@ static void undo_half(struct ctx *ctx, const struct agent_config *cfg, struct re
 
 RC adopt_begin(struct ctx *ctx, const struct agent_config *cfg, const char *id, int64_t fence, const char *path, const char *digest)
 {
-    __attribute__((cleanup(disk_close))) int lock = -1;
+    __attribute__((cleanup(disk_close))) int lock = -1, client = -1;
     struct record r;
     TRY(record_path(ctx, cfg, id, &r.path));
     TRY(disk_lock(ctx, arena_printf(&ctx->arena, "%s/locks", cfg->state_dir), id, &lock));
@@ -223,7 +280,7 @@ RC adopt_begin(struct ctx *ctx, const struct agent_config *cfg, const char *id, 
     if (*r.state != '\0' && strcmp(r.state, "adopting") != 0)
         return ctx_fail(ctx, E_CONFLICT, "adoption %s is %s", id, r.state);
     if (*r.state == '\0')
-        TRY(begin(ctx, cfg, &r, path, digest));
+        TRY(begin(ctx, cfg, &r, path, digest, &client));
     struct rc rc = make_edits(ctx, cfg, &r);
     if (rc_failed(rc)) {
         undo_half(ctx, cfg, &r);
@@ -275,7 +332,8 @@ static RC give_back(struct ctx *ctx, const struct agent_config *cfg, struct reco
     for (size_t i = 0; i < r->n_files; i++)
         if (leads_elsewhere(ctx, &r->files[i]))
             str_list_add(&ctx->arena, &r->done,
-                         arena_printf(&ctx->arena, "%s does not lead to %s any more, for it was renewed meanwhile: it stays as it is",
+                         arena_printf(&ctx->arena,
+                                      "%s does not lead to %s any more, for it was renewed meanwhile: it stays as it is",
                                       r->files[i].path, r->files[i].real));
     for (size_t i = 0; !r->keep_files && i < r->n_files; i++) {
         TRY(look_at(ctx, cfg, &r->files[i], &had[i]));

@@ -1,5 +1,6 @@
 #include "agent/apply/adopt_look.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <grp.h>
 #include <pwd.h>
@@ -165,6 +166,37 @@ static RC plan_edits(struct ctx *ctx, const struct agent_config *cfg, struct ado
     return RC_OK;
 }
 
+/* Commands are of others, and hold what they like: passwords, tokens.  What is sent to the hub is what cannot be one. */
+static bool is_harmless(struct bytes command)
+{
+    static const char *const words[] = {"pass", "token", "secret", "hmac", "auth", "cred"};
+    size_t run = 0;
+    for (size_t i = 0; i < command.n; i++) {
+        const uint8_t c = command.p[i];
+        if (!isalnum(c) && memchr(" \t./_-*,;&|><[]", c, 15) == NULL)
+            return false;
+        run = isalnum(c) ? run + 1 : 0;
+        if (run > 20)
+            return false;
+        for (size_t k = 0; k < sizeof words / sizeof *words; k++)
+            if (command.n - i >= strlen(words[k]) &&
+                bytes_equal_nocase(bytes_of(command.p + i, strlen(words[k])), bytes_z(words[k])))
+                return false;
+    }
+    return true;
+}
+
+static const char *shown(struct ctx *ctx, struct bytes command, const char *file)
+{
+    size_t n = 0;
+    if (is_harmless(command))
+        return str_z(&ctx->arena, command);
+    while (n < command.n && command.p[n] != ' ' && command.p[n] != '\t')
+        n++;
+    return arena_printf(&ctx->arena, "%.*s ... (the rest, which may hold secrets, is in %s)",
+                        is_harmless(bytes_of(command.p, n)) ? (int)n : 0, (const char *)command.p, file);
+}
+
 static bool names_word(struct bytes line, const char *word)
 {
     return bytes_find(line, bytes_z(word)) < line.n && *bytes_trim(line).p != '#';
@@ -206,7 +238,7 @@ static void by_hand(struct ctx *ctx, struct adopt_plan *l)
     while (n < SCHEDULE_LINES_MAX && (bytes_take_line(&text, &line) || (line = text, text = (struct bytes){0}, line.n > 0)))
         if (line.n > 0 && line.n <= 400 && str_is_utf8(line) && names_word(line, client)) {
             str_list_add(&ctx->arena, &l->by_hand,
-                         arena_printf(&ctx->arena, "remove from %s: %.*s", at, (int)line.n, (const char *)line.p));
+                         arena_printf(&ctx->arena, "remove from %s: %s", at, shown(ctx, line, at)));
             n++;
         }
     if (n == 0)
@@ -224,7 +256,8 @@ static void note_hooks(struct ctx *ctx, struct adopt_plan *l, struct bytes conf)
         if (adopt_setting(ctx, conf, keys[l->is.client][i], &value) && strlen(value) < 400 && str_is_utf8(bytes_z(value)))
             str_list_add(&ctx->arena, &l->notes,
                          arena_printf(&ctx->arena, "%s ran this, which is not run any more (%s): %s",
-                                      lineage_client_name(l->is.client), keys[l->is.client][i], value));
+                                      lineage_client_name(l->is.client), keys[l->is.client][i],
+                                      shown(ctx, bytes_z(value), l->is.settings)));
 }
 
 static RC plan_off(struct ctx *ctx, const struct agent_config *cfg, struct adopt_plan *l, const char *path)
@@ -232,9 +265,12 @@ static RC plan_off(struct ctx *ctx, const struct agent_config *cfg, struct adopt
     switch (l->is.client) {
     case LINEAGE_CERTBOT:
     case LINEAGE_ACME_SH:
-        return plan_edits(ctx, cfg, l, l->is.settings);
+        TRY(plan_edits(ctx, cfg, l, l->is.settings));
+        return l->n_edits == 0 ? adopt_earlier(ctx, cfg, l) : RC_OK;
     case LINEAGE_DEHYDRATED:
         TRY(plan_edits(ctx, cfg, l, domains_txt(ctx, path)));
+        if (l->n_edits == 0)
+            TRY(adopt_earlier(ctx, cfg, l));
         if (l->n_edits == 0 && l->missing.n == 0)
             by_hand(ctx, l);
         return RC_OK;

@@ -55,16 +55,16 @@ UPDATE version SET replaced_at = $now WHERE managed_id = $managed_id AND number 
 -- query version_predecessor : maybe
 -- doc The certificate that an order of this issuer may name as replaced: the current one, issued by the same account, not replaced yet.
 -- in managed_id text, number i64, issuer_id text
--- out number i64, dictionary i64, der blob, account_url text?
-SELECT v.number, d.dictionary, d.der, v.account_url FROM version v JOIN issuer i ON i.id = v.issuer_id JOIN certificate_der d ON d.id = v.certificate_id
+-- out number i64, dictionary i64, packed blob, account_url text?
+SELECT v.number, d.dictionary, d.der AS packed, v.account_url FROM version v JOIN issuer i ON i.id = v.issuer_id JOIN certificate_der d ON d.id = v.certificate_id
 WHERE v.managed_id = $managed_id AND v.number = $number AND v.issuer_id = $issuer_id AND v.replaced_at IS NULL
   AND i.kind = 'acme' AND i.account_url IS NOT NULL AND v.account_url = i.account_url;
 
 -- query ari_due : many
 -- doc Current versions of an issuer that it is asked about now.
 -- in issuer_id text, now i64, limit i64
--- out managed_id text, number i64, dictionary i64, der blob
-SELECT v.managed_id, v.number, d.dictionary, d.der FROM version v JOIN managed_certificate m ON m.id = v.managed_id AND m.version = v.number
+-- out managed_id text, number i64, dictionary i64, packed blob
+SELECT v.managed_id, v.number, d.dictionary, d.der AS packed FROM version v JOIN managed_certificate m ON m.id = v.managed_id AND m.version = v.number
 JOIN certificate_der d ON d.id = v.certificate_id
 WHERE v.issuer_id = $issuer_id AND m.removed_at IS NULL AND v.revoked_at IS NULL AND v.not_after > $now
   AND (v.ari_at IS NULL OR v.ari_at <= $now) ORDER BY v.managed_id LIMIT $limit;

@@ -3,25 +3,25 @@
 -- query certificate_by_term : many
 -- doc A few certificates with a term that few have, the oldest first, with their DER; quoted as certificate_term_has wants it.
 -- in quoted text, limit i64
--- out id i64, not_after i64, last_seen i64, flags i64, findings i64, due_at i64, dictionary i64, der blob
-SELECT c.id, c.not_after, c.last_seen, c.flags, c.findings, c.due_at, d.dictionary, d.der
+-- out id i64, not_after i64, last_seen i64, flags i64, findings i64, due_at i64, dictionary i64, packed blob
+SELECT c.id, c.not_after, c.last_seen, c.flags, c.findings, c.due_at, d.dictionary, d.der AS packed
 FROM (SELECT rowid AS id FROM certificate_term WHERE certificate_term MATCH $quoted ORDER BY rowid LIMIT $limit) t
 JOIN certificate c ON c.id = t.id JOIN certificate_der d ON d.id = t.id ORDER BY c.id;
 -- postgres:
 WITH t AS MATERIALIZED (SELECT certificate_id AS id FROM certificate_term WHERE terms @> CAST($quoted AS TEXT[]))
-SELECT c.id, c.not_after, c.last_seen, c.flags, c.findings, c.due_at, d.dictionary, d.der
+SELECT c.id, c.not_after, c.last_seen, c.flags, c.findings, c.due_at, d.dictionary, d.der AS packed
 FROM (SELECT id FROM t ORDER BY id LIMIT $limit) t
 JOIN certificate c ON c.id = t.id JOIN certificate_der d ON d.id = t.id ORDER BY c.id;
 
 -- query certificate_sweep : many
 -- doc Certificates with a term, slice by slice in the order of their numbers, with their DER.
 -- in quoted text, after i64, limit i64
--- out id i64, not_after i64, last_seen i64, flags i64, findings i64, due_at i64, dictionary i64, der blob
-SELECT c.id, c.not_after, c.last_seen, c.flags, c.findings, c.due_at, d.dictionary, d.der
+-- out id i64, not_after i64, last_seen i64, flags i64, findings i64, due_at i64, dictionary i64, packed blob
+SELECT c.id, c.not_after, c.last_seen, c.flags, c.findings, c.due_at, d.dictionary, d.der AS packed
 FROM (SELECT rowid AS id FROM certificate_term WHERE certificate_term MATCH $quoted AND rowid > $after ORDER BY rowid LIMIT $limit) t
 JOIN certificate c ON c.id = t.id JOIN certificate_der d ON d.id = t.id ORDER BY c.id;
 -- postgres:
-SELECT c.id, c.not_after, c.last_seen, c.flags, c.findings, c.due_at, d.dictionary, d.der
+SELECT c.id, c.not_after, c.last_seen, c.flags, c.findings, c.due_at, d.dictionary, d.der AS packed
 FROM certificate_term t JOIN certificate c ON c.id = t.certificate_id JOIN certificate_der d ON d.id = t.certificate_id
 WHERE t.terms @> CAST($quoted AS TEXT[]) AND t.certificate_id > $after ORDER BY t.certificate_id LIMIT $limit;
 
@@ -71,15 +71,15 @@ FROM endpoint_look l LEFT JOIN endpoint e ON e.id = l.endpoint_id ORDER BY l.end
 -- query endpoint_chain : many
 -- doc What an endpoint showed when it was last looked at, in its order.
 -- in endpoint_id i64, last_seen i64
--- out id i64, position i64, dictionary i64, der blob
-SELECT o.certificate_id AS id, o.position, d.dictionary, d.der FROM observation o JOIN certificate_der d ON d.id = o.certificate_id
+-- out id i64, position i64, dictionary i64, packed blob
+SELECT o.certificate_id AS id, o.position, d.dictionary, d.der AS packed FROM observation o JOIN certificate_der d ON d.id = o.certificate_id
 WHERE o.endpoint_id = $endpoint_id AND o.last_seen = $last_seen ORDER BY o.position LIMIT 32;
 
 -- query certificate_shown : maybe
 -- doc One of the certificates that an endpoint showed when it was last looked at.
 -- in endpoint_id i64, fingerprint blob, last_seen i64
--- out id i64, dictionary i64, der blob
-SELECT c.id, d.dictionary, d.der FROM certificate c JOIN observation o ON o.certificate_id = c.id JOIN certificate_der d ON d.id = c.id
+-- out id i64, dictionary i64, packed blob
+SELECT c.id, d.dictionary, d.der AS packed FROM certificate c JOIN observation o ON o.certificate_id = c.id JOIN certificate_der d ON d.id = c.id
 WHERE c.fingerprint = $fingerprint AND o.endpoint_id = $endpoint_id AND o.last_seen = $last_seen;
 
 -- query endpoint_findings : many

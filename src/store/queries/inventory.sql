@@ -19,8 +19,8 @@ WHERE substr(fingerprint, 1, 8) = substr($fingerprint, 1, 8) AND fingerprint = $
 -- query certificate_get : maybe
 -- doc A certificate of a team or one within it, with its DER.
 -- in fingerprint blob, scope text
--- out id i64, fingerprint blob, first_seen i64, dictionary i64, der blob
-SELECT c.id, c.fingerprint, c.first_seen, d.dictionary, d.der
+-- out id i64, fingerprint blob, first_seen i64, dictionary i64, packed blob
+SELECT c.id, c.fingerprint, c.first_seen, d.dictionary, d.der AS packed
 FROM certificate c JOIN certificate_der d ON d.id = c.id JOIN team t ON t.number = c.team
 WHERE substr(c.fingerprint, 1, 8) = substr($fingerprint, 1, 8) AND c.fingerprint = $fingerprint
   AND EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = t.id AND w.ancestor_id = $scope);
@@ -28,8 +28,8 @@ WHERE substr(c.fingerprint, 1, 8) = substr($fingerprint, 1, 8) AND c.fingerprint
 -- query certificate_list : many
 -- doc Certificates of a team and those within it, in the order of their fingerprints.
 -- in scope text, after blob, limit i64
--- out id i64, fingerprint blob, first_seen i64, dictionary i64, der blob
-SELECT c.id, c.fingerprint, c.first_seen, d.dictionary, d.der
+-- out id i64, fingerprint blob, first_seen i64, dictionary i64, packed blob
+SELECT c.id, c.fingerprint, c.first_seen, d.dictionary, d.der AS packed
 FROM certificate c JOIN certificate_der d ON d.id = c.id JOIN team t ON t.number = c.team
 WHERE substr(c.fingerprint, 1, 8) >= substr($after, 1, 8) AND c.fingerprint > $after
   AND EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = t.id AND w.ancestor_id = $scope)
@@ -52,9 +52,9 @@ FROM certificate WHERE id = $id;
 -- query certificate_after : many
 -- doc Certificates in the order of their numbers, with their DER.
 -- in after i64, limit i64
--- out id i64, fingerprint blob, issuer_name_id i64, not_before i64, not_after i64, first_seen i64, last_seen i64, key_kind i64, key_bits i64, signature_kind i64, flags i64, findings i64, due_at i64, team i64, source i64, dictionary i64, der blob
+-- out id i64, fingerprint blob, issuer_name_id i64, not_before i64, not_after i64, first_seen i64, last_seen i64, key_kind i64, key_bits i64, signature_kind i64, flags i64, findings i64, due_at i64, team i64, source i64, dictionary i64, packed blob
 SELECT c.id, c.fingerprint, c.issuer_name_id, c.not_before, c.not_after, c.first_seen, c.last_seen, c.key_kind, c.key_bits, c.signature_kind,
-    c.flags, c.findings, c.due_at, c.team, c.source, d.dictionary, d.der
+    c.flags, c.findings, c.due_at, c.team, c.source, d.dictionary, d.der AS packed
 FROM certificate c JOIN certificate_der d ON d.id = c.id WHERE c.id > $after ORDER BY c.id LIMIT $limit;
 
 -- query certificate_add : each
@@ -73,14 +73,14 @@ INSERT INTO certificate_der (id, dictionary, der) VALUES ($id, $dictionary, $der
 -- query certificate_der_get : maybe
 -- doc The DER of a certificate.
 -- in id i64
--- out dictionary i64, der blob
-SELECT dictionary, der FROM certificate_der WHERE id = $id;
+-- out dictionary i64, packed blob
+SELECT dictionary, der AS packed FROM certificate_der WHERE id = $id;
 
 -- query certificate_der_sample : many
 -- doc Some of the newest certificates, to train a dictionary on.
 -- in limit i64
--- out dictionary i64, der blob
-SELECT dictionary, der FROM certificate_der ORDER BY id DESC LIMIT $limit;
+-- out dictionary i64, packed blob
+SELECT dictionary, der AS packed FROM certificate_der ORDER BY id DESC LIMIT $limit;
 
 -- query certificate_term_add : each
 -- doc What a certificate is found by.
@@ -117,9 +117,9 @@ DELETE FROM certificate_due WHERE due_at = $due_at AND certificate_id = $certifi
 -- query certificate_due : many
 -- doc Certificates whose findings the clock has changed.
 -- in now i64, limit i64
--- out id i64, fingerprint blob, issuer_name_id i64, not_before i64, not_after i64, first_seen i64, last_seen i64, key_kind i64, key_bits i64, signature_kind i64, flags i64, findings i64, due_at i64, team i64, source i64, dictionary i64, der blob
+-- out id i64, fingerprint blob, issuer_name_id i64, not_before i64, not_after i64, first_seen i64, last_seen i64, key_kind i64, key_bits i64, signature_kind i64, flags i64, findings i64, due_at i64, team i64, source i64, dictionary i64, packed blob
 SELECT c.id, c.fingerprint, c.issuer_name_id, c.not_before, c.not_after, c.first_seen, c.last_seen, c.key_kind, c.key_bits, c.signature_kind,
-    c.flags, c.findings, c.due_at, c.team, c.source, d.dictionary, d.der
+    c.flags, c.findings, c.due_at, c.team, c.source, d.dictionary, d.der AS packed
 FROM certificate_due u JOIN certificate c ON c.id = u.certificate_id JOIN certificate_der d ON d.id = u.certificate_id
 WHERE u.due_at <= $now ORDER BY u.due_at, u.certificate_id LIMIT $limit;
 
@@ -147,9 +147,9 @@ UPDATE certificate SET issuer_name_id = $issuer_name_id, key_kind = $key_kind, k
 -- query certificate_reread : many
 -- doc Certificates to be read again.
 -- in limit i64
--- out id i64, fingerprint blob, issuer_name_id i64, not_before i64, not_after i64, first_seen i64, last_seen i64, key_kind i64, key_bits i64, signature_kind i64, flags i64, findings i64, due_at i64, team i64, source i64, dictionary i64, der blob
+-- out id i64, fingerprint blob, issuer_name_id i64, not_before i64, not_after i64, first_seen i64, last_seen i64, key_kind i64, key_bits i64, signature_kind i64, flags i64, findings i64, due_at i64, team i64, source i64, dictionary i64, packed blob
 SELECT c.id, c.fingerprint, c.issuer_name_id, c.not_before, c.not_after, c.first_seen, c.last_seen, c.key_kind, c.key_bits, c.signature_kind,
-    c.flags, c.findings, c.due_at, c.team, c.source, d.dictionary, d.der
+    c.flags, c.findings, c.due_at, c.team, c.source, d.dictionary, d.der AS packed
 FROM certificate_reread r JOIN certificate c ON c.id = r.id JOIN certificate_der d ON d.id = r.id ORDER BY r.id LIMIT $limit;
 
 -- query certificate_reread_done : none

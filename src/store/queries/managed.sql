@@ -160,8 +160,8 @@ VALUES ($managed_id, $number, $attempt_id, $issuer_id, $certificate_id, $fingerp
 -- query version_get : maybe
 -- doc One version with its certificate and issuer.
 -- in managed_id text, number i64
--- out number i64, attempt_id text, issuer_id text, issuer text, issuer_kind text, fingerprint blob, dictionary i64, der blob, serial blob, chain_sha256 blob, wish_hash blob, not_before i64, not_after i64, renew_at i64, revoked_at i64?, revoke_reason i64?, created_at i64
-SELECT v.number, v.attempt_id, v.issuer_id, i.name AS issuer, i.kind AS issuer_kind, v.fingerprint, d.dictionary, d.der, v.serial, v.chain_sha256, v.wish_hash,
+-- out number i64, attempt_id text, issuer_id text, issuer text, issuer_kind text, fingerprint blob, dictionary i64, packed blob, serial blob, chain_sha256 blob, wish_hash blob, not_before i64, not_after i64, renew_at i64, revoked_at i64?, revoke_reason i64?, created_at i64
+SELECT v.number, v.attempt_id, v.issuer_id, i.name AS issuer, i.kind AS issuer_kind, v.fingerprint, d.dictionary, d.der AS packed, v.serial, v.chain_sha256, v.wish_hash,
     v.not_before, v.not_after, v.renew_at, v.revoked_at, v.revoke_reason, v.created_at
 FROM version v JOIN issuer i ON i.id = v.issuer_id JOIN certificate_der d ON d.id = v.certificate_id
 WHERE v.managed_id = $managed_id AND v.number = $number;

@@ -68,10 +68,12 @@ static void test_certbot_is_told_by_its_own_setting(void **state)
 
 static void test_a_renewal_that_is_off_needs_no_edit(void **state)
 {
-    MADE m;
+    MADE m, a;
     (void)state;
     plan(&m, LINEAGE_CERTBOT, "x", "[renewalparams]\nautorenew=false\n");
     assert_true(rc_ok(m.rc) && m.n == 0 && *m.why != '\0');
+    plan(&a, LINEAGE_ACME_SH, "x", "Le_NextRenewTime='4102444800'\n"); /* by an adoption: what it was is not known */
+    assert_true(rc_ok(a.rc) && a.n == 0 && *a.why != '\0');
 }
 
 static void test_what_is_no_file_of_certbot_is_refused(void **state)

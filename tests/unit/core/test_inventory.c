@@ -182,9 +182,9 @@ static void taken(struct ctx *ctx, struct store *store)
         const struct bytes was = items[batch.ready[i].item].der;
         struct bytes der;
         assert_true(a.any);
-        must(ctx, certificate_der(ctx, &w.core, a.der.dictionary, a.der.der, &der));
+        must(ctx, certificate_der(ctx, &w.core, a.der.dictionary, a.der.packed, &der));
         assert_true(bytes_equal(der, was));
-        packed += a.der.der.n;
+        packed += a.der.packed.n;
         plain += was.n;
         assert_int_equal(a.row.source, INVENTORY_SCAN);
         assert_int_equal(!!(a.row.flags & CERTIFICATE_VERIFIED), items[batch.ready[i].item].der.p == items[19].der.p);
