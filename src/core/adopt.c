@@ -168,10 +168,10 @@ static struct rc look_write(struct ctx *ctx, struct txn *txn, void *arg)
     for (size_t i = 0; i < n; i++)
         TRY(begin_where_asked(ctx, txn, l, &rows[i]));
     if (!l->ids.n)
-        return ctx_fail(
-            ctx, E_NOT_FOUND,
-            "no lineage of another ACME client is known that is meant%s%s; look again with: certwright agent inventory %s",
-            agent_name ? " on the host of agent " : "", agent_name ? agent_name : "", agent_name ? agent_name : "AGENT");
+        return ctx_fail(ctx, E_NOT_FOUND, "no lineage of %s%s%s is known%s%s; look again with: certwright agent inventory %s",
+                        l->in->client ? l->in->client : "another ACME client", l->in->name ? " named " : "",
+                        l->in->name ? l->in->name : "", agent_name ? " on the host of agent " : "", agent_name ? agent_name : "",
+                        agent_name ? agent_name : "NAME-OF-AN-AGENT");
     return RC_OK;
 }
 

@@ -2,10 +2,13 @@
 
 #include "base/str.h"
 #include "core/access.h"
+#include "core/adopt.h"
 #include "core/audit_log.h"
-#include "core/issuer_health.h"
+#include "core/counter.h"
 #include "core/dns_provider.h"
+#include "core/finding_policy.h"
 #include "core/heard.h"
+#include "core/issuer_health.h"
 #include "core/outside.h"
 #include "core/persist.h"
 #include "core/scan.h"
@@ -24,7 +27,8 @@ struct looking {
     struct core *core;
     struct status *out;
     size_t cap;
-    int64_t managed;
+    int64_t managed, findings; /* findings: errors and worse, in the inventory; `finding` is the check with most */
+    const char *finding;
     size_t agents;
 };
 
@@ -66,6 +70,14 @@ static struct rc look_certificates(struct ctx *ctx, struct txn *txn, struct look
     const char *ends = "";
     for (size_t i = 0; i < n; i++) {
         TRY(ending(ctx, txn, paused[i].id, paused[i].version, &ends));
+        struct rc settled = adoption_settled(ctx, txn, paused[i].id, paused[i].name);
+        if (settled.e == E_CONFLICT) { /* to resume it would be refused */
+            problem_add(l, paused[i].name, arena_printf(&ctx->arena, "%s%s", ctx_why(ctx), ends),
+                        "see that the agent runs (certwright agent list): it goes on by itself then");
+            ctx_forget(ctx);
+            continue;
+        }
+        TRY(settled);
         problem_add(l, paused[i].name,
                     arena_printf(&ctx->arena, "%s is paused: %s%s", paused[i].name, paused[i].paused_reason, ends),
                     arena_printf(&ctx->arena, "certwright cert resume %s", paused[i].name));
@@ -181,6 +193,27 @@ static struct rc look_agents(struct ctx *ctx, struct txn *txn, struct looking *l
     return RC_OK;
 }
 
+/* What is wrong with certificates that we only know of is no trouble of ours: it is a sentence more, and no line. */
+static struct rc look_findings(struct ctx *ctx, struct txn *txn, struct looking *l)
+{
+    struct finding_policy policy;
+    struct q_counter_of_row *rows = NULL;
+    size_t rows_n = 0, n = 0;
+    TRY(finding_policy_read(ctx, txn, &policy));
+    TRY(q_counter_of(ctx, txn, COUNTER_FINDING, access_scope(ctx), CHECK_NUMBER_MAX, &rows, &rows_n));
+    const struct check_info *checks = findings_checks(&n);
+    const int64_t told = finding_policy_at_least(&policy, SEVERITY_ERROR);
+    l->findings = 0;
+    for (size_t i = 0; i < rows_n; i++) /* largest first */
+        for (size_t k = 0; k < n; k++)
+            if (str_equal(checks[k].id, rows[i].key) && (told & CHECK_BIT(checks[k].number))) {
+                if (!l->findings)
+                    l->finding = checks[k].id;
+                l->findings += rows[i].n;
+            }
+    return RC_OK;
+}
+
 static struct rc look_around(struct ctx *ctx, struct txn *txn, struct looking *l)
 {
     struct q_managed_count_row count;
@@ -190,6 +223,7 @@ static struct rc look_around(struct ctx *ctx, struct txn *txn, struct looking *l
     TRY(persist_troubles(ctx, txn, EACH_MAX, l, problem_add_any));
     TRY(scan_troubles(ctx, txn, EACH_MAX, l, problem_add_any));
     TRY(outside_troubles(ctx, txn, l, problem_add_any));
+    TRY(look_findings(ctx, txn, l));
     TRY(q_managed_count(ctx, txn, access_scope(ctx), 10001, &count));
     l->managed = count.n;
     return RC_OK;
@@ -246,5 +280,9 @@ RC core_status(struct ctx *ctx, struct core *core, struct status *out)
     else
         out->text = arena_printf(&ctx->arena, "All is well: %s managed certificate%s, %zu agent%s.", many,
                                  l.managed == 1 ? "" : "s", l.agents, l.agents == 1 ? "" : "s");
+    if (l.findings)
+        out->text =
+            arena_printf(&ctx->arena, "%s  %lld finding%s of severity error in the inventory, %s%s: certwright finding list",
+                         out->text, (long long)l.findings, l.findings == 1 ? "" : "s", l.findings == 1 ? "" : "most ", l.finding);
     return RC_OK;
 }

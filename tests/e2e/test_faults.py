@@ -248,11 +248,12 @@ def test_a_disk_at_the_hub_that_becomes_full_in_the_middle_is_gone_on_from_there
     once(hub, nginx, current(hub)["number"])
 
 
-@pytest.mark.parametrize("point", [*(f"hub:store.before_commit@{n}" for n in (15, 16, 17, 18)), "signer:signer.journal_write@11",
+@pytest.mark.parametrize("point", [*(f"hub:store.before_commit@{n}" for n in (15, 17, 19, 22)), "signer:signer.journal_write@11",
                                    "signer:signer.journal_write@12"])
 def test_a_disk_that_was_full_for_a_moment_is_not_noticed(nginx, make_hub, point):
     hub = make_hub(nginx=nginx, start=False).start(failpoint=f"{point}=disk_full")
-    hub.ok("target", "discover")
+    if hub.cw("target", "discover").code:  # the log is written on beside it: which write finds the disk full is not said
+        hub.ok("target", "discover")
     if hub.cw("cert", "add", WWW, "--to", WWW).code and hub.cw("cert", "show", WWW).code == 4:
         hub.ok("cert", "add", WWW, "--to", WWW, "--no-wait")  # it was the wish itself that found the disk full
     wait.until(lambda: hub.settled(WWW)["state"] != "working" and current(hub), "the loop completes", 20)

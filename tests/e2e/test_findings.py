@@ -3,6 +3,7 @@ and a list (CRL); what the settings of the hub believe and allow decides the res
 import datetime
 import functools
 import http.server
+import re
 import socket
 import threading
 
@@ -150,6 +151,13 @@ def test_an_issuer_is_fetched_and_revocation_is_learnt_from_responder_and_list(h
     assert set(incomplete) == fingerprints(world, *HOSTS), incomplete
     assert incomplete[fingerprints(world, "good").pop()]["endpoint"].startswith(f"127.0.72.1:{world.port}"), incomplete
     assert fingerprints(world, *HOSTS) <= set(found(hub, "not_managed"))
+
+
+def test_status_tells_of_errors_in_the_inventory_in_a_sentence_and_is_well(hub, world):
+    told = wait.until(lambda: re.search(r"(\d+) findings? of severity error in the inventory, (?:most )?(\w+): certwright finding list",
+                                        hub.cw("status").out), "the counters say so", 10)
+    errors = {f["check"]: f["certificates"] for f in hub.ok("finding", "list", "-o", "json").json() if f["severity"] in ("error", "critical")}
+    assert int(told[1]) == sum(errors.values()) > 0 and errors[told[2]] == max(errors.values()), (told, errors)
 
 
 def test_chains_and_what_was_said_of_revocation_are_shown(hub, world):
