@@ -34,7 +34,7 @@ RC verb_finding_list(struct cli *cli)
 {
     const char *check = NULL;
     TRY(cli_one_arg(cli, &check));
-    if (!check && !cli_has(cli, "accepted") && !cli_has(cli, "limit"))
+    if (!check && !cli_has(cli, "accepted") && !cli_has(cli, "limit") && cli->output != CLI_PEM)
         return checks(cli);
     const char *path = check ? cli_path(cli, FINDINGS "?check=", check, "") : FINDINGS;
     if (cli_has(cli, "accepted"))

@@ -66,7 +66,24 @@ struct some {
     const char *name_path;
     bool begun;
     json_t *table; /* all rows of it, for its widths */
+    json_t *told;  /* PEM: fingerprints that were written */
 };
+
+/* The certificate of a row: in it, or that which it names, each once. */
+static struct rc some_pem(struct cli *cli, struct some *s, const json_t *row)
+{
+    const char *pem = cli_text(row, "pem"), *print = cli_text(row, "fingerprint");
+    struct bytes got;
+    if (*pem)
+        fputs(pem, stdout);
+    if (*pem || !*print || json_object_get(s->told, print))
+        return RC_OK;
+    if (json_object_set_new(s->told, print, json_true()))
+        return ctx_fail(cli->ctx, E_NO_MEMORY, "no memory for the list");
+    TRY(cli_call_raw(cli, "GET", cli_path(cli, "/api/v1/certificates/", print, "/download"), &got));
+    fwrite(got.p, 1, got.n, stdout);
+    return RC_OK;
+}
 
 static struct rc some_page(struct cli *cli, void *arg, const json_t *items)
 {
@@ -76,11 +93,10 @@ static struct rc some_page(struct cli *cli, void *arg, const json_t *items)
     if (cli->output == CLI_TABLE)
         return json_array_extend(s->table, (json_t *)(uintptr_t)items) ? ctx_fail(cli->ctx, E_NO_MEMORY, "no memory for the list")
                                                                        : RC_OK;
-    if (cli->output == CLI_PEM) {
-        for (size_t i = 0; i < json_array_size(items); i++)
-            fputs(cli_text(json_array_get(items, i), "pem"), stdout);
+    for (size_t i = 0; cli->output == CLI_PEM && i < json_array_size(items); i++)
+        TRY(some_pem(cli, s, json_array_get(items, i)));
+    if (cli->output == CLI_PEM)
         return RC_OK;
-    }
     if (cli->output != CLI_JSON)
         return begun ? cli_print_more(cli, items, s->columns, s->n, s->name_path)
                      : cli_print_list(cli, items, s->columns, s->n, s->name_path);
@@ -93,8 +109,8 @@ static struct rc some_page(struct cli *cli, void *arg, const json_t *items)
 
 RC cli_list_some(struct cli *cli, const char *path, const struct cli_column *columns, size_t n, const char *name_path)
 {
-    json_auto_t *table = json_array();
-    struct some s = {.columns = columns, .n = n, .name_path = name_path, .table = table};
+    json_auto_t *table = json_array(), *told = json_object();
+    struct some s = {.columns = columns, .n = n, .name_path = name_path, .table = table, .told = told};
     bool more = false;
     const int64_t most = cli_number(cli, "limit", cli->output == CLI_TABLE ? TABLE_ROWS : INT64_MAX);
     if (most < 1)

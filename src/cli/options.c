@@ -116,6 +116,11 @@ static struct rc take_option(struct cli *cli, int argc, char **argv, int *i)
     return keep(cli, o, argv[++*i]);
 }
 
+static bool has_certificates(const struct cli_verb *verb)
+{
+    return verb && (str_equal(verb->noun, "cert") || str_equal(verb->noun, "endpoint") || str_equal(verb->noun, "finding"));
+}
+
 static struct rc output_of(struct cli *cli)
 {
     static const char *const words[] = {[CLI_TABLE] = "table", [CLI_JSON] = "json", [CLI_CSV] = "csv", [CLI_NAME] = "name",
@@ -124,8 +129,8 @@ static struct rc output_of(struct cli *cli)
     for (size_t i = 0; word && i < sizeof words / sizeof *words; i++)
         if (str_equal(words[i], word)) {
             cli->output = (enum cli_output)i;
-            if (cli->output == CLI_PEM && (!cli->verb || !str_equal(cli->verb->noun, "cert")))
-                return ctx_fail(cli->ctx, E_USAGE, "only certificates are written as PEM");
+            if (cli->output == CLI_PEM && !has_certificates(cli->verb))
+                return ctx_fail(cli->ctx, E_USAGE, "only certificates, endpoints and findings are written as PEM");
             return RC_OK;
         }
     return word ? ctx_fail(cli->ctx, E_USAGE, "-o takes table, json, jsonl, csv or name (certificates also pem), not \"%s\"", word)

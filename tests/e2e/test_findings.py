@@ -160,6 +160,16 @@ def test_status_tells_of_errors_in_the_inventory_in_a_sentence_and_is_well(hub, 
     assert int(told[1]) == sum(errors.values()) > 0 and errors[told[2]] == max(errors.values()), (told, errors)
 
 
+def test_findings_and_endpoints_are_written_as_the_certificates_that_they_name(hub, world):
+    def prints(*argv):
+        return [pki.fingerprint(c) for c in pki.read_chain(hub.ok(*argv, "-o", "pem").out)]
+    one = prints("finding", "list", "revoked")
+    assert one and sorted(one) == sorted({f["fingerprint"] for f in hub.ok("finding", "list", "revoked", "-o", "json").json()})
+    assert set(one) < set(prints("finding", "list"))
+    assert prints("endpoint", "list", "--at", HOSTS["good"]) == [hub.ok("endpoint", "list", "--at", HOSTS["good"], "-o", "json").json()[0]["fingerprint"]]
+    assert hub.cw("target", "list", "-o", "pem").code == 2
+
+
 def test_chains_and_what_was_said_of_revocation_are_shown(hub, world):
     known = hub.show("cert", pki.fingerprint(world.leaves["crl"][0]))
     assert [[c["subject"] for c in chain["certificates"]] for chain in known["chains"]] == [["CN=Findings issuing"]], known
