@@ -276,11 +276,11 @@ def test_one_code_and_one_recovery_code_for_one_of_many_at_once(hub):
     b = person(hub, "jens")
     code = b.ok("POST", "/api/v1/me/recovery-codes")["codes"][0]
     hub.move_clock(60)
-    for url, value in [("/api/v1/session/totp", b.app.code()), ("/api/v1/session/recovery-code", code)]:
+    for url, value_of in [("/api/v1/session/totp", b.app.code), ("/api/v1/session/recovery-code", lambda: code)]:
         rivals = [Browser(hub) for _ in range(4)]
         for r in rivals:
             assert r.password("jens").status_code == 200
-        said = []
+        said, value = [], value_of()
         threads = [threading.Thread(target=lambda r=r: said.append(r.ask("POST", url, {"code": value}).status_code)) for r in rivals]
         for t in threads:
             t.start()

@@ -95,11 +95,12 @@ class App:
         mac = hmac.new(self.key, struct.pack(">q", step), hashlib.sha1).digest()
         return f"{(struct.unpack('>I', mac[mac[-1] & 15:][:4])[0] & 0x7fffffff) % 1000000:06}"
 
-    def now(self):
-        return (int(time.time()) + struct.unpack("<q", self.hub.clock_file.read_bytes())[0]) // 30
+    def oldest(self):
+        """The oldest step that is taken, and still will be in a while."""
+        return (int(time.time()) + struct.unpack("<q", self.hub.clock_file.read_bytes())[0] + 10) // 30 - 1
 
     def code(self):
-        self.last = max(self.last + 1, self.now() - 1)
+        self.last = max(self.last + 1, self.oldest())
         return self.at(self.last)
 
 
