@@ -27,20 +27,6 @@ struct looking {
     struct str_list ids;
 };
 
-static bool can(struct ctx *ctx, const char *capabilities)
-{
-    json_auto_t *list = NULL;
-    const json_t *v;
-    size_t i;
-    bool yes = false;
-    if (rc_failed(json_read(ctx, bytes_z(capabilities), &list))) {
-        ctx_forget(ctx);
-        return false;
-    }
-    json_array_foreach(list, i, v) yes = yes || str_equal(json_string_value(v), "release");
-    return yes;
-}
-
 static struct rc payload_of(struct ctx *ctx, const char *id, const char *path, const char *digest, struct bytes *out)
 {
     struct buf b;
@@ -88,7 +74,7 @@ static struct rc begin(struct ctx *ctx, struct txn *txn, struct looking *l, cons
         return RC_OK;
     }
     TRY(decide(ctx, l->core, txn, "adoption.create", e->team_id));
-    if (!can(ctx, e->capabilities))
+    if (!agent_names(ctx, e->capabilities, "release"))
         return ctx_fail(ctx, E_UNSUPPORTED, "agent %s is too old to take over what is on its host: upgrade it", e->agent);
     if (found)
         TRY(q_adoption_drop(ctx, txn, there.id));

@@ -513,27 +513,38 @@ RC agent_is_current(struct ctx *ctx, struct core *core, const char *identity, co
     return RC_OK;
 }
 
-static struct rc knows(struct ctx *ctx, const char *capabilities, const char *kind, bool *out)
+/* Whether a JSON list of kinds of jobs names one; `empty` where it names none at all. */
+static struct rc kinds_have(struct ctx *ctx, const char *json, const char *kind, bool *named, bool *empty)
 {
     json_auto_t *list = NULL;
-    TRY(json_read(ctx, bytes_z(capabilities), &list));
-    *out = json_array_size(list) == 0;
-    for (size_t i = 0; i < json_array_size(list) && !*out; i++)
-        *out = str_equal(json_string_value(json_array_get(list, i)), kind);
+    TRY(json_read(ctx, bytes_z(json), &list));
+    *named = false;
+    *empty = json_array_size(list) == 0;
+    for (size_t i = 0; i < json_array_size(list) && !*named; i++)
+        *named = str_equal(json_string_value(json_array_get(list, i)), kind);
     return RC_OK;
+}
+
+bool agent_names(struct ctx *ctx, const char *capabilities, const char *kind)
+{
+    bool named = false, empty;
+    if (rc_ok(kinds_have(ctx, capabilities, kind, &named, &empty)))
+        return named;
+    ctx_forget(ctx);
+    return false;
 }
 
 RC agent_may_do(struct ctx *ctx, const struct q_agent_of_row *agent, const char *kind, struct agent_allows *out)
 {
-    json_auto_t *granted = NULL;
-    TRY(json_read(ctx, bytes_z(agent->granted), &granted));
-    *out = (struct agent_allows){.granted = json_array_size(granted) == 0, .later = !str_equal(agent->state, "active")};
-    for (size_t i = 0; i < json_array_size(granted) && !out->granted; i++)
-        out->granted = str_equal(json_string_value(json_array_get(granted, i)), kind);
+    bool named, empty;
+    TRY(kinds_have(ctx, agent->granted, kind, &named, &empty));
+    *out = (struct agent_allows){.granted = named || empty, .later = !str_equal(agent->state, "active")};
     for (size_t i = 0; i < sizeof last_kinds / sizeof *last_kinds; i++)
         if (str_equal(last_kinds[i], kind))
             *out = (struct agent_allows){.granted = true, .later = out->later && !str_equal(agent->state, "draining")};
-    return knows(ctx, agent->capabilities, kind, &out->known);
+    TRY(kinds_have(ctx, agent->capabilities, kind, &named, &empty));
+    out->known = named || empty;
+    return RC_OK;
 }
 
 RC agent_certificate_renew(struct ctx *ctx, struct core *core, const char *identity, const char *address, struct bytes spki,

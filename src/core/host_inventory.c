@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "core/access.h"
+#include "core/agent.h"
 #include "core/audit.h"
 #include "core/inventory.h"
 #include "core/job.h"
@@ -41,21 +42,6 @@ struct asking {
     const char *ref, *job;
 };
 
-/* An agent of an earlier release would refuse it. */
-static bool can(struct ctx *ctx, const char *capabilities)
-{
-    json_auto_t *list = NULL;
-    const json_t *v;
-    size_t i;
-    bool yes = false;
-    if (rc_failed(json_read(ctx, bytes_z(capabilities), &list))) {
-        ctx_forget(ctx);
-        return false;
-    }
-    json_array_foreach(list, i, v) yes = yes || str_equal(json_string_value(v), KIND);
-    return yes;
-}
-
 static struct rc ask_write(struct ctx *ctx, struct txn *txn, void *arg)
 {
     struct asking *a = arg;
@@ -65,7 +51,7 @@ static struct rc ask_write(struct ctx *ctx, struct txn *txn, void *arg)
     if (!found)
         return ctx_fail(ctx, E_NOT_FOUND, "no agent is named %s; certwright agent list shows them", a->ref);
     TRY(decide(ctx, a->core, txn, "agent.inventory", agent.team_id));
-    if (!can(ctx, agent.capabilities))
+    if (!agent_names(ctx, agent.capabilities, KIND))
         return ctx_fail(ctx, E_UNSUPPORTED, "agent %s cannot look for certificates on its host: upgrade it, and see that it has "
                         "called since", agent.name);
     TRY(audit_write(ctx, txn, "agent.inventory", "agent", agent.id, agent.team_id, (struct bytes){0}));
@@ -102,7 +88,7 @@ static struct rc find_new(struct ctx *ctx, struct txn *txn)
             struct q_timer_get_row timer;
             bool armed = false;
             after = agents[i].id;
-            if (!str_equal(agents[i].state, "active") || !can(ctx, agents[i].capabilities))
+            if (!str_equal(agents[i].state, "active") || !agent_names(ctx, agents[i].capabilities, KIND))
                 continue;
             TRY(q_timer_get(ctx, txn, KIND, agents[i].id, &timer, &armed));
             if (!armed)
@@ -120,7 +106,7 @@ RC host_inventory_due(struct ctx *ctx, struct core *core, struct txn *txn, const
     if (str_equal(ref, ALL))
         return find_new(ctx, txn);
     TRY(q_agent_get(ctx, txn, ref, access_scope(ctx), &agent, &found));
-    if (!found || !str_equal(agent.state, "active") || !can(ctx, agent.capabilities))
+    if (!found || !str_equal(agent.state, "active") || !agent_names(ctx, agent.capabilities, KIND))
         return RC_OK; /* it gets another timer when it is back */
     TRY(job_of(ctx, core, txn, agent.id, &job));
     return timer_arm(ctx, txn, KIND, agent.id, ctx_now_s(ctx) + HOST_INVENTORY_EVERY_S - 900 + (int64_t)random_below(1800));
