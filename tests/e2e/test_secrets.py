@@ -86,6 +86,10 @@ def of_text(text):
     return {text.encode(), text.encode().hex().encode(), base64.b64encode(text.encode()).rstrip(b"=")[:-1]}
 
 
+PAGE = 4096
+ZEROS = bytes(PAGE)
+
+
 def memory(pid):
     """What a process could have written: everything but unchanged files."""
     found = []
@@ -102,7 +106,8 @@ def memory(pid):
                     part = mem.read(min(end - start, 1 << 26))
                     if not part:
                         break
-                    found.append(part)
+                    pages = (part[i:i + PAGE] for i in range(0, len(part), PAGE))
+                    found.append(b"".join(p for p in pages if p != ZEROS))  # most of it was never written
                     start += len(part)
             except OSError as e:
                 assert path.startswith("/") or e.errno == 5, (line, e)
