@@ -2,7 +2,7 @@
 
     CERTWRIGHT          the program (build/dev/certwright)
     CERTWRIGHT_TEST_DB  sqlite or postgres
-    CERTWRIGHT_TEST_LANE, CERTWRIGHT_TEST_PART  see lib/wait.py, and below"""
+    CERTWRIGHT_TEST_LANE, CERTWRIGHT_TEST_CLAIMS  see lib/wait.py, and below"""
 import os
 import shutil
 import sys
@@ -41,20 +41,42 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(config, items):
-    """What is not for this run is left out, not skipped: a skip is a failure.  CERTWRIGHT_TEST_PART=0/2: one part of the files, chosen so
-    that each has about as many tests."""
+    """What is not for this run is left out, not skipped: a skip is a failure."""
     if not os.environ.get("CERTWRIGHT_SOAK"):
         items[:] = [i for i in items if not i.get_closest_marker("soak") and not (ENGINE == "postgres" and i.get_closest_marker("one_engine"))]
-    part, parts = (int(n) for n in os.environ.get("CERTWRIGHT_TEST_PART", "0/1").split("/"))
-    files, load, mine = {}, [0] * parts, set()
+
+
+def claimed(items, folder):
+    """The tests of the files that nobody who runs beside has claimed, the longest files first: each is claimed when the one before is
+    about to end.  `all` is what there was to claim."""
+    files = {}
     for item in items:
         files.setdefault(item.path.name, []).append(item)
+    (folder / "all").write_text("\n".join(files))
     for name, tests in sorted(files.items(), key=lambda f: (-len(f[1]), f[0])):
-        least = load.index(min(load))
-        load[least] += len(tests)
-        if least == part:
-            mine.add(name)
-    items[:] = [item for item in items if item.path.name in mine]
+        try:
+            (folder / f"{name}.claim").touch(exist_ok=False)
+        except FileExistsError:
+            continue
+        yield from tests
+
+
+def pytest_runtestloop(session):
+    """Several side by side share the files of an engine: CERTWRIGHT_TEST_CLAIMS is the folder in which they agree who takes which."""
+    folder = os.environ.get("CERTWRIGHT_TEST_CLAIMS")
+    if not folder or session.testsfailed or session.config.option.collectonly:
+        return None
+    mine = claimed(session.items, Path(folder))
+    item = next(mine, None)
+    while item:
+        following = next(mine, None)
+        item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+        if session.shouldfail:
+            raise session.Failed(session.shouldfail)
+        if session.shouldstop:
+            raise session.Interrupted(session.shouldstop)
+        item = following
+    return True
 
 
 @pytest.hookimpl(hookwrapper=True)
