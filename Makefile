@@ -13,7 +13,7 @@ $(BUILD)/build.ninja: meson.build meson_options.txt
 
 release:
 	@tools/bootstrap
-	@tools/build build/release --buildtype=release -Db_lto=true
+	@tools/build build/release --buildtype=release -Doptimization=2 -Db_lto=true
 
 run: build
 	@exec tools/demo

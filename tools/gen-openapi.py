@@ -7,6 +7,7 @@ writes DIR/api/types.h, DIR/api/types.c, DIR/api/permissions.h, DIR/api/permissi
 DIR/hub/openapi_json.c.  How a schema becomes C is told in src/api/codec.h.  The document must keep to a closed subset of OpenAPI 3.1; anything else is an error that names file and line.
 """
 import argparse
+import gzip
 import json
 import os
 import re
@@ -502,7 +503,7 @@ def read_routes():
 
 
 def routes_h(routes):
-    out = [MADE, "#ifndef HUB_ROUTES_H", "#define HUB_ROUTES_H", "", '#include "api/types.h"', "",
+    out = [MADE, "#ifndef HUB_ROUTES_H", "#define HUB_ROUTES_H", "", '#include "api/types.h"', '#include "hub/packed.h"', "",
            "struct api_call; /* hub/api.h */", "",
            "enum { " + ", ".join(f"API_ON_{n.upper()} = {bit}" for n, bit in LISTENERS.items()) + " };", "",
            "/* One operation.  Matched in the order of the table. */", "struct api_route {",
@@ -512,7 +513,7 @@ def routes_h(routes):
            "    const struct api_schema *query, *body, *reply;",
            "    struct rc (*handler)(struct api_call *call, const void *in, void *out);", "};",
            "extern const struct api_route api_routes[];", "extern const size_t api_routes_n;", "",
-           "/* The OpenAPI document itself, as JSON. */", "struct bytes api_openapi_json(void);"]
+           "/* The OpenAPI document itself, as JSON. */", "struct packed api_openapi_json(void);"]
     for r in sorted(routes, key=lambda r: r.path):
         out.append("")
         if r.query:
@@ -561,11 +562,11 @@ def permissions_c(names):
 
 
 def document_json():
-    text = json.dumps(DOC, indent=1, ensure_ascii=False)
-    lines = text.split("\n")
-    body = "\n".join("    " + c_string(line + "\n") for line in lines)
-    return [MADE, '#include "hub/routes.h"', "", "static const char document[] =", body + ";", "",
-            "struct bytes api_openapi_json(void)", "{", "    return bytes_of(document, sizeof document - 1);", "}"]
+    text = json.dumps(DOC, separators=(",", ":"), ensure_ascii=False).encode()
+    packed = gzip.compress(text, 9, mtime=0)
+    rows = (packed[i:i + 32] for i in range(0, len(packed), 32))
+    return [MADE, '#include "hub/routes.h"', "", "static const uint8_t document[] = {", *("    " + ",".join(map(str, row)) + "," for row in rows), "};", "",
+            "struct packed api_openapi_json(void)", "{", f"    return (struct packed){{bytes_of(document, sizeof document), {len(text)}}};", "}"]
 
 
 def write(path, lines):

@@ -50,7 +50,8 @@ RC agent_approve(struct ctx *ctx, struct core *core, const char *ref, struct q_a
 RC agent_drain(struct ctx *ctx, struct core *core, const char *ref, struct q_agent_get_row *out);
 RC agent_remove(struct ctx *ctx, struct core *core, const char *ref, bool force);
 
-/* agent_names says whether an agent names a kind of job among its `capabilities` (JSON): an earlier release would refuse a new one. */
+/* agent_names says whether an agent names a kind of job among its `capabilities` (JSON): one of an earlier release would refuse a
+ * kind that is new. */
 bool agent_names(struct ctx *ctx, const char *capabilities, const char *kind);
 /* agent_may_do says whether a job of this kind may be given to an agent: never where it was not `granted` or the agent's release
  * does not know it (`known`; one that names no kinds is asked itself), not now where `later`. */

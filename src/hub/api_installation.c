@@ -83,6 +83,6 @@ RC api_openapi_get(struct api_call *call)
 {
     http_response_header(call->resp, "Content-Type", "application/json");
     http_response_header(call->resp, "Cache-Control", "max-age=300");
-    buf_put(&call->resp->body, api_openapi_json());
-    return buf_status(&call->resp->body);
+    const struct packed document = api_openapi_json();
+    return packed_respond(call->ctx, &document, call->req, call->resp);
 }

@@ -16,6 +16,7 @@
 #include "core/schedule.h"
 #include "core/sign_in.h"
 #include "hub/hub.h"
+#include "hub/packed.h"
 #include "hub/sign_in.h"
 #include "hub/status.h"
 #include "pki/name.h"
@@ -106,6 +107,7 @@ RC hub_confine(struct ctx *ctx, struct role_env *env, struct sandbox *sb)
     }
     TRY(registered_domain_load(ctx));
     TRY(inventory_load(ctx));
+    TRY(packed_load(ctx));
     sandbox_allow(sb, s.presets_dir, SANDBOX_READ | SANDBOX_OPTIONAL);
     const char *const of_findings[] = {s.findings.roots, s.findings.public_roots, s.findings.weak_keys};
     for (size_t i = 0; i < sizeof of_findings / sizeof *of_findings; i++)

@@ -230,6 +230,9 @@ def test_the_description_is_served_and_names_every_route(hub):
     answer = hub.https("GET", "/api/openapi.json", token=False)
     assert answer.status_code == 200 and answer.headers["Content-Type"].startswith("application/json")
     description = answer.json()
+    assert answer.headers["Content-Encoding"] == "gzip"  # requests says that it takes it
+    plain = hub.https("GET", "/api/openapi.json", token=False, headers={"Accept-Encoding": "identity"})
+    assert "Content-Encoding" not in plain.headers and plain.json() == description
     assert description["openapi"].startswith("3.1") and CERTS in description["paths"]
     lists = [p for p, methods in description["paths"].items() if p.startswith("/api/v1/") and "{" not in p and "get" in methods
              and methods["get"]["x-permission"] not in ("self", "public")]  # those are for people's sessions: test_sign_in.py

@@ -111,8 +111,36 @@ static void the_document_is_json(void **state)
     struct ctx ctx CTX_CLEANUP;
     ctx_init(&ctx, &clock_system);
     json_auto_t *doc = NULL;
-    assert_ok(json_read(&ctx, api_openapi_json(), &doc));
+    const struct packed document = api_openapi_json();
+    struct buf text;
+    buf_init_arena(&text, &ctx.arena, document.size);
+    assert_ok(packed_unpack(&ctx, &document, &text));
+    assert_ok(json_read(&ctx, buf_bytes(&text), &doc));
     assert_string_equal(json_string_value(json_object_get(doc, "openapi")), "3.1.0");
+}
+
+static void what_is_damaged_is_not_handed_out(void **state)
+{
+    (void)state;
+    struct ctx ctx CTX_CLEANUP;
+    ctx_init(&ctx, &clock_system);
+    struct packed document = api_openapi_json();
+    struct buf text;
+    buf_init_arena(&text, &ctx.arena, document.size);
+    for (unsigned i = 0; i < 3; i++) {
+        struct packed bad = document;
+        uint8_t *copy = arena_dup(&ctx.arena, bad.gzip.p, bad.gzip.n);
+        bad.gzip.p = copy;
+        if (i == 0)
+            bad.gzip.n /= 2;
+        else if (i == 1)
+            bad.size--;
+        else
+            copy[bad.gzip.n / 2] ^= 1;
+        assert_err(packed_unpack(&ctx, &bad, &text), E_BUG);
+        ctx_forget(&ctx);
+    }
+    assert_int_equal(text.n, 0);
 }
 
 static void cursors_come_back_as_they_went(void **state)
@@ -141,6 +169,7 @@ int main(void)
         cmocka_unit_test(listeners_know_only_their_own_routes),
         cmocka_unit_test(every_route_asks_for_a_permission),
         cmocka_unit_test(the_document_is_json),
+        cmocka_unit_test(what_is_damaged_is_not_handed_out),
         cmocka_unit_test(cursors_come_back_as_they_went),
     };
     return cmocka_run_group_tests_name("hub/routes", tests, NULL, NULL);
