@@ -91,7 +91,7 @@ static struct rc take_option(struct cli *cli, int argc, char **argv, int *i)
         static const struct {
             char letter;
             const char *name;
-        } letters[] = {{'o', "output"}, {'h', "help"}};
+        } letters[] = {{'o', "output"}, {'h', "help"}, {'f', "file"}};
         name = (struct bytes){0};
         for (size_t k = 0; k < sizeof letters / sizeof *letters; k++)
             if (word[1] == letters[k].letter)

@@ -1,0 +1,159 @@
+#include "cli/desired.h"
+
+#include "api/types.h"
+
+/* Teams are made within "team", shown with "parent" and moved to "parent". */
+static void team_like_file(const json_t *seen, json_t *out)
+{
+    json_object_set_new(out, "team", json_string(cli_text(seen, "parent")));
+}
+
+static void dns_like_file(const json_t *seen, json_t *out)
+{
+    size_t i;
+    const json_t *zone;
+    json_t *zones = json_array();
+    json_array_foreach(json_object_get(seen, "zones"), i, zone) json_array_append_new(zones, json_string(cli_text(zone, "zone")));
+    json_object_set_new(out, "zones", zones);
+}
+
+/* What our own CA is trusted by follows from the CA. */
+static void issuer_like_file(const json_t *seen, json_t *out)
+{
+    if (str_equal(cli_text(seen, "kind"), "ca"))
+        json_object_del(out, "ca_roots_pem");
+}
+
+const struct desired_kind desired_kinds[] = {
+    {.key = "teams",
+     .one = "team",
+     .path = "/api/v1/teams",
+     .made = &api_team_new_schema,
+     .patch = &api_team_patch_schema,
+     .like_file = team_like_file},
+    {.key = "roles", .one = "role", .path = "/api/v1/roles", .made = &api_role_new_schema, .patch = &api_role_patch_schema},
+    {.key = "profiles",
+     .one = "profile",
+     .path = "/api/v1/profiles",
+     .made = &api_profile_new_schema,
+     .patch = &api_profile_patch_schema},
+    {.key = "dns_providers",
+     .one = "DNS provider",
+     .path = "/api/v1/dns-providers",
+     .made = &api_dns_provider_new_schema,
+     .patch = &api_dns_provider_patch_schema,
+     .like_file = dns_like_file,
+     .not_here = (const char *const[]){"no_test", NULL}},
+    {.key = "issuers",
+     .one = "issuer",
+     .path = "/api/v1/issuers",
+     .made = &api_issuer_new_schema,
+     .patch = &api_issuer_patch_schema,
+     .like_file = issuer_like_file,
+     .not_here = (const char *const[]){"eab", "account_key", NULL}},
+    {.key = "targets",
+     .one = "target",
+     .path = "/api/v1/targets",
+     .made = &api_target_new_schema,
+     .patch = &api_target_patch_schema},
+    {.key = "collections",
+     .one = "collection",
+     .path = "/api/v1/collections",
+     .made = &api_collection_new_schema,
+     .patch = &api_collection_patch_schema},
+    {.key = "certificates",
+     .one = "certificate",
+     .path = "/api/v1/managed-certificates",
+     .made = &api_managed_certificate_new_schema,
+     .patch = &api_managed_certificate_patch_schema,
+     .not_here = (const char *const[]){"csr", NULL}},
+};
+const size_t desired_kinds_n = sizeof desired_kinds / sizeof *desired_kinds;
+
+bool desired_hidden(const struct desired_kind *kind, const char *field)
+{
+    for (const char *const *f = kind->not_here; f && *f; f++)
+        if (str_equal(*f, field))
+            return true;
+    return false;
+}
+
+RC desired_teams(struct cli *cli, json_t **out)
+{
+    json_auto_t *all = NULL;
+    TRY(cli_all(cli, "/api/v1/teams", INT64_MAX, &all));
+    size_t i;
+    const json_t *team;
+    *out = json_object();
+    json_array_foreach(all, i, team)
+    {
+        json_object_set_new(*out, cli_text(team, "id"), json_string(cli_text(team, "name")));
+        if (!*cli_text(team, "parent"))
+            json_object_set_new(*out, "", json_string(cli_text(team, "name")));
+    }
+    return RC_OK;
+}
+
+/* What it would be if nobody had said anything. */
+static bool is_initial(const struct api_field *f, const json_t *v)
+{
+    if (!(f->flags & API_DEFAULT))
+        return json_is_null(v) || (json_is_string(v) && !*json_string_value(v)) || (json_is_array(v) && !json_array_size(v)) ||
+               (json_is_object(v) && !json_object_size(v));
+    return (json_is_integer(v) && json_integer_value(v) == f->initial) ||
+           (json_is_boolean(v) && json_is_true(v) == (f->initial != 0)) ||
+           (json_is_string(v) && f->initial_text && str_equal(json_string_value(v), f->initial_text));
+}
+
+static json_t *seen(const struct desired_kind *kind, const json_t *item, const json_t *teams, bool whole)
+{
+    json_auto_t *made_like = json_object();
+    const char *team = json_string_value(json_object_get(teams, cli_text(item, "team_id")));
+    json_object_update(made_like, (json_t *)item);
+    if (team)
+        json_object_set_new(made_like, "team", json_string(team));
+    if (kind->like_file)
+        kind->like_file(item, made_like);
+    json_t *out = json_object();
+    for (size_t i = 0; i < kind->made->fields_n; i++) {
+        const struct api_field *f = &kind->made->fields[i];
+        json_t *v = json_object_get(made_like, f->name);
+        const bool of_all =
+            str_equal(f->name, "team") && str_equal(json_string_value(v), json_string_value(json_object_get(teams, "")));
+        if (v && !desired_hidden(kind, f->name) && (whole || !(is_initial(f, v) || of_all)))
+            json_object_set(out, f->name, v);
+    }
+    return out;
+}
+
+/* Made at each start of a hub where it is missing. */
+static bool is_everywhere(const char *name)
+{
+    static const char *const names[] = {"tls-server", "tls-client", "tls-mutual", "ca"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (str_equal(name, names[i]))
+            return true;
+    return false;
+}
+
+RC desired_read(struct cli *cli, const struct desired_kind *kind, const json_t *teams, bool whole, json_t **out, json_t **kept)
+{
+    json_auto_t *all = NULL;
+    TRY(cli_all(cli, kind->path, INT64_MAX, &all));
+    size_t i;
+    json_t *item;
+    *out = json_object();
+    *kept = json_object();
+    json_array_foreach(all, i, item)
+    {
+        const char *name = cli_text(item, "name");
+        const bool root = str_equal(kind->key, "teams") && !*cli_text(item, "parent");
+        const bool found = json_is_true(json_object_get(item, "found"));
+        const bool not_ours = root || json_is_true(json_object_get(item, "built_in")) ||
+                              (found && !json_array_size(json_object_get(item, "managed_by")));
+        if (not_ours || found || is_everywhere(name))
+            json_object_set_new(*kept, name, json_boolean(not_ours));
+        json_object_set_new(*out, name, seen(kind, item, teams, whole));
+    }
+    return RC_OK;
+}
