@@ -10,6 +10,7 @@ int main(int argc, char **argv)
         server_roles(roles);
         return role_main(roles, SERVER_ROLES, argc, argv);
     }
-    static const struct cli_hooks hooks = {.init = server_init, .run = server_run, .join = server_join, .check = server_check};
+    static const struct cli_hooks hooks = {.init = server_init, .run = server_run, .join = server_join, .check = server_check,
+                                           .restore = server_restore, .verify_backup = server_verify_backup};
     return cli_main(argc, argv, &hooks);
 }

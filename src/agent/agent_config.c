@@ -14,7 +14,7 @@
 static const char *const top_keys[] = {"name",     "hub",    "state",  "connectors_dir", "connectors", "paths", "users",
                                        "groups",   "networks", "commands", "http01",       "workers",    "prove_s", "rest_s",
                                        "credentials", "uid_base", "share_keys",
-                                       "dns", "resolvers", "dns_dir", "enroll", "enroll_dir",
+                                       "dns", "resolvers", "dns_dir", "enroll", "enroll_dir", "channels", "channels_dir",
                                        "tls_alpn", "trust_anchors", "scan", "inventory", NULL};
 
 /* What is true where the file is silent. */
@@ -365,6 +365,66 @@ static RC read_enroll(struct ctx *ctx, const struct yaml *y, struct agent_config
     return RC_OK;
 }
 
+static RC read_fixed(struct ctx *ctx, const struct yaml *y, const char *row, const json_t *v, struct str_list *keys,
+                     struct str_list *values)
+{
+    const json_t *fixed = json_object_get(v, "parameters"), *value;
+    const char *key;
+    if (fixed != NULL && !json_is_object(fixed))
+        return yaml_fail(ctx, y, fixed, "%s: parameters must be texts by name", row);
+    json_object_foreach((json_t *)(uintptr_t)fixed, key, value)
+    {
+        if (!json_is_string(value))
+            return yaml_fail(ctx, y, fixed, "%s: parameter %s must be a text", row, key);
+        str_list_add(&ctx->arena, keys, arena_strdup(&ctx->arena, key));
+        str_list_add(&ctx->arena, values, arena_strdup(&ctx->arena, json_string_value(value)));
+    }
+    return RC_OK;
+}
+
+static RC read_channel(struct ctx *ctx, const struct yaml *y, const char *name, const json_t *v, struct agent_channel *out)
+{
+    static const char *const keys[] = {"use", "hosts", "to", "roots", "parameters", NULL};
+    const json_t *use = json_object_get(v, "use"), *roots = json_object_get(v, "roots"), *to = json_object_get(v, "to");
+    if (!str_is_name(bytes_z(name)) || !json_is_object(v))
+        return yaml_fail(ctx, y, v, "channel %s must hold what it uses and its limits; {} for a description of this name", name);
+    TRY(yaml_only(ctx, y, v, keys));
+    *out = (struct agent_channel){.name = arena_strdup(&ctx->arena, name), .use = arena_strdup(&ctx->arena, name)};
+    if (use != NULL && (!json_is_string(use) || !str_is_name(bytes_z(json_string_value(use)))))
+        return yaml_fail(ctx, y, use, "channel %s: use must be smtp, syslog or the name of a description", name);
+    if (use != NULL)
+        out->use = arena_strdup(&ctx->arena, json_string_value(use));
+    if (roots != NULL && (!json_is_string(roots) || !path_is_plain(json_string_value(roots))))
+        return yaml_fail(ctx, y, roots, "channel %s: roots must be an absolute path", name);
+    out->roots = roots != NULL ? arena_strdup(&ctx->arena, json_string_value(roots)) : NULL;
+    TRY(read_list(ctx, y, v, "hosts", &out->hosts));
+    if (json_array_size(to) == 1 && str_equal(json_string_value(json_array_get(to, 0)), "*"))
+        str_list_add(&ctx->arena, &out->to, "*");
+    else
+        TRY(read_domains(ctx, y, v, "to", out->name, &out->to));
+    const bool mail = str_equal(out->use, "smtp"), direct = mail || str_equal(out->use, "syslog");
+    if (direct != (out->hosts.n > 0) || (!direct && out->roots != NULL))
+        return yaml_fail(ctx, y, v, direct ? "channel %s: hosts must say where it may connect, e.g. [\"mail.example.org:587\"]"
+                                           : "channel %s: hosts and roots are those of its credential", name);
+    if (mail != (out->to.n > 0))
+        return yaml_fail(ctx, y, v, mail ? "channel %s: to must say whom it may write to, e.g. [example.org], or [\"*\"]"
+                                         : "channel %s: to is for smtp", name);
+    return read_fixed(ctx, y, out->name, v, &out->keys, &out->values);
+}
+
+static RC read_channels(struct ctx *ctx, const struct yaml *y, struct agent_config *c)
+{
+    json_t *all = json_object_get(y->root, "channels"), *v;
+    const char *name;
+    if (all == NULL)
+        return RC_OK;
+    if (!json_is_object(all) || json_object_size(all) > AGENT_DNS_MAX)
+        return yaml_fail(ctx, y, all, "channels must be at most %d names", AGENT_DNS_MAX);
+    c->channels = arena_array(&ctx->arena, json_object_size(all) + 1, sizeof *c->channels);
+    json_object_foreach(all, name, v) TRY(read_channel(ctx, y, name, v, &c->channels[c->n_channels++]));
+    return RC_OK;
+}
+
 static RC read_sections(struct ctx *ctx, const struct yaml *y, struct agent_config *c)
 {
     static const char *const net_keys[] = {"probe", "relay", "outside", NULL};
@@ -536,6 +596,7 @@ static RC read_all(struct ctx *ctx, const struct yaml *y, struct agent_config *c
     TRY(read_string(ctx, y, "connectors_dir", &c->connectors_dir));
     TRY(read_string(ctx, y, "dns_dir", &c->dns_dir));
     TRY(read_string(ctx, y, "enroll_dir", &c->enroll_dir));
+    TRY(read_string(ctx, y, "channels_dir", &c->channels_dir));
     TRY(read_list(ctx, y, y->root, "connectors", &c->connectors));
     TRY(read_list(ctx, y, y->root, "users", &c->users));
     TRY(read_list(ctx, y, y->root, "groups", &c->groups));
@@ -551,6 +612,7 @@ static RC read_all(struct ctx *ctx, const struct yaml *y, struct agent_config *c
     TRY(read_credentials(ctx, y, c));
     TRY(read_dns(ctx, y, c));
     TRY(read_enroll(ctx, y, c));
+    TRY(read_channels(ctx, y, c));
     return read_commands(ctx, y, c);
 }
 
@@ -568,6 +630,8 @@ RC agent_config_parse(struct ctx *ctx, const char *file, struct bytes text, stru
         out->dns_dir = arena_printf(&ctx->arena, "%.*s/dns", n, out->connectors_dir);
     if (out->enroll_dir == NULL)
         out->enroll_dir = arena_printf(&ctx->arena, "%.*s/enroll", n, out->connectors_dir);
+    if (out->channels_dir == NULL)
+        out->channels_dir = arena_printf(&ctx->arena, "%.*s/channels", n, out->connectors_dir);
     if (out->name == NULL)
         out->name = gethostname(host, sizeof host - 1) == 0 ? arena_strdup(&ctx->arena, host) : "agent";
     return RC_OK;
@@ -686,10 +750,10 @@ RC agent_config_credential(struct ctx *ctx, const struct agent_config *c, const 
     return ctx_fail(ctx, E_NOT_GRANTED, "no credential is named %s on this host: add it under credentials in %s", name, c->file);
 }
 
-bool agent_credential_reaches(const struct agent_credential *c, const char *host, uint16_t port, uint16_t usual)
+static bool hosts_have(const struct str_list *hosts, const char *host, uint16_t port, uint16_t usual)
 {
-    for (size_t i = 0; i < c->hosts.n; i++) {
-        const char *row = c->hosts.v[i], *colon = strrchr(row, ':');
+    for (size_t i = 0; i < hosts->n; i++) {
+        const char *row = hosts->v[i], *colon = strrchr(row, ':');
         struct bytes name = bytes_z(row);
         uint64_t at = usual;
         bool v6 = row[0] == '[' || (colon != NULL && strchr(row, ':') != colon);
@@ -710,6 +774,45 @@ bool agent_credential_reaches(const struct agent_credential *c, const char *host
         }
     }
     return false;
+}
+
+bool agent_credential_reaches(const struct agent_credential *c, const char *host, uint16_t port, uint16_t usual)
+{
+    return hosts_have(&c->hosts, host, port, usual);
+}
+
+RC agent_config_channel(struct ctx *ctx, const struct agent_config *c, const char *name, const struct agent_channel **out)
+{
+    for (size_t i = 0; i < c->n_channels; i++)
+        if (str_equal(c->channels[i].name, name)) {
+            *out = &c->channels[i];
+            return RC_OK;
+        }
+    return ctx_fail(ctx, E_NOT_GRANTED, "nobody may be told over %s from this host: add it to channels in %s", name, c->file);
+}
+
+RC agent_channel_reaches(struct ctx *ctx, const struct agent_config *c, const struct agent_channel *row, const char *host,
+                         uint16_t port)
+{
+    const uint16_t usual = str_equal(row->use, "smtp") ? 587 : 6514;
+    if (hosts_have(&row->hosts, host, port, usual))
+        return RC_OK;
+    return ctx_fail(ctx, E_NOT_GRANTED, "channel %s may not connect to %s port %d: add it to its hosts under channels in %s",
+                    row->name, host, port, c->file);
+}
+
+RC agent_channel_writes(struct ctx *ctx, const struct agent_config *c, const struct agent_channel *row, const char *address)
+{
+    const char *at = strrchr(address, '@');
+    char *domain = arena_strdup(&ctx->arena, at != NULL ? at + 1 : "");
+    for (char *s = domain; *s != '\0'; s++)
+        *s = (char)(*s >= 'A' && *s <= 'Z' ? *s + 32 : *s);
+    for (size_t i = 0; i < row->to.n; i++)
+        if (str_equal(row->to.v[i], "*") || is_within(domain, row->to.v[i]))
+            return RC_OK;
+    return ctx_fail(ctx, E_NOT_GRANTED,
+                    "channel %s may not write to %s from this host: add its domain to its `to` under channels in %s", row->name,
+                    address, c->file);
 }
 
 static bool is_below(const struct str_list *paths, const char *path)

@@ -23,6 +23,9 @@
  *                                           # publish_s: how long until all servers of the zone must show a value
  *     enroll:                               # issuers that are no ACME CA and may be asked from here (enroll/NAME.yaml)
  *       ad-cs: {names: [corp.example.org], parameters: {template: WebServer}}
+ *     channels:                             # how people are told from here (docs/ALERTS.md): smtp, syslog, or descriptions
+ *       mail: {use: smtp, hosts: ["mail.example.org:587"], to: [example.org], parameters: {from: certwright@example.org}}
+ *       slack: {}                           # channels/slack.yaml, whose credential says where it may be sent
  *     resolvers: ["127.0.0.1:5353"]         # instead of those of /etc/resolv.conf
  *     trust_anchors: ["example.org. IN DS …"]  # of DNSSEC, instead of the root's (net/dnssec.h)
  *     http01: {port: 80, address: "0.0.0.0"}
@@ -96,6 +99,16 @@ struct agent_enroll {
     struct str_list keys, values;   /* parameters that the hub cannot choose, one place each */
 };
 
+/* One row of `channels`: over what people may be told from here, and with which parameters alone. */
+struct agent_channel {
+    const char *name;             /* what channels of the hub name */
+    const char *use;              /* "smtp", "syslog", or a description; where the row is silent, its name */
+    struct str_list hosts;        /* smtp, syslog: where it may connect, as of credentials; the rest is bound by credentials */
+    struct str_list to;           /* smtp: addresses at and below these domains; "*": any */
+    const char *roots;            /* smtp, syslog: PEM file of the CAs of these hosts; NULL: the system's */
+    struct str_list keys, values; /* parameters that the hub cannot choose, one place each */
+};
+
 /* One row of `inventory: stores`. */
 #define AGENT_STORES_MAX 32
 struct agent_store {
@@ -113,6 +126,9 @@ struct agent_config {
     struct agent_enroll *enroll;
     size_t n_enroll;
     const char *dns_dir; /* descriptions of DNS providers; where the file is silent: the folder dns beside connectors_dir */
+    const char *channels_dir; /* descriptions of channels; the same */
+    struct agent_channel *channels;
+    size_t n_channels;
     struct str_list connectors;
     struct str_list paths; /* absolute, without a slash at the end */
     struct str_list users, groups;
@@ -160,6 +176,12 @@ RC agent_config_dns(struct ctx *ctx, const struct agent_config *c, const char *p
  * identifier ("dns:…", "ip:…") that the row does not grant. */
 RC agent_config_enroll(struct ctx *ctx, const struct agent_config *c, const char *protocol, const struct agent_enroll **out);
 RC agent_enroll_check(struct ctx *ctx, const struct agent_config *c, const struct agent_enroll *row, const char *identifier);
+/* agent_config_channel returns the row, or fails with E_NOT_GRANTED and the remedy; so do agent_channel_reaches for a host that it
+ * does not name, and agent_channel_writes for a mail address. */
+RC agent_config_channel(struct ctx *ctx, const struct agent_config *c, const char *name, const struct agent_channel **out);
+RC agent_channel_reaches(struct ctx *ctx, const struct agent_config *c, const struct agent_channel *row, const char *host,
+                         uint16_t port);
+RC agent_channel_writes(struct ctx *ctx, const struct agent_config *c, const struct agent_channel *row, const char *address);
 /* agent_credential_reaches says whether it may be sent to `host` (lower case) at `port`; `usual` is the port of rows without
  * one. */
 bool agent_credential_reaches(const struct agent_credential *c, const char *host, uint16_t port, uint16_t usual);

@@ -53,6 +53,16 @@ static RC forget_key_run(struct ctx *ctx, const struct work *w)
     return HANDS_CALL(ctx, w->h->apply, apply_key_forget, &in, apply_done, &out);
 }
 
+/* What rules may start has a name of its own kind: those for services are not among it. */
+static RC program_run(struct ctx *ctx, const struct work *w)
+{
+    const char *name = "";
+    TRY(json_get_str(ctx, w->job->body, "name", true, &name));
+    if (strncmp(name, "rule-", 5) != 0)
+        return ctx_fail(ctx, E_NOT_GRANTED, "rules start commands whose name begins with rule-, not %s", name);
+    return hands_command(ctx, w->h, name);
+}
+
 /* In DNS or on this host. */
 static RC in_dns(struct ctx *ctx, const struct work *w, bool *yes)
 {
@@ -132,15 +142,38 @@ static const struct {
     const char *kind;
     RC (*run)(struct ctx *ctx, const struct work *w);
 } kinds[] = {
-    {"key", key_run},           {"present", present_job},     {"clean", clean_job},       {"deploy", deploy_job},
-    {"verify", verify_job},     {"discover", discover_job},   {"undeploy", undeploy_job}, {"forget_key", forget_key_run},
-    {"seal", seal_job},         {"dns_test", dns_test_job},   {"dns_present", present_job},
-    {"dns_persist", present_job}, {"dns_clean", clean_job},
-    {"order", relay_run},       {"acme_revoke", relay_run},   {"acme_info", relay_run},   {"renewal_info", relay_run},
-    {"enroll", relay_run},      {"enroll_revoke", relay_run},
-    {"acme_account", relay_run}, {"preflight", preflight_job},
-    {"scan", scan_run},         {"inventory", inventory_run}, {"adopt", adopt_run},       {"release", release_run},
-    {"fetch_issuer", relay_run}, {"revocation", relay_run},
+    {"key", key_run},
+    {"present", present_job},
+    {"clean", clean_job},
+    {"deploy", deploy_job},
+    {"verify", verify_job},
+    {"discover", discover_job},
+    {"undeploy", undeploy_job},
+    {"forget_key", forget_key_run},
+    {"program", program_run},
+    {"seal", seal_job},
+    {"dns_test", dns_test_job},
+    {"dns_present", present_job},
+    {"dns_persist", present_job},
+    {"dns_clean", clean_job},
+    {"order", relay_run},
+    {"acme_revoke", relay_run},
+    {"acme_info", relay_run},
+    {"renewal_info", relay_run},
+    {"enroll", relay_run},
+    {"enroll_revoke", relay_run},
+    {"acme_account", relay_run},
+    {"preflight", preflight_job},
+    {"scan", scan_run},
+    {"inventory", inventory_run},
+    {"adopt", adopt_run},
+    {"release", release_run},
+    {"fetch_issuer", relay_run},
+    {"revocation", relay_run},
+    {"notify", relay_run},
+    {"audit_stream", relay_run},
+    {"oidc_look", relay_run},
+    {"oidc_exchange", relay_run},
 };
 
 bool jobs_relayed(const char *kind, const json_t *body)
@@ -157,10 +190,11 @@ bool jobs_relayed(const char *kind, const json_t *body)
 const char *const *jobs_kinds(void)
 {
     static const char *const names[] = {"key",      "present", "clean",       "deploy",    "verify",       "discover", "undeploy",
-                                        "forget_key", "seal", "dns_test", "dns_present", "dns_persist", "dns_clean",
+                                        "forget_key", "program", "seal", "dns_test", "dns_present", "dns_persist", "dns_clean",
                                         "order",   "acme_revoke", "acme_info", "renewal_info", "enroll", "enroll_revoke",
                                         "acme_account", "preflight", "scan", "inventory", "adopt", "release", "fetch_issuer",
-                                        "revocation", NULL};
+                                        "revocation", "notify", "oidc_look", "oidc_exchange",
+                                        "audit_stream", NULL};
     return names;
 }
 

@@ -3,11 +3,11 @@
 #define TREE_DEPTH 16
 
 static const char *const list_names[] = {"see", "install", "undo", "login", "logout", "test", "zone", "add", "remove",
-                                         "enroll", "collect", "revoke"};
+                                         "enroll", "collect", "revoke", "send"};
 
 static const char *const filters[] = {"base64", "base64lines", "base64url", "hex",   "url",  "json", "xml",
                                       "raw",    "upper",       "lower",     "int",   "bool", "tree", "null",
-                                      "list",   "nonl",        "segments",  "range", "totp", NULL};
+                                      "list",   "nonl",        "segments",  "range", "totp", "angles", NULL};
 static const char *const conversions[] = {"base64", "base64url", "hex", "tree", "trim", "cookie", "certificate", "pkcs7",
                                           "join", "fingerprint", NULL};
 static const char *const facts[] = {"fingerprint", "serial", "id", "deployment", "target", "passphrase", NULL};

@@ -1,12 +1,12 @@
-/* Inside the readers of descriptions only: what the sections `relay` (agent/push_desc.h), `dns` (agent/dns_desc.h)
- * and `enroll` (agent/enroll_desc.h) have in common. */
+/* Inside the readers of descriptions only: what the sections `relay` (agent/push_desc.h), `dns` (agent/dns_desc.h), `enroll`
+ * (agent/enroll_desc.h) and `notify` (agent/channel_desc.h) have in common. */
 #ifndef AGENT_PUSH_READER_H
 #define AGENT_PUSH_READER_H
 
 #include "agent/push_desc.h"
 
 enum push_steps { STEPS_SEE, STEPS_INSTALL, STEPS_UNDO, STEPS_LOGIN, STEPS_LOGOUT, STEPS_TEST, STEPS_ZONE, STEPS_ADD,
-                  STEPS_REMOVE, STEPS_ENROLL, STEPS_COLLECT, STEPS_REVOKE };
+                  STEPS_REMOVE, STEPS_ENROLL, STEPS_COLLECT, STEPS_REVOKE, STEPS_SEND };
 
 /* Where in the description the reader is; what names may be used depends on it. */
 struct push_reader {

@@ -375,6 +375,86 @@ static RC enroll(struct ctx *ctx, struct hands *h, struct story *story, const st
     return RC_OK;
 }
 
+static RC oidc(struct ctx *ctx, struct hands *h, struct story *story, const struct job *job, struct buf *member)
+{
+    struct wire_relay_oidc in = {0};
+    struct wire_relay_oidc_done out;
+    struct json_out j;
+    (void)story;
+    in.verb = strcmp(job->kind, "oidc_look") == 0 ? WIRE_relay_oidc_verb_look : WIRE_relay_oidc_verb_exchange;
+    TRY(json_get_str(ctx, job->body, "issuer", true, &in.issuer));
+    TRY(get_text(ctx, job->body, "credential", &in.credential));
+    TRY(get_text(ctx, job->body, "client_id", &in.client_id));
+    TRY(get_text(ctx, job->body, "token_endpoint", &in.token_endpoint));
+    TRY(get_text(ctx, job->body, "jwks_uri", &in.jwks_uri));
+    TRY(json_get_bool(ctx, job->body, "basic", false, &in.basic));
+    TRY(get_text(ctx, job->body, "code", &in.code));
+    TRY(get_text(ctx, job->body, "redirect_uri", &in.redirect_uri));
+    TRY(get_text(ctx, job->body, "verifier", &in.verifier));
+    TRY(get_texts(ctx, job->body, "keys", &in.keys));
+    TRY(json_get_bool(ctx, job->body, "refresh", false, &in.refresh));
+    TRY(wire_call_relay_oidc(ctx, h->relay, &in, &out));
+    json_begin(&j, member);
+    json_open_obj(&j, NULL);
+    put_some(&j, "authorization_endpoint", out.authorization_endpoint);
+    put_some(&j, "token_endpoint", out.token_endpoint);
+    put_some(&j, "jwks_uri", out.jwks_uri);
+    json_put_bool(&j, "basic", out.basic);
+    json_put_bool(&j, "tells_issuer", out.tells_issuer);
+    put_some(&j, "jwks", out.jwks);
+    put_some(&j, "id_token", out.id_token);
+    json_close(&j);
+    return RC_OK;
+}
+
+static RC notify(struct ctx *ctx, struct hands *h, struct story *story, const struct job *job, struct buf *member)
+{
+    struct wire_relay_notify in = {0};
+    struct wire_relay_notified out;
+    (void)member;
+    TRY(json_get_str(ctx, job->body, "channel", true, &in.channel));
+    TRY(json_get_obj_text(ctx, job->body, "parameters", false, &in.parameters));
+    TRY(json_get_str(ctx, job->body, "id", true, &in.id));
+    TRY(json_get_str(ctx, job->body, "key", true, &in.key));
+    TRY(json_get_int(ctx, job->body, "at", true, &in.at));
+    TRY(json_get_str(ctx, job->body, "subject", true, &in.subject));
+    TRY(get_text(ctx, job->body, "text", &in.text));
+    TRY(get_text(ctx, job->body, "url", &in.url));
+    TRY(get_text(ctx, job->body, "severity", &in.severity));
+    TRY(get_text(ctx, job->body, "state", &in.state));
+    TRY(get_text(ctx, job->body, "object_kind", &in.object_kind));
+    TRY(get_text(ctx, job->body, "object_id", &in.object_id));
+    TRY(get_text(ctx, job->body, "object_name", &in.object_name));
+    TRY(get_text(ctx, job->body, "team", &in.team));
+    TRY(get_texts(ctx, job->body, "to", &in.to));
+    TRY(wire_call_relay_notify(ctx, h->relay, &in, &out));
+    FAILPOINT("agent.notify_told");
+    story_add(ctx, story, "notify", "%s: %s", in.channel, out.what);
+    return RC_OK;
+}
+
+static RC audit_stream(struct ctx *ctx, struct hands *h, struct story *story, const struct job *job, struct buf *member)
+{
+    struct wire_relay_stream in = {0};
+    struct wire_relay_streamed out;
+    const json_t *list = json_object_get(job->body, "places");
+    const size_t n = json_array_size(list);
+    int64_t *places = arena_array(&ctx->arena, n + 1, sizeof *places);
+    (void)member;
+    for (size_t i = 0; i < n; i++)
+        places[i] = json_integer_value(json_array_get(list, i));
+    in.places.v = places;
+    in.places.n = n;
+    TRY(json_get_str(ctx, job->body, "channel", true, &in.channel));
+    TRY(json_get_obj_text(ctx, job->body, "parameters", false, &in.parameters));
+    TRY(json_get_bool(ctx, job->body, "cef", false, &in.cef));
+    TRY(get_texts(ctx, job->body, "entries", &in.entries));
+    TRY(wire_call_relay_stream(ctx, h->relay, &in, &out));
+    FAILPOINT("agent.streamed");
+    story_add(ctx, story, "audit_stream", "%s: %s", in.channel, out.what);
+    return RC_OK;
+}
+
 RC relay_job(struct ctx *ctx, struct hands *h, struct story *story, const struct job *job, struct buf *member)
 {
     static const struct {
@@ -382,7 +462,9 @@ RC relay_job(struct ctx *ctx, struct hands *h, struct story *story, const struct
         RC (*run)(struct ctx *, struct hands *, struct story *, const struct job *, struct buf *);
     } kinds[] = {{"order", order}, {"acme_revoke", revoke}, {"acme_info", info}, {"renewal_info", renewal},
                  {"acme_account", account}, {"enroll", enroll}, {"enroll_revoke", enroll},
-                 {"fetch_issuer", fetch_issuer}, {"revocation", revocation}};
+                 {"fetch_issuer", fetch_issuer}, {"revocation", revocation}, {"notify", notify},
+                 {"audit_stream", audit_stream},
+                 {"oidc_look", oidc}, {"oidc_exchange", oidc}};
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         if (strcmp(kinds[i].kind, job->kind) == 0)
             return kinds[i].run(ctx, h, story, job, member);

@@ -35,6 +35,7 @@ void ctx_reset(struct ctx *ctx)
     ctx->deadline_ms = 0;
     ctx->principal = NULL;
     ctx->peer = NULL;
+    ctx->pending = NULL;
     ctx->decoded = NULL;
     ctx_forget(ctx);
     request_id_new(ctx);

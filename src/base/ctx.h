@@ -27,6 +27,7 @@ struct ctx {
     struct trail_entry *trail;        /* first entry */
     const char *field;                /* the field of the request that is wrong, a JSON pointer, where known */
     int64_t retry_after_s;            /* what the other side asked us to wait; 0 where it did not say */
+    const char *pending; /* what waits for an approval instead of being done: the request (core/request.h); E_PENDING */
     const void *decoded;              /* what this request has read already (core/issuer.c), in the arena */
 };
 

@@ -47,6 +47,17 @@ void put_base64_lines(struct buf *b, struct bytes data)
     }
 }
 
+void put_markup(struct buf *b, struct bytes text)
+{
+    static const char *const references[256] = {
+        ['&'] = "&amp;", ['<'] = "&lt;", ['>'] = "&gt;", ['"'] = "&quot;", ['\''] = "&#39;"};
+    for (size_t i = 0; i < text.n; i++)
+        if (references[text.p[i]])
+            buf_put_z(b, references[text.p[i]]);
+        else
+            buf_put_u8(b, text.p[i]);
+}
+
 void put_hex(struct buf *b, struct bytes data)
 {
     static const char digits[] = "0123456789abcdef";

@@ -12,7 +12,7 @@
 struct yaml_line_row {
     const json_t *value, *map;
     const char *key; /* the map's own copy; NULL outside maps */
-    int line;
+    int line, column;
 };
 
 struct yaml_lines {
@@ -38,8 +38,16 @@ static int line_of(const struct reader *r)
     return (int)r->event.start_mark.line + 1;
 }
 
+static int column_of(const struct reader *r)
+{
+    return (int)r->event.start_mark.column + 1;
+}
+
 static struct rc bad(struct reader *r, const char *what)
 {
+    r->y->bad_line = line_of(r);
+    r->y->bad_column = column_of(r);
+    r->y->bad_words = what;
     return ctx_fail(r->ctx, E_INVALID, "%s:%d: %s", r->y->name, line_of(r), what);
 }
 
@@ -48,11 +56,13 @@ static struct rc next(struct reader *r)
     event_drop(&r->event);
     if (yaml_parser_parse(&r->parser, &r->event))
         return RC_OK;
-    return ctx_fail(r->ctx, E_INVALID, "%s:%zu: %s", r->y->name, r->parser.problem_mark.line + 1,
-                    r->parser.problem ? r->parser.problem : "cannot be read");
+    r->y->bad_line = (int)r->parser.problem_mark.line + 1;
+    r->y->bad_column = (int)r->parser.problem_mark.column + 1;
+    r->y->bad_words = r->parser.problem ? arena_strdup(&r->ctx->arena, r->parser.problem) : "cannot be read";
+    return ctx_fail(r->ctx, E_INVALID, "%s:%d: %s", r->y->name, r->y->bad_line, r->y->bad_words);
 }
 
-static struct rc note_line(struct reader *r, const json_t *value, int line)
+static struct rc note_line(struct reader *r, const json_t *value, int line, int column)
 {
     struct yaml_lines *l = r->y->lines;
     if (l->n == l->cap) {
@@ -63,7 +73,7 @@ static struct rc note_line(struct reader *r, const json_t *value, int line)
         l->v = v;
         l->cap = cap;
     }
-    l->v[l->n++] = (struct yaml_line_row){.value = value, .line = line};
+    l->v[l->n++] = (struct yaml_line_row){.value = value, .line = line, .column = column};
     return RC_OK;
 }
 
@@ -115,7 +125,7 @@ static struct rc read_map(struct reader *r, json_t **out)
             return RC_OK;
         if (r->event.type != YAML_SCALAR_EVENT)
             return bad(r, "a key must be text");
-        const int line = line_of(r);
+        const int line = line_of(r), column = column_of(r);
         const char *key = str_z(&r->ctx->arena, bytes_of(r->event.data.scalar.value, r->event.data.scalar.length));
         if (!key || json_object_get(*out, key))
             return bad(r, key ? "the same key twice" : "a NUL character");
@@ -132,6 +142,7 @@ static struct rc read_map(struct reader *r, json_t **out)
         row->map = *out;
         row->key = json_object_iter_key(json_object_iter_at(*out, key));
         row->line = line;
+        row->column = column;
     }
 }
 
@@ -155,7 +166,7 @@ static struct rc read_value(struct reader *r, json_t **out)
         return bad(r, "nested too deep");
     if (anchored(&r->event))
         return bad(r, "anchors and tags are not used here");
-    const int line = line_of(r);
+    const int line = line_of(r), column = column_of(r);
     switch (r->event.type) {
     case YAML_SCALAR_EVENT:
         TRY(read_scalar(r, out));
@@ -172,7 +183,7 @@ static struct rc read_value(struct reader *r, json_t **out)
         return bad(r, "a value was expected");
     }
     r->depth--;
-    return note_line(r, *out, line);
+    return note_line(r, *out, line, column);
 }
 
 static struct rc read_document(struct reader *r)
@@ -231,6 +242,22 @@ int yaml_line(const struct yaml *y, const json_t *value)
         line = y->lines->v[i].line;
     }
     return line;
+}
+
+void yaml_place(const struct yaml *y, const json_t *map, const char *key, const json_t *value, int *line, int *column)
+{
+    *line = *column = 0;
+    for (size_t i = 0; y->lines && i < y->lines->n; i++) {
+        const struct yaml_line_row *row = &y->lines->v[i];
+        if (map ? row->map != map || !str_equal(row->key, key) : row->value != value)
+            continue;
+        if (*line) { /* one that stands in several places */
+            *line = *column = 0;
+            return;
+        }
+        *line = row->line;
+        *column = row->column;
+    }
 }
 
 static int line_of_member(const struct yaml *y, const json_t *map, const char *key)

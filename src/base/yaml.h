@@ -10,6 +10,9 @@ struct yaml {
     json_t *root;       /* owned; freed by yaml_free */
     struct yaml_lines *lines;
     const char *name;   /* of the file, for messages */
+    /* Of one that yaml_read refused: where, from 1, and why, without the place. */
+    int bad_line, bad_column;
+    const char *bad_words;
 };
 
 /* yaml_read parses `text` (at most 1 MiB, 32 levels); `name` is what messages call it and must outlive the result. */
@@ -19,6 +22,9 @@ void yaml_free(struct yaml *y) __asm__("base_yaml_free");
 /* yaml_line returns the line (from 1) of `value`, that of its key for a member of a map; 0 where it cannot tell (all `true` of a
  * file are one value, and so are `false` and `null`); yaml_fail then names the file alone. */
 int yaml_line(const struct yaml *y, const json_t *value);
+/* yaml_place is yaml_line with the column: of the member `key` of `map`, or where `map` is NULL of `value`.  Both 0: it cannot
+ * tell. */
+void yaml_place(const struct yaml *y, const json_t *map, const char *key, const json_t *value, int *line, int *column);
 /* yaml_fail is ctx_fail(E_INVALID) with "name:line: " in front. */
 RC yaml_fail(struct ctx *ctx, const struct yaml *y, const json_t *value, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));

@@ -215,21 +215,6 @@ static struct rc outcome(struct cli *cli, const json_t *all)
 
 /* --- doing */
 
-static struct rc sure(struct cli *cli, size_t n, bool *yes)
-{
-    char line[16] = "";
-    *yes = cli_has(cli, "yes");
-    if (*yes)
-        return RC_OK;
-    if (!isatty(STDIN_FILENO))
-        return ctx_fail(cli->ctx, E_USAGE, "nobody can be asked: say --yes, or --dry-run to see what would change");
-    fprintf(stderr, "Take %zu over? [y/N] ", n);
-    fflush(stderr);
-    if (fgets(line, sizeof line, stdin))
-        *yes = *line == 'y' || *line == 'Y';
-    return RC_OK;
-}
-
 static struct rc adopt_one(struct cli *cli, const char *id)
 {
     const struct str_list issuers = cli_list_opt(cli, "issuer");
@@ -308,7 +293,7 @@ RC verb_adopt(struct cli *cli)
         TRY(print(cli, all));
         return outcome(cli, all);
     }
-    TRY(sure(cli, n, &yes));
+    TRY(cli_sure(cli, &yes, "Take %zu over?", n));
     return yes ? adopt_seen(cli, all, &ids, now) : RC_OK;
 }
 

@@ -10,7 +10,8 @@
 #include "cli/yaml_out.h"
 #include "os/file.h"
 
-#define FILES_MAX 1000
+#define FILES_MAX  1000
+#define POLICY_MAX ((size_t)1 << 18)
 
 /* --- export */
 
@@ -66,6 +67,27 @@ static struct rc export_kind(struct cli *cli, const struct desired_kind *kind, c
     return buf_status(b);
 }
 
+/* As it was written, with its comments. */
+static struct rc export_policy(struct cli *cli, const char *dir)
+{
+    const char *path = arena_printf(&cli->ctx->arena, "%s/" DESIRED_POLICY, dir);
+    json_auto_t *now = NULL;
+    struct rc rc = cli_call(cli, "GET", DESIRED_POLICY_PATH, (struct bytes){0}, &now);
+    if (rc.e == E_FORBIDDEN) {
+        ctx_forget(cli->ctx);
+        fputs("certwright: the policy is left out: you may not see it\n", stderr);
+        return RC_OK;
+    }
+    TRY(rc);
+    if (!*cli_text(now, "document")) {
+        unlink(path);
+        return RC_OK;
+    }
+    TRY(file_write_atomic_path(cli->ctx, path, bytes_z(cli_text(now, "document")), (uid_t)-1, (gid_t)-1, 0644));
+    cli_say(cli, "%-40s version %lld", path, (long long)json_integer_value(json_object_get(now, "revision")));
+    return RC_OK;
+}
+
 RC verb_export(struct cli *cli)
 {
     struct ctx *ctx = cli->ctx;
@@ -78,7 +100,13 @@ RC verb_export(struct cli *cli)
         struct buf b;
         size_t many = 0;
         buf_init_arena(&b, &ctx->arena, (size_t)1 << 28);
-        TRY(export_kind(cli, &desired_kinds[i], teams, &b, &many));
+        struct rc rc = export_kind(cli, &desired_kinds[i], teams, &b, &many);
+        if (rc.e == E_FORBIDDEN) { /* what somebody may not see is not theirs to keep */
+            ctx_forget(ctx);
+            fprintf(stderr, "certwright: %s are left out: you may not see them\n", desired_kinds[i].key);
+            continue;
+        }
+        TRY(rc);
         const char *path = dir ? arena_printf(&ctx->arena, "%s/%s.yaml", dir, desired_kinds[i].key) : NULL;
         if (!dir && many)
             TRY(file_write_all(ctx, STDOUT_FILENO, "standard output", buf_bytes(&b)));
@@ -92,14 +120,15 @@ RC verb_export(struct cli *cli)
         if (many)
             cli_say(cli, "%-40s %zu", path, many);
     }
-    return RC_OK;
+    return dir ? export_policy(cli, dir) : RC_OK;
 }
 
 /* --- what is wished for */
 
 struct wished {
-    json_t *items[32]; /* by kind: name to object; NULL: no file speaks of the kind */
-    json_t *from[32];  /* likewise: name to "file:line" */
+    const char *policy; /* the document; NULL: no file has one */
+    json_t *items[32];  /* by kind: name to object; NULL: no file speaks of the kind */
+    json_t *from[32];   /* likewise: name to "file:line" */
 };
 
 static void wished_free(struct wished *w)
@@ -154,7 +183,7 @@ static struct rc take(struct cli *cli, struct wished *w, const struct yaml *y)
         if (k == desired_kinds_n)
             return yaml_fail(cli->ctx, y, list,
                              "%s is no kind of object; there are teams, roles, profiles, dns_providers, issuers, targets, "
-                             "collections and certificates",
+                             "collections, channels, rules and certificates",
                              key);
         if (!json_is_array(list))
             return yaml_fail(cli->ctx, y, list, "%s is a list", key);
@@ -204,7 +233,12 @@ static struct rc take_path(struct cli *cli, struct wished *w, const char *path)
     qsort(names.v, names.n, sizeof *names.v, by_name);
     size_t some = 0;
     for (size_t i = 0; i < names.n; i++)
-        if (ends_as_yaml(names.v[i])) {
+        if (str_equal(names.v[i], DESIRED_POLICY)) {
+            struct bytes text;
+            TRY(file_read(ctx, arena_printf(&ctx->arena, "%s/%s", path, names.v[i]), POLICY_MAX, &text));
+            w->policy = arena_str(&ctx->arena, text);
+            some++;
+        } else if (ends_as_yaml(names.v[i])) {
             TRY(take_file(cli, w, arena_printf(&ctx->arena, "%s/%s", path, names.v[i])));
             some++;
         }
@@ -276,7 +310,8 @@ static struct rc compare(struct cli *cli, const struct wished *w, size_t k, cons
             (json_is_boolean(v)   ? json_is_true(v) == (f->initial != 0)
              : json_is_integer(v) ? json_integer_value(v) == f->initial
                                   : json_is_string(v) && f->initial_text && str_equal(json_string_value(v), f->initial_text));
-        if (unsaid || is_as(v, is, f->type == API_MAP))
+        json_auto_t *said = kind->whole && f->ref && json_is_object(v) ? desired_said(f->ref, v) : json_incref(v);
+        if (unsaid || is_as(said, is, f->type == API_MAP || kind->whole))
             continue;
         const bool movable = str_equal(kind->key, "teams") && str_equal(key, "team");
         if (!movable && !api_schema_field(kind->patch, key))
@@ -324,13 +359,33 @@ static struct rc plan_kind(struct cli *cli, const struct wished *w, size_t k, co
     return RC_OK;
 }
 
+/* Not taken away where no file has one. */
+static struct rc plan_policy(struct cli *cli, const struct wished *w, struct plan *p)
+{
+    static const struct desired_kind policy = {.key = "policy", .one = "policy", .path = DESIRED_POLICY_PATH};
+    json_auto_t *now = NULL;
+    if (!w->policy)
+        return RC_OK;
+    TRY(cli_call(cli, "GET", DESIRED_POLICY_PATH, (struct bytes){0}, &now));
+    if (str_equal(w->policy, cli_text(now, "document")))
+        return RC_OK;
+    plan_add(cli->ctx, p,
+             (struct step){CHANGE, &policy, DESIRED_POLICY, json_pack("{s:O}", "revision", json_object_get(now, "revision")),
+                           json_pack("{s:s}", "document", w->policy)});
+    return RC_OK;
+}
+
 static struct rc plan_make(struct cli *cli, const struct wished *w, struct plan *p)
 {
     struct plan gone = {0};
     json_auto_t *teams = NULL;
     TRY(desired_teams(cli, &teams));
     for (size_t k = 0; k < desired_kinds_n; k++) {
-        struct rc rc = plan_kind(cli, w, k, teams, p, &gone);
+        struct rc rc = RC_OK;
+        if (str_equal(desired_kinds[k].key, "certificates")) /* it names teams and issuers, and is about these */
+            rc = plan_policy(cli, w, p);
+        if (rc_ok(rc))
+            rc = plan_kind(cli, w, k, teams, p, &gone);
         if (rc_failed(rc)) {
             plan_free(&gone);
             return rc;
@@ -402,6 +457,15 @@ static struct rc show_json(struct cli *cli, const struct plan *p, const json_t *
 
 /* --- doing it */
 
+static struct rc policy_do(struct cli *cli, const struct step *s)
+{
+    struct cli_body b;
+    cli_body_begin(cli, &b);
+    json_put_value(&b.j, "document", json_object_get(s->after, "document"));
+    json_put_value(&b.j, "replaces", json_object_get(s->before, "revision"));
+    return cli_call(cli, "PUT", s->kind->path, cli_body_end(&b), NULL);
+}
+
 static struct rc step_do(struct cli *cli, const struct step *s, const char **result)
 {
     const char *at = cli_path(cli, arena_printf(&cli->ctx->arena, "%s/", s->kind->path), s->name, "");
@@ -410,6 +474,8 @@ static struct rc step_do(struct cli *cli, const struct step *s, const char **res
     struct json_out j;
     buf_init_arena(&b, &cli->ctx->arena, (size_t)1 << 20);
     *result = "done";
+    if (!s->kind->made)
+        return policy_do(cli, s);
     if (s->act == REMOVE)
         return cli_call(cli, "DELETE", at, (struct bytes){0}, NULL);
     json_object_update(body, s->after);
@@ -423,20 +489,6 @@ static struct rc step_do(struct cli *cli, const struct step *s, const char **res
     TRY(cli_call(cli, s->act == ADD ? "POST" : "PATCH", s->act == ADD ? s->kind->path : at, buf_bytes(&b), &answer));
     if (json_object_get(answer, "needs")) /* policy wants somebody's approval: what was asked for is a request now */
         *result = arena_printf(&cli->ctx->arena, "waits for approval: certwright request show %s", cli_text(answer, "id"));
-    return RC_OK;
-}
-
-static struct rc ask(struct cli *cli, const struct plan *p, bool *yes)
-{
-    char line[16];
-    *yes = !p->by[REMOVE] || cli_has(cli, "yes");
-    if (*yes)
-        return RC_OK;
-    if (!isatty(STDIN_FILENO))
-        return ctx_fail(cli->ctx, E_USAGE, "%zu would be removed, and there is nobody to ask: say --yes", p->by[REMOVE]);
-    fprintf(stderr, "%zu will be removed. Go on? [y/N] ", p->by[REMOVE]);
-    if (fgets(line, sizeof line, stdin))
-        *yes = *line == 'y' || *line == 'Y';
     return RC_OK;
 }
 
@@ -478,8 +530,10 @@ RC verb_apply(struct cli *cli)
         for (size_t i = 0; i < p.n; i++)
             show(cli, &p.v[i]);
     bool yes = false;
-    if (rc_ok(rc) && !dry)
-        rc = ask(cli, &p, &yes);
+    if (rc_ok(rc) && !dry && p.by[REMOVE])
+        rc = cli_sure(cli, &yes, "%zu will be removed. Go on?", p.by[REMOVE]);
+    else
+        yes = !dry;
     if (rc_ok(rc) && yes)
         rc = plan_do(cli, &p, results);
     if (rc_ok(rc) && !dry && !yes)

@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "base/address.h"
+#include "api/audit_cef.h"
 #include "base/encode.h"
 #include "base/uri.h"
 #include "cli/audit_file.h"
@@ -45,7 +45,7 @@ static struct rc put_filters(struct cli *cli, struct buf *b)
 {
     static const struct {
         const char *option, *name;
-    } texts[] = {{"by", "principal"}, {"action", "action"}, {"object", "object"}},
+    } texts[] = {{"by", "principal"}, {"action", "action"}, {"object", "object"}, {"certificate", "certificate"}},
       times[] = {{"since", "since"}, {"until", "until"}};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         if (cli_opt(cli, texts[i].option))
@@ -78,60 +78,14 @@ RC verb_audit_list(struct cli *cli)
 
 /* --- exports: JSON lines that prove themselves, or CEF for a SIEM */
 
-static void cef_put(struct buf *b, const char *text, bool header)
-{
-    for (const char *s = text; *s; s++) {
-        if (*s == '\\' || (header ? *s == '|' : *s == '='))
-            buf_put_u8(b, '\\');
-        if (*s == '\n' || *s == '\r')
-            buf_put_z(b, *s == '\n' ? "\\n" : "\\r");
-        else
-            buf_put_u8(b, (uint8_t)*s);
-    }
-}
-
-static void cef_pair(struct buf *b, const char *key, const char *value)
-{
-    if (!*value)
-        return;
-    buf_printf(b, " %s=", key);
-    cef_put(b, value, false);
-}
-
-/* ArcSight's Common Event Format, version 0; ends of lines are escaped, and empty fields left out. */
 static struct rc put_cef(struct cli *cli, struct buf *b, const json_t *line)
 {
-    struct ctx *ctx = cli->ctx;
     struct audit_entry e;
     json_auto_t *json = NULL;
-    const char *text = cli_text(line, "entry");
-    struct address address;
-    TRY(json_read(ctx, bytes_z(text), &json));
-    TRY(audit_entry_take(ctx, json, &e));
-    const bool bad = strstr(e.action, "fail") || strstr(e.action, "refuse");
-    buf_put_z(b, "CEF:0|Certwright|Certwright|" CERTWRIGHT_VERSION "|");
-    cef_put(b, e.action, true);
-    buf_put_u8(b, '|');
-    cef_put(b, e.action, true);
-    buf_printf(b, "|%d|rt=%lld", bad ? 6 : 3, (long long)e.at * 1000);
-    cef_pair(b, "suser", e.principal);
-    cef_pair(b, address_parse(bytes_z(e.peer), &address) ? address.len == 4 ? "src" : "c6a2" : "shost", e.peer);
-    if (address_parse(bytes_z(e.peer), &address) && address.len == 16)
-        buf_put_z(b, " c6a2Label=Source IPv6 Address");
-    cef_pair(b, "act", e.action);
-    cef_pair(b, "cs1", e.object_kind);
-    buf_put_z(b, " cs1Label=kind");
-    cef_pair(b, "cs2", e.object_id);
-    buf_put_z(b, " cs2Label=object");
-    cef_pair(b, "cs3", e.team_id);
-    buf_put_z(b, " cs3Label=team");
-    cef_pair(b, "cs4", e.request_id);
-    buf_put_z(b, " cs4Label=request");
-    if (!str_equal(e.detail, "{}")) {
-        cef_pair(b, "cs5", e.detail);
-        buf_put_z(b, " cs5Label=detail");
-    }
-    buf_printf(b, " cn1=%lld cn1Label=place\n", (long long)json_integer_value(json_object_get(line, "n")));
+    TRY(json_read(cli->ctx, bytes_z(cli_text(line, "entry")), &json));
+    TRY(audit_entry_take(cli->ctx, json, &e));
+    audit_cef_put(b, &e, json_integer_value(json_object_get(line, "n")));
+    buf_put_u8(b, '\n');
     return buf_status(b);
 }
 

@@ -5,6 +5,7 @@
 #include "cli/cli.h"
 #include "cli/found.h"
 #include "cli/preflight.h"
+#include "cli/request.h"
 #include "os/file.h"
 #include "pki/pem.h"
 
@@ -64,6 +65,13 @@ RC verb_cert_why(struct cli *cli)
 /* finish waits for what was begun on one and says how it stands; with --no-wait it prints the id. */
 static struct rc finish(struct cli *cli, const json_t *managed, struct cli_follow *f)
 {
+    json_auto_t *made = NULL;
+    if (cli_is_request(managed)) {
+        const char *id = NULL;
+        TRY(cli_request_wait(cli, managed, &id));
+        TRY(cli_call(cli, "GET", cli_path(cli, CERTS "/", id, ""), (struct bytes){0}, &made));
+        managed = made;
+    }
     f->id = arena_strdup(&cli->ctx->arena, cli_text(managed, "id"));
     f->name = arena_strdup(&cli->ctx->arena, cli_text(managed, "name"));
     if (cli_has(cli, "no-wait")) {
@@ -100,6 +108,8 @@ static void body_common(struct cli *cli, struct cli_body *b)
         cli_body_text(b, texts[i].field, cli_opt(cli, texts[i].option));
     if (cli_has(cli, "reuse-key"))
         json_put_bool(&b->j, "reuse_key", true);
+    if (cli_has(cli, "download")) /* a flag where it is added, on or off where it is changed */
+        json_put_bool(&b->j, "download", !str_equal(cli_opt(cli, "download"), "off"));
     const int64_t before = cli_number(cli, "renew-before", 0), percent = cli_number(cli, "renew-at", 0);
     if (cli_has(cli, "renew-before") && !before)
         json_put_null(&b->j, "renewal");
@@ -199,14 +209,26 @@ RC verb_cert_add(struct cli *cli)
         return print_plan(cli, body);
     struct cli_follow f = {.started_ms = clock_unix_ms(cli->ctx->clock)};
     json_auto_t *managed = NULL;
-    TRY(cli_call(cli, "POST", CERTS, body, &managed));
+    if (cli_has(cli, "ask")) {
+        struct cli_body asked;
+        cli_body_begin(cli, &asked);
+        json_put_str(&asked.j, "kind", "create");
+        json_put_bool(&asked.j, "approval", true);
+        cli_body_text(&asked, "comment", cli_opt(cli, "comment"));
+        json_put_raw(&asked.j, "certificate", body);
+        TRY(cli_call(cli, "POST", "/api/v1/requests", cli_body_end(&asked), &managed));
+    } else {
+        TRY(cli_call(cli, "POST", CERTS, body, &managed));
+    }
     return finish(cli, managed, &f);
 }
 
 RC verb_cert_edit(struct cli *cli)
 {
-    const char *path = cli_path(cli, CERTS "/", cli->args.v[0], "");
+    const char *path = cli_path(cli, CERTS "/", cli->args.v[0], ""), *download = cli_opt(cli, "download");
     struct cli_body b;
+    if (download && !str_equal(download, "on") && !str_equal(download, "off"))
+        return ctx_fail(cli->ctx, E_USAGE, "--download is on or off");
     cli_body_begin(cli, &b);
     const struct str_list names = cli_list_opt(cli, "names");
     if (names.n)
@@ -275,28 +297,59 @@ RC verb_cert_rollback(struct cli *cli)
     return act(cli, cli->args.v[0], "/rollback", cli_body_end(&b));
 }
 
+static struct rc revocation_print(struct cli *cli, const json_t *items, bool dry_run)
+{
+    static const struct cli_column columns_of[] = {{"NAME", "name", CLI_PLAIN},
+                                                   {"VERSION", "version", CLI_PLAIN},
+                                                   {"ENDS", "not_after", CLI_AGO},
+                                                   {"ISSUER", "issuer", CLI_PLAIN},
+                                                   {"WHAT", "act", CLI_PLAIN},
+                                                   {"WHY", "why", CLI_PLAIN}};
+    if (dry_run)
+        cli_say(cli, "Nothing is done; this is what would be:");
+    return cli_print_list(cli, items, columns_of, sizeof columns_of / sizeof *columns_of, "fingerprint");
+}
+
+/* What was asked and did not come about is said by the exit code too. */
+static struct rc revocation_end(struct cli *cli, const json_t *items)
+{
+    for (size_t i = 0; i < json_array_size(items); i++) {
+        const json_t *item = json_array_get(items, i);
+        if (!str_equal(cli_text(item, "act"), "none") && !json_is_true(json_object_get(item, "done")))
+            return ctx_fail(cli->ctx, E_CONFLICT, "%s: %s", cli_text(item, "name"), cli_text(item, "why"));
+    }
+    return RC_OK;
+}
+
 RC verb_cert_revoke(struct cli *cli)
 {
-    /* RFC 5280 section 5.3.1; those that only a CA may state are not here. */
-    static const struct {
-        const char *name;
-        int64_t code;
-    } reasons[] = {{"unspecified", 0}, {"keyCompromise", 1},        {"affiliationChanged", 3},
-                   {"superseded", 4},  {"cessationOfOperation", 5}, {"privilegeWithdrawn", 9}};
-    const char *word = cli_opt(cli, "reason");
-    int64_t code = word ? -1 : 0;
-    for (size_t i = 0; word && i < sizeof reasons / sizeof *reasons; i++)
-        if (str_equal(reasons[i].name, word))
-            code = reasons[i].code;
-    if (code < 0)
-        return ctx_fail(cli->ctx, E_USAGE,
-                        "--reason is unspecified, keyCompromise, affiliationChanged, superseded, cessationOfOperation or "
-                        "privilegeWithdrawn");
     struct cli_body b;
+    json_auto_t *done = NULL;
+    struct cli_follow f = {0};
+    const bool dry_run = cli_has(cli, "dry-run");
+    struct rc known = cli_follow_from(cli, cli->args.v[0], &f);
+    if (known.e != E_NOT_FOUND)
+        TRY(known);
+    ctx_forget(cli->ctx); /* a fingerprint */
     cli_body_begin(cli, &b);
+    json_put_str(&b.j, "certificate", cli->args.v[0]);
     json_put_int(&b.j, "version", cli_number(cli, "version", 0));
-    json_put_int(&b.j, "reason", code);
-    return act(cli, cli->args.v[0], "/revoke", cli_body_end(&b));
+    cli_body_text(&b, "reason", cli_opt(cli, "reason"));
+    cli_body_text(&b, "replace", cli_opt(cli, "replace"));
+    json_put_bool(&b.j, "same_key", cli_has(cli, "same-key"));
+    json_put_bool(&b.j, "dry_run", dry_run);
+    TRY(cli_call(cli, "POST", "/api/v1/revocations", cli_body_end(&b), &done));
+    if (cli_is_request(done))
+        return finish(cli, done, &f);
+    const json_t *items = json_object_get(done, "items"), *one = json_array_get(items, 0);
+    const bool replaced = json_array_size(items) == 1 && strncmp(cli_text(one, "act"), "replace", 7) == 0;
+    if (dry_run || !replaced || !rc_ok(known)) {
+        TRY(revocation_print(cli, items, dry_run));
+        return dry_run ? RC_OK : revocation_end(cli, items);
+    }
+    json_auto_t *managed = NULL;
+    TRY(cli_call(cli, "GET", cli_path(cli, CERTS "/", cli_text(one, "managed_id"), ""), (struct bytes){0}, &managed));
+    return finish(cli, managed, &f);
 }
 
 /* --- pause, resume, export, remove */

@@ -47,6 +47,8 @@ struct cli_hooks {
     struct rc (*run)(struct cli *cli);
     struct rc (*join)(struct cli *cli);
     struct rc (*check)(struct cli *cli);
+    struct rc (*restore)(struct cli *cli);
+    struct rc (*verify_backup)(struct cli *cli);
 };
 
 struct cli {
@@ -116,6 +118,9 @@ const json_t *cli_member(const json_t *object, const char *path);
 const char *cli_text(const json_t *object, const char *path); /* "" where it is not there */
 /* cli_say prints a line for people: to standard output, not in the other outputs. */
 void cli_say(struct cli *cli, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* cli_sure asks a question on the terminal ("Take 3 over?"): whether the answer is yes.  --yes answers it; where nobody can be
+ * asked E_USAGE says so. */
+RC cli_sure(struct cli *cli, bool *yes, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /* cli_write_file writes to the file of --out, or to standard output. */
 RC cli_write_out(struct cli *cli, struct bytes data, unsigned mode);
 

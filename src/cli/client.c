@@ -12,6 +12,7 @@
 #define ANSWER_MS  20000
 #define ANSWER_MAX ((size_t)64 << 20)
 #define TOKEN_MAX  256
+#define PEM_MAX    ((size_t)256 << 10)
 #define TRIES_MAX  5 /* 200 ms doubling: six seconds in all */
 
 static const char *setting(const struct cli *cli, const char *option, const char *variable)
@@ -47,6 +48,23 @@ static struct rc token_read(struct cli *cli, const char *path)
     return RC_OK;
 }
 
+/* A key that the hub knows, instead of a token. */
+static struct rc key_show(struct cli *cli)
+{
+    const char *cert = setting(cli, "client-cert", "CERTWRIGHT_CLIENT_CERT"),
+               *key = setting(cli, "client-key", "CERTWRIGHT_CLIENT_KEY");
+    struct bytes cert_pem, key_pem;
+    if (!cert && !key)
+        return RC_OK;
+    if (!cert || !key)
+        return ctx_fail(cli->ctx, E_USAGE, "--client-cert and --client-key go together");
+    TRY(file_read(cli->ctx, cert, PEM_MAX, &cert_pem));
+    TRY(file_read(cli->ctx, key, PEM_MAX, &key_pem));
+    struct rc rc = http_client_set_certificate(cli->ctx, cli->client, cert_pem, key_pem);
+    wipe((void *)(uintptr_t)key_pem.p, key_pem.n);
+    return rc;
+}
+
 /* The hub is whom the user names: every address is fine. */
 static const struct cidr everywhere[] = {{.base = {.len = 4}}, {.base = {.len = 16}}};
 
@@ -79,7 +97,8 @@ RC cli_connect(struct cli *cli)
         cli->base = "http://hub";
         cli->where = path;
     }
-    return http_client_new(cli->ctx, &config, &cli->client);
+    TRY(http_client_new(cli->ctx, &config, &cli->client));
+    return config.unix_socket ? RC_OK : key_show(cli);
 }
 
 static void put_span(struct buf *b, long long s)

@@ -17,6 +17,23 @@ static void dns_like_file(const json_t *seen, json_t *out)
     json_object_set_new(out, "zones", zones);
 }
 
+static void channel_like_file(const json_t *seen, json_t *out)
+{
+    size_t i;
+    const json_t *address;
+    json_t *addresses = json_array();
+    json_array_foreach(json_object_get(seen, "addresses"), i, address)
+        json_array_append_new(addresses, json_string(cli_text(address, "address")));
+    json_object_set_new(out, "addresses", addresses);
+}
+
+/* A built-in rule that nobody has edited follows the release: only whether it is on is said of it. */
+static void rule_like_file(const json_t *seen, json_t *out)
+{
+    if (json_is_true(json_object_get(seen, "built_in")) && !json_is_true(json_object_get(seen, "edited")))
+        json_object_del(out, "spec");
+}
+
 /* What our own CA is trusted by follows from the CA. */
 static void issuer_like_file(const json_t *seen, json_t *out)
 {
@@ -61,6 +78,20 @@ const struct desired_kind desired_kinds[] = {
      .path = "/api/v1/collections",
      .made = &api_collection_new_schema,
      .patch = &api_collection_patch_schema},
+    {.key = "channels",
+     .one = "channel",
+     .path = "/api/v1/channels",
+     .made = &api_channel_new_schema,
+     .patch = &api_channel_patch_schema,
+     .like_file = channel_like_file},
+    {.key = "rules",
+     .one = "rule",
+     .path = "/api/v1/rules",
+     .made = &api_rule_new_schema,
+     .patch = &api_rule_patch_schema,
+     .like_file = rule_like_file,
+     .whole = true,
+     .built_ins = true},
     {.key = "certificates",
      .one = "certificate",
      .path = "/api/v1/managed-certificates",
@@ -105,6 +136,28 @@ static bool is_initial(const struct api_field *f, const json_t *v)
            (json_is_string(v) && f->initial_text && str_equal(json_string_value(v), f->initial_text));
 }
 
+json_t *desired_said(const struct api_schema *schema, const json_t *object)
+{
+    json_t *out = json_object();
+    for (size_t i = 0; i < schema->fields_n; i++) {
+        const struct api_field *f = &schema->fields[i];
+        json_t *v = json_object_get(object, f->name), *item, *said;
+        size_t k;
+        if (!v || is_initial(f, v))
+            continue;
+        if (f->ref && json_is_object(v)) {
+            json_object_set_new(out, f->name, desired_said(f->ref, v));
+        } else if (f->ref && json_is_array(v)) {
+            said = json_array();
+            json_array_foreach(v, k, item) json_array_append_new(said, desired_said(f->ref, item));
+            json_object_set_new(out, f->name, said);
+        } else {
+            json_object_set(out, f->name, v);
+        }
+    }
+    return out;
+}
+
 static json_t *seen(const struct desired_kind *kind, const json_t *item, const json_t *teams, bool whole)
 {
     json_auto_t *made_like = json_object();
@@ -120,7 +173,11 @@ static json_t *seen(const struct desired_kind *kind, const json_t *item, const j
         json_t *v = json_object_get(made_like, f->name);
         const bool of_all =
             str_equal(f->name, "team") && str_equal(json_string_value(v), json_string_value(json_object_get(teams, "")));
-        if (v && !desired_hidden(kind, f->name) && (whole || !(is_initial(f, v) || of_all)))
+        if (!v || desired_hidden(kind, f->name) || (!whole && (is_initial(f, v) || of_all)))
+            continue;
+        if (kind->whole && f->ref && json_is_object(v))
+            json_object_set_new(out, f->name, desired_said(f->ref, v));
+        else
             json_object_set(out, f->name, v);
     }
     return out;
@@ -149,9 +206,10 @@ RC desired_read(struct cli *cli, const struct desired_kind *kind, const json_t *
         const char *name = cli_text(item, "name");
         const bool root = str_equal(kind->key, "teams") && !*cli_text(item, "parent");
         const bool found = json_is_true(json_object_get(item, "found"));
-        const bool not_ours = root || json_is_true(json_object_get(item, "built_in")) ||
-                              (found && !json_array_size(json_object_get(item, "managed_by")));
-        if (not_ours || found || is_everywhere(name))
+        const bool built_in = json_is_true(json_object_get(item, "built_in"));
+        const bool not_ours =
+            root || (built_in && !kind->built_ins) || (found && !json_array_size(json_object_get(item, "managed_by")));
+        if (not_ours || built_in || found || is_everywhere(name))
             json_object_set_new(*kept, name, json_boolean(not_ours));
         json_object_set_new(*out, name, seen(kind, item, teams, whole));
     }

@@ -1,4 +1,5 @@
 /* Tables, JSON, CSV and names. */
+#include <stdarg.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
@@ -348,5 +349,24 @@ RC cli_print_object(struct cli *cli, const json_t *object, const char *name_path
         return ctx_fail(cli->ctx, E_USAGE, "csv is for lists; use json");
     else
         print_members(cli, object, 0);
+    return RC_OK;
+}
+
+RC cli_sure(struct cli *cli, bool *yes, const char *fmt, ...)
+{
+    char line[16] = "";
+    *yes = cli_has(cli, "yes");
+    if (*yes)
+        return RC_OK;
+    if (!isatty(STDIN_FILENO))
+        return ctx_fail(cli->ctx, E_USAGE, "nobody can be asked: say --yes, or --dry-run to see what would be done");
+    va_list args;
+    va_start(args, fmt);
+    vfprintf(stderr, fmt, args);
+    va_end(args);
+    fputs(" [y/N] ", stderr);
+    fflush(stderr);
+    if (fgets(line, sizeof line, stdin))
+        *yes = *line == 'y' || *line == 'Y';
     return RC_OK;
 }

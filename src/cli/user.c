@@ -24,7 +24,7 @@ static void tell_grants(struct cli *cli, json_t *user)
 RC verb_user_list(struct cli *cli)
 {
     static const struct cli_column columns[] = {{"NAME", "name", CLI_PLAIN},     {"KIND", "kind", CLI_PLAIN},
-                                                {"STATE", "state", CLI_STATE},   {"TEAM", "team", CLI_PLAIN},
+                                                {"STATE", "state", CLI_PLAIN},   {"TEAM", "team", CLI_PLAIN},
                                                 {"GRANTS", "grants", CLI_PLAIN}, {"E-MAIL", "email", CLI_PLAIN}};
     json_auto_t *all = NULL;
     TRY(cli_all(cli, USERS, INT64_MAX, &all));

@@ -3,6 +3,7 @@
 #include "base/encode.h"
 #include "base/random.h"
 #include "base/str.h"
+#include "core/request.h"
 #include "core/role.h"
 #include "core/scope.h"
 #include "pki/digest.h"
@@ -96,6 +97,7 @@ struct token_lookup {
     struct q_token_by_hash_row row;
     struct access_right *rights;
     size_t rights_n;
+    const struct permission_set *most;
     bool found;
 };
 
@@ -112,6 +114,7 @@ static struct rc token_rights(struct ctx *ctx, struct txn *txn, struct token_loo
         TRY(permission_set_read(ctx, row->permissions, "a token", &scopes));
         own->may = permission_both(&own->may, &scopes);
     }
+    l->most = &own->may;
     if (row->user_id)
         return access_rights_of(ctx, l->core, txn, row->user_id, row->team_id, &own->may, &l->rights, &l->rights_n);
     l->rights = own;
@@ -119,11 +122,61 @@ static struct rc token_rights(struct ctx *ctx, struct txn *txn, struct token_loo
     return RC_OK;
 }
 
+static const struct principal *token_principal(struct ctx *ctx, const struct token_lookup *l)
+{
+    return principal_new(ctx, (struct principal){.kind = PRINCIPAL_TOKEN,
+                                                 .id = l->row.id,
+                                                 .name = arena_printf(&ctx->arena, "token:%s", l->row.name),
+                                                 .team = l->row.team_id,
+                                                 .role = l->row.role,
+                                                 .agent = l->row.agent_id,
+                                                 .user = l->row.user_id,
+                                                 .rights = l->rights,
+                                                 .rights_n = l->rights_n,
+                                                 .most = l->most,
+                                                 .most_team = l->row.team_id});
+}
+
 static struct rc token_lookup(struct ctx *ctx, struct txn *txn, void *arg)
 {
     struct token_lookup *l = arg;
     TRY(q_token_by_hash(ctx, txn, l->hash, ctx_now_s(ctx), &l->row, &l->found));
     return l->found ? token_rights(ctx, txn, l) : RC_OK;
+}
+
+static struct rc token_again(struct ctx *ctx, struct core *core, struct txn *txn, const char *id, const struct principal **out)
+{
+    struct token_lookup l = {.core = core};
+    TRY(q_token_by_id(ctx, txn, id, ctx_now_s(ctx), &l.row, &l.found));
+    if (!l.found)
+        return ctx_fail(ctx, E_UNAUTHENTICATED, "the token that asked was revoked or has expired");
+    TRY(token_rights(ctx, txn, &l));
+    *out = token_principal(ctx, &l);
+    return RC_OK;
+}
+
+RC access_again(struct ctx *ctx, struct core *core, struct txn *txn, enum principal_kind kind, const char *id,
+                const struct principal **out)
+{
+    int64_t uid = 0;
+    switch (kind) {
+    case PRINCIPAL_USER:
+        return access_user(ctx, core, txn, id, out);
+    case PRINCIPAL_TOKEN:
+        return token_again(ctx, core, txn, id, out);
+    case PRINCIPAL_HUB:
+        *out = access_hub(ctx, core);
+        return RC_OK;
+    case PRINCIPAL_OWNER:
+        if (strncmp(id, "uid:", 4) == 0 && str_to_i64(bytes_z(id + 4), &uid)) {
+            *out = access_owner(ctx, core, uid);
+            return RC_OK;
+        }
+        break;
+    default:
+        break;
+    }
+    return ctx_fail(ctx, E_UNAUTHENTICATED, "who asked is not there any more");
 }
 
 static struct rc token_note_use(struct ctx *ctx, struct txn *txn, void *arg)
@@ -144,15 +197,27 @@ RC access_token(struct ctx *ctx, struct core *core, struct bytes token, const st
     /* When it was last used is kept to the hour, so that using a token does not cost a write each time. */
     if (!l.row.used_at || *l.row.used_at < ctx_now_s(ctx) - 3600)
         TRY(store_write(ctx, core->store, token_note_use, &l));
-    *out = principal_new(ctx, (struct principal){.kind = PRINCIPAL_TOKEN,
-                                                 .id = l.row.id,
-                                                 .name = arena_printf(&ctx->arena, "token:%s", l.row.name),
-                                                 .team = l.row.team_id,
-                                                 .role = l.row.role,
-                                                 .agent = l.row.agent_id,
-                                                 .user = l.row.user_id,
-                                                 .rights = l.rights,
-                                                 .rights_n = l.rights_n});
+    *out = token_principal(ctx, &l);
+    return RC_OK;
+}
+
+static struct rc client_key_lookup(struct ctx *ctx, struct txn *txn, void *arg)
+{
+    struct token_lookup *l = arg;
+    TRY(q_token_by_spki(ctx, txn, l->hash, ctx_now_s(ctx), &l->row, &l->found));
+    return l->found ? token_rights(ctx, txn, l) : RC_OK;
+}
+
+RC access_client_key(struct ctx *ctx, struct core *core, struct bytes spki_sha256, const struct principal **out)
+{
+    struct token_lookup l = {.core = core, .hash = spki_sha256};
+    TRY(store_read(ctx, core->store, client_key_lookup, &l));
+    if (!l.found)
+        return ctx_fail(ctx, E_UNAUTHENTICATED,
+                        "the key of this certificate is not enrolled, or its time is over: certwright client-key add USER");
+    if (!l.row.used_at || *l.row.used_at < ctx_now_s(ctx) - 3600)
+        TRY(store_write(ctx, core->store, token_note_use, &l));
+    *out = token_principal(ctx, &l);
     return RC_OK;
 }
 
@@ -247,7 +312,7 @@ static struct rc may(struct ctx *ctx, const struct core *core, const char *actio
     *scope = NULL;
     if (!ctx->principal)
         return ctx_fail(ctx, E_UNAUTHENTICATED, "say who you are: a bearer token, or root on the admin socket");
-    TRY(where_may(ctx, core, action, scope));
+    TRY(where_may(ctx, core, request_stands_for(ctx->principal, action), scope));
     return *scope ? RC_OK : ctx_fail(ctx, E_FORBIDDEN, "%s may not do %s", ctx->principal->name, action);
 }
 
@@ -279,6 +344,14 @@ RC decide(struct ctx *ctx, struct core *core, struct txn *txn, const char *actio
         TRY(within(ctx, txn, team, scope, &there));
     /* Outside one's teams a thing is not there: whether it exists is not for the caller to know. */
     return there ? RC_OK : ctx_fail(ctx, E_NOT_FOUND, "not there");
+}
+
+RC access_has(struct ctx *ctx, struct core *core, struct txn *txn, const char *action, const char *team, bool *out)
+{
+    const char *scope;
+    *out = false;
+    TRY(where_may(ctx, core, action, &scope));
+    return scope ? within(ctx, txn, team, scope, out) : RC_OK;
 }
 
 RC access_everywhere(struct ctx *ctx, struct core *core, struct txn *txn, const char *action)

@@ -38,6 +38,10 @@ struct principal {
     const char *user;                  /* id of the account: of a person's session, or of a token of somebody; NULL: of nobody */
     const struct access_right *rights; /* of sessions and tokens; others may do everything, or what agents do */
     size_t rights_n;
+    struct request_pass *pass; /* what is done is asked for, or was approved (core/request.h); NULL: it is done as it comes */
+    const struct permission_set *most; /* of a token: what it may be used for at all, and in which team (id); NULL: no limit */
+    const char *most_team;
+    bool cannot_wait;          /* nobody whom approvals could be for later (a rule): what policy wants approved fails */
 };
 
 /* access_owner makes the principal of somebody on the admin socket: root, or the user the hub runs as. */
@@ -47,9 +51,17 @@ const struct principal *access_agent(struct ctx *ctx, const struct core *core, c
 /* access_token finds the principal of a bearer token: E_UNAUTHENTICATED when it is unknown, revoked or expired. */
 RC access_token(struct ctx *ctx, struct core *core, struct bytes token, const struct principal **out);
 
+/* access_client_key finds that of a key that was shown in TLS, by the hash of its SubjectPublicKeyInfo: nothing else of a
+ * certificate counts, neither its names nor who issued it. */
+RC access_client_key(struct ctx *ctx, struct core *core, struct bytes spki_sha256, const struct principal **out);
+
 /* access_user makes the principal of an account that has proved who it is: E_UNAUTHENTICATED when it is disabled or removed.  Not
  * for a service account: those have tokens alone. */
 RC access_user(struct ctx *ctx, struct core *core, struct txn *txn, const char *user_id, const struct principal **out);
+/* access_again makes the principal of who asked for something that is done later, with the rights they have now: `kind` and `id`
+ * are those of their principal then.  E_UNAUTHENTICATED when it is gone: a disabled account, a token that has ended. */
+RC access_again(struct ctx *ctx, struct core *core, struct txn *txn, enum principal_kind kind, const char *id,
+                const struct principal **out);
 /* access_rights_of reads what an account may do: everywhere, or within `team` and as far as `most` goes (either may be NULL). */
 RC access_rights_of(struct ctx *ctx, struct core *core, struct txn *txn, const char *user_id, const char *team,
                     const struct permission_set *most, struct access_right **out, size_t *n);
@@ -68,6 +80,8 @@ RC access_team(struct ctx *ctx, struct txn *txn, const char *name, const char **
 /* access_agent_of returns the agent whose host the principal's token is for; "": no such token. */
 const char *access_agent_of(const struct ctx *ctx);
 
+/* access_has is decide() as a question.  It asks for the permission itself: what a request stands for does not count. */
+RC access_has(struct ctx *ctx, struct core *core, struct txn *txn, const char *action, const char *team, bool *out);
 /* access_holds: nobody gives what they do not hold.  E_FORBIDDEN names the first permission that the principal lacks in `team`. */
 RC access_holds(struct ctx *ctx, struct core *core, struct txn *txn, const struct permission_set *may, const char *team);
 /* access_everywhere is decide() for what is of no team: it takes the permission in the team that holds everything.  E_FORBIDDEN. */

@@ -246,6 +246,10 @@ static struct select_cond *cond_test(struct ctx *ctx, const struct finding_polic
         return cond_text(ctx, SELECT_TAG, f->value.text);
     case FILTER_OWNER:
         return cond_text(ctx, SELECT_OWNER, f->value.text);
+    case FILTER_UNOWNED: {
+        struct select_cond *owned = cond_new(ctx, SELECT_OWNER);
+        return f->value.number ? cond_not(ctx, owned) : owned;
+    }
     case FILTER_ENDPOINT:
         return cond_endpoint(ctx, &f->value, f->op == FILTER_UNDER);
     case FILTER_PORT:

@@ -9,16 +9,19 @@
 #include "core/bad_name.h"
 #include "core/counter.h"
 #include "core/deployment.h"
+#include "core/download.h"
 #include "core/enroll.h"
 #include "core/inventory.h"
 #include "core/issuer.h"
 #include "core/issuer_choice.h"
 #include "core/issuer_health.h"
 #include "core/job.h"
+#include "core/late.h"
 #include "core/managed.h"
 #include "core/payload.h"
 #include "core/preflight.h"
 #include "core/persist.h"
+#include "core/revocation.h"
 #include "core/shared_answer.h"
 #include "core/sharing.h"
 #include "core/solver.h"
@@ -140,8 +143,8 @@ static struct rc agent_for(struct ctx *ctx, struct txn *txn, const char *managed
 
 /* Whose key the next version may have, and the agent that has it; NULL: a new one.  The key of a certificate that was revoked is
  * not used again. */
-static struct rc reusable_key(struct ctx *ctx, struct txn *txn, const struct q_managed_by_id_row *m, const struct wish *w,
-                              const char **attempt, const char **agent)
+static struct rc reusable_key(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_managed_by_id_row *m,
+                              const struct wish *w, const char **attempt, const char **agent)
 {
     struct q_attempt_by_id_row made;
     struct q_agent_of_row maker;
@@ -152,8 +155,13 @@ static struct rc reusable_key(struct ctx *ctx, struct txn *txn, const struct q_m
     TRY(q_version_get(ctx, txn, m->id, m->version, &v, &found));
     if (!found || v.revoked_at)
         return RC_OK;
-    *attempt = v.attempt_id;
     TRY(q_attempt_by_id(ctx, txn, v.attempt_id, &made));
+    TRY(revocation_key_is_known(ctx, txn, made.spki_sha256, &found));
+    if (found) /* somebody else may have it */
+        return RC_OK;
+    if (str_equal(made.agent_id, core->hub_agent) != w->download) /* the signer gives none to agents, nor they to it */
+        return RC_OK;
+    *attempt = v.attempt_id;
     TRY(q_agent_of(ctx, txn, made.agent_id, &maker));
     if (str_equal(maker.state, "active")) /* else another one that has it, sealed, may be asked */
         *agent = made.agent_id;
@@ -198,11 +206,11 @@ RC attempt_begin(struct ctx *ctx, struct core *core, struct txn *txn, const stru
     TRY(issuer_choose(ctx, core, txn, m, &w, &issuer));
     if (issuer.wait_until)
         return issuer_wait(ctx, core, txn, m, &issuer);
-    if (w.csr.n) /* the key is with whoever made the request */
+    if (w.csr.n || w.download) /* the key is with whoever made the request, or with the signer */
         agent = core->hub_agent;
     else
         TRY(agent_for(ctx, txn, m->id, &w, &agent));
-    TRY(reusable_key(ctx, txn, m, &w, &reuse, &agent));
+    TRY(reusable_key(ctx, core, txn, m, &w, &reuse, &agent));
 
     const char *id = id_new(&ctx->arena, clock_unix_ms(ctx->clock));
     const int64_t number = m->attempts + 1;
@@ -218,6 +226,8 @@ RC attempt_begin(struct ctx *ctx, struct core *core, struct txn *txn, const stru
                                         .wish_hash = m->wish_hash,
                                         .now = ctx_now_s(ctx)};
     TRY(q_attempt_add(ctx, txn, &in));
+    if (w.download)
+        TRY(download_begins(ctx, txn, m->id, id));
     TRY(timer_clear(ctx, txn, "retry", m->id));
     TRY(issuer_chosen(ctx, txn, m, &issuer, id));
     TRY(w.csr.n ? csr_take(ctx, core, txn, id, &w) : key_job(ctx, core, txn, m->id, id, agent, &w, reuse));
@@ -348,6 +358,8 @@ static struct rc key_forget(struct ctx *ctx, struct core *core, struct txn *txn,
     TRY(wish_decode(ctx, a.wish, &w));
     TRY(q_sealed_key_agents(ctx, txn, attempt, &shared, &n));
     TRY(q_sealed_key_drop(ctx, txn, attempt));
+    if (w.download) /* where a version was made of it, its time is set there */
+        return a.version ? RC_OK : download_drop(ctx, core, txn, attempt, "its attempt led to no certificate");
     if (w.reuse_key || w.csr.n)
         return RC_OK;
     struct bytes payload;
@@ -381,6 +393,11 @@ RC attempt_key_made(struct ctx *ctx, struct core *core, struct txn *txn, const s
     TRY(q_issuer_by_id(ctx, txn, a->issuer_id, &issuer));
     const bool acme = str_equal(issuer.kind, "acme"), asked = str_equal(issuer.kind, "enroll");
     struct q_attempt_by_id_row now = *a;
+    bool known = false;
+    TRY(revocation_key_is_known(ctx, txn, spki_sha256, &known));
+    if (known)
+        return attempt_failed(ctx, core, txn, a, E_POLICY,
+                              "this key was said to be with somebody else (keyCompromise): bring a request with another key", 0);
     now.csr = csr;
     TRY(q_attempt_key(ctx, txn, a->id, csr, spki_sha256));
     if (str_equal(issuer.kind, "manual")) {
@@ -644,6 +661,7 @@ static struct rc version_make(struct ctx *ctx, struct core *core, struct txn *tx
     TRY(q_version_add(ctx, txn, &in));
     TRY(q_attempt_version(ctx, txn, a->id, *number));
     TRY(q_managed_version_set(ctx, txn, a->managed_id, *number, now));
+    TRY(late_arm(ctx, txn, a->managed_id, chain->not_before, chain->not_after));
     return timer_arm(ctx, txn, "renew", a->managed_id, in.renew_at);
 }
 
@@ -673,6 +691,10 @@ RC attempt_issued(struct ctx *ctx, struct core *core, struct txn *txn, const str
     json_open_obj(&j, NULL);
     json_put_int(&j, "version", number);
     json_put_str(&j, "fingerprint", print);
+    json_put_str(&j, "issuer", chain->issuer);
+    json_put_hex(&j, "serial", chain->serial);
+    json_put_time(&j, "not_before", chain->not_before);
+    json_put_time(&j, "not_after", chain->not_after);
     json_close(&j);
     TRY(audit_write(ctx, txn, "certificate.issued", "managed-certificate", a->managed_id, m.team_id, buf_bytes(&detail)));
     struct q_version_get_row old;
@@ -680,6 +702,7 @@ RC attempt_issued(struct ctx *ctx, struct core *core, struct txn *txn, const str
     TRY(q_version_get(ctx, txn, a->managed_id, number - VERSIONS_WITH_KEY, &old, &any));
     if (any)
         TRY(key_forget(ctx, core, txn, old.attempt_id));
+    TRY(download_superseded(ctx, txn, a->managed_id, a->id));
     TRY(deployments_begin(ctx, core, txn, &m, number, a->reason));
     core_wake_after_commit(ctx, core, txn, "managed:", a->managed_id);
     return RC_OK;

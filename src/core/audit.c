@@ -3,6 +3,7 @@
 #include "base/str.h"
 #include "core/access.h"
 #include "core/audit_log.h"
+#include "core/request.h"
 
 /* What the request of an Idempotency-Key changes is its object; a second request with the key, at the same time, changes another.
  */
@@ -40,6 +41,8 @@ RC audit_write(struct ctx *ctx, struct txn *txn, const char *action, const char 
                             .team_id = team,
                             .request_id = ctx->request_id};
     uint8_t hash[MERKLE_LEN];
+    if (ctx->principal && ctx->principal->pass)
+        detail = request_noted(ctx, ctx->principal->pass, detail);
     struct rc rc = audit_detail(ctx, detail, &e.detail);
     if (rc.e == E_TOO_LARGE) {
         ctx_forget(ctx);

@@ -430,7 +430,9 @@ static struct rc export_read(struct ctx *ctx, struct txn *txn, void *arg)
                                          .since = f->since,
                                          .until = f->until,
                                          .limit = x->limit};
-    TRY(q_audit_export(ctx, txn, &in, &rows, &x->n));
+    const struct q_ledger_export_in of_one = {
+        .managed = f->certificate, .scope = access_scope(ctx), .from_leaf = x->from, .to_leaf = x->size, .limit = x->limit};
+    TRY(f->certificate ? q_ledger_export(ctx, txn, &of_one, &rows, &x->n) : q_audit_export(ctx, txn, &in, &rows, &x->n));
     x->more = (int64_t)x->n == x->limit;
     x->lines = arena_array(&ctx->arena, x->n + 1, sizeof *x->lines);
     merkle_walk_begin(&walk, (uint64_t)x->size, root);

@@ -46,6 +46,7 @@ RC audit_root(struct ctx *ctx, struct core *core, int64_t size, struct bytes *ou
 /* What is asked for: "" and 0 ask for anything.  since ≤ at < until. */
 struct audit_filter {
     const char *principal, *action, *object;
+    const char *certificate; /* of an export: id of a managed certificate, whose ledger it is (core/ledger.h); NULL: of anything */
     int64_t since, until;
 };
 /* audit_list gives a page, newest first, of entries with a seq below `before`. */

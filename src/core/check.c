@@ -114,8 +114,8 @@ static struct rc one(struct ctx *ctx, struct ctx *keep, struct txn *txn, struct 
     if (waits)
         return RC_OK;
     columns_check(keep, c, row, &r);
-    const struct counted counted = {row->team,           row->issuer_name_id, row->not_after, row->key_kind, row->key_bits,
-                                    row->signature_kind, row->flags,          row->findings,  row->source};
+    const struct counted counted = {row->team,     row->issuer_name_id, row->not_before, row->not_after, row->key_kind,
+                                    row->key_bits, row->signature_kind, row->flags,      row->findings,  row->source};
     inventory_count(ctx, &c->sum, &counted, 1);
     return c->all || row->id % SAMPLE == 0 ? terms_check(ctx, keep, txn, c, row->id, r.terms) : RC_OK;
 }
@@ -147,7 +147,7 @@ static struct rc certificates(struct ctx *keep, struct txn *txn, struct checking
 static bool is_ours(const char *dimension)
 {
     static const char *const ours[] = {COUNTER_TOTAL,   COUNTER_ISSUER,  COUNTER_KEY,     COUNTER_SIGNATURE,
-                                       COUNTER_FINDING, COUNTER_MANAGED, COUNTER_EXPIRES, COUNTER_SOURCE};
+                                       COUNTER_FINDING, COUNTER_MANAGED, COUNTER_EXPIRES, COUNTER_SOURCE, COUNTER_LIFETIME};
     for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
         if (str_equal(ours[i], dimension))
             return true;

@@ -9,7 +9,9 @@
 #include "core/inventory.h"
 #include "core/issuer.h"
 #include "core/job.h"
+#include "core/policy.h"
 #include "core/role.h"
+#include "core/rule.h"
 #include "core/scope.h"
 #include "core/watch.h"
 #include "pki/digest.h"
@@ -92,6 +94,7 @@ static struct rc rows_make(struct ctx *ctx, struct txn *txn, void *arg)
     }
     TRY(role_start(ctx, txn));
     TRY(scopes_start(ctx, txn));
+    TRY(rule_start(ctx, txn, st->team));
     TRY(agent_row(ctx, txn, st->team, "hub", "hub", &st->hub));
     const char *own = NULL;
     if (st->s->agent_identity)
@@ -227,6 +230,7 @@ RC core_start(struct ctx *ctx, struct core *core, const struct core_settings *se
     core->team_root = strdup(st.team);
     core->hub_agent = strdup(st.hub);
     core->roles = role_cache_new();
+    core->policy = policy_cache_new();
     ctx->principal = access_hub(ctx, core);
     TRY(heard_start(ctx, core));
     TRY(watch_start(ctx, core));

@@ -15,6 +15,8 @@ struct inventory;
 struct finding_rules;
 struct sign_in;
 struct role_cache;
+struct backup_settings;
+struct policy_cache;
 
 /* One a hub; shared by its threads, constant after core_start(). */
 struct core {
@@ -23,6 +25,7 @@ struct core {
     const struct clock *clock;
     const char *name;        /* of the installation */
     const char *status_url;  /* "http://host:port": where CRLs and CA certificates are published */
+    const char *url;         /* "https://host:port": of this hub, for people; NULL: it has none */
     int64_t epoch;           /* high part of every fence */
     const char *presets_dir; /* CAs that are described ready-made */
     const char *preflight;   /* fail, warn, off: where neither certificate nor issuer say (core/preflight.h); NULL: fail */
@@ -31,13 +34,17 @@ struct core {
     /* Called after a commit for every key that something may wait on ("agent:ID", "managed:ID"); any thread. */
     void (*wake)(void *arg, const char *key);
     void *wake_arg;
+    int64_t campaign_rest_until_ms; /* monotonic; of the thread of the schedule (core/campaign.h) */
     /* Called when our own CA `ca` has revoked: what is published of it is old.  May be NULL; `arg` is wake_arg. */
     void (*revoked)(void *arg, const char *ca);
     struct heard *heard; /* when agents called (core/heard.h); NULL: as their rows say */
     struct inventory *inventory; /* what of the inventory is in memory (core/inventory.h) */
     struct finding_rules *rules; /* what findings are made by (core/finding_rules.h); NULL: the checks alone */
     struct role_cache *roles; /* permissions of the roles that were read (core/role.h); NULL: made out each time */
+    struct policy_cache *policy; /* the policy in force, parsed (core/policy.h); NULL: read each time */
     struct sign_in *sign_in; /* who hashes passwords now (core/sign_in.h) */
+    _Atomic bool backup_stop; /* the hub ends: one that is being made is given up */
+    const struct backup_settings *backup; /* core/backup.h; NULL: backups are not this hub's */
     /* Joins that were refused: one line of log a second, with how many there were since (core/agent.c). */
     struct {
         _Atomic int64_t logged_s, more;
@@ -76,6 +83,9 @@ RC core_start(struct ctx *ctx, struct core *core, const struct core_settings *se
 
 /* core_wake_after_commit wakes whoever waits for `prefix``id` once the transaction has committed. */
 void core_wake_after_commit(struct ctx *ctx, struct core *core, struct txn *txn, const char *prefix, const char *id);
+
+/* What wakes the schedule before its next tick, as a prefix with "". */
+#define CORE_SCHEDULE_KEY "schedule"
 
 /* fence_make joins the installation's epoch and a number within a lane. */
 #define FENCE_EPOCH_SHIFT 40

@@ -94,6 +94,15 @@ RC counter_deployment(struct ctx *ctx, struct txn *txn, const char *deployment, 
     return q_counter_deployment(ctx, txn, ctx_now_s(ctx) / 86400, deployment, COUNTER_DEPLOYMENT, key);
 }
 
+int64_t counter_lifetime(int64_t not_before, int64_t not_after)
+{
+    static const int64_t steps[] = {47, 100, 200, 398};
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
+        if (not_after - not_before < steps[i] * 86400) /* both of its ends belong to it */
+            return steps[i];
+    return 0;
+}
+
 const char *counter_month(struct ctx *ctx, int64_t at)
 {
     struct tm tm;

@@ -14,6 +14,7 @@
 #define COUNTER_MANAGED "managed"     /* "" */
 #define COUNTER_EXPIRES "expires"     /* month in which they end, "2026-11"; "never" */
 #define COUNTER_SOURCE "source"       /* inventory_source_word() */
+#define COUNTER_LIFETIME "lifetime"   /* of those that are no CA's: the least of the limits below that it keeps; "longer" */
 /* And of the work: what ended, ever and by day. */
 #define COUNTER_ATTEMPT "attempt"       /* "issued"; else the name of the error (base/errors.def) */
 #define COUNTER_DEPLOYMENT "deployment" /* the state in which it ended */
@@ -38,6 +39,8 @@ RC counter_write(struct ctx *ctx, struct txn *txn, const struct counter_sum *sum
 RC counter_attempt(struct ctx *ctx, struct txn *txn, const char *attempt, const char *key);
 RC counter_deployment(struct ctx *ctx, struct txn *txn, const char *deployment, const char *key);
 
+/* counter_lifetime: 47, 100, 200 or 398, the steps by which the CA/Browser Forum shortens lifetimes (in days); 0: longer. */
+int64_t counter_lifetime(int64_t not_before, int64_t not_after);
 /* counter_month: "2026-11" of a time; "never" for CERT_NO_EXPIRY.  In the arena. */
 const char *counter_month(struct ctx *ctx, int64_t at);
 

@@ -22,7 +22,7 @@ static bool has_no_key(const char *dimension)
 static bool is_dimension(const char *text)
 {
     static const char *const all[] = {COUNTER_TOTAL,   COUNTER_ISSUER,  COUNTER_KEY,     COUNTER_SIGNATURE,
-                                      COUNTER_FINDING, COUNTER_MANAGED, COUNTER_EXPIRES, COUNTER_SOURCE};
+                                      COUNTER_FINDING, COUNTER_MANAGED, COUNTER_EXPIRES, COUNTER_SOURCE, COUNTER_LIFETIME};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (str_equal(all[i], text))
             return true;
@@ -73,9 +73,9 @@ RC days_of(struct ctx *ctx, struct core *core, const struct days_ask *ask, struc
     struct asking a = {.ask = &asked, .out = out};
     *out = (struct days){0};
     if (!is_dimension(asked.of))
-        return ctx_fail_field(ctx, "/of",
-                              "there are numbers of total, issuer, key, signature, finding, managed, expires, source; not of %s",
-                              asked.of);
+        return ctx_fail_field(
+            ctx, "/of",
+            "there are numbers of total, issuer, key, signature, finding, managed, expires, source, lifetime; not of %s", asked.of);
     if (has_no_key(asked.of))
         asked.key = "";
     else if (!asked.key || !*asked.key)

@@ -3,6 +3,7 @@
 #include "base/encode.h"
 #include "base/random.h"
 #include "core/audit.h"
+#include "core/campaign.h"
 #include "core/counter.h"
 #include "core/hold.h"
 #include "core/inventory.h"
@@ -263,12 +264,14 @@ static const char *first_untrusted(struct ctx *ctx, const struct deploy_outcome 
     return NULL;
 }
 
-static struct rc note_failed(struct ctx *ctx, struct txn *txn, const struct q_deployment_by_id_row *d, enum err e, const char *why)
+static struct rc note_failed(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_deployment_by_id_row *d,
+                             enum err e, const char *why)
 {
     struct q_managed_by_id_row m;
     TRY(q_managed_by_id(ctx, txn, d->managed_id, &m));
     const struct q_managed_failed_in failed = {
         .id = d->managed_id, .refusals = m.refusals, .error_code = err_info(e)->name, .error = why, .now = ctx_now_s(ctx)};
+    TRY(campaign_note_failed(ctx, core, txn, d->managed_id, why));
     return q_managed_failed(ctx, txn, &failed);
 }
 
@@ -303,7 +306,7 @@ static struct rc ended_well(struct ctx *ctx, struct core *core, struct txn *txn,
     if (why)
         TRY(rollout_failed(ctx, core, txn, d, why, 0, &retry_at, &of_rollout));
     if (of_rollout)
-        return note_failed(ctx, txn, d, E_NOT_SERVED, why);
+        return note_failed(ctx, core, txn, d, E_NOT_SERVED, why);
     TRY(rollout_proved(ctx, core, txn, d, &of_rollout));
     return managed_note_success(ctx, core, txn, d->managed_id);
 }
@@ -329,7 +332,7 @@ static struct rc ended_badly(struct ctx *ctx, struct core *core, struct txn *txn
         if (!of_rollout) /* else the whole of it begins again */
             TRY(timer_arm(ctx, txn, "redeploy", d->target_id, retry_at));
         TRY(observe(ctx, txn, d->target_id, o->seen, o->seen_n)); /* what is served now, or that nothing answers */
-        TRY(note_failed(ctx, txn, d, o->e, o->why));
+        TRY(note_failed(ctx, core, txn, d, o->e, o->why));
     }
     TRY(step_write(ctx, txn, d->managed_id, NULL, d->id, o->rolled_back ? "rolled_back" : "failed", "%s", o->why));
     core_wake_after_commit(ctx, core, txn, "managed:", d->managed_id);
@@ -347,7 +350,8 @@ RC deployment_ended(struct ctx *ctx, struct core *core, struct txn *txn, const c
     TRY(q_managed_by_id(ctx, txn, d.managed_id, &m));
     return audit_write(ctx, txn, o->ok ? "certificate.deployed" : "deployment.failed", "target", d.target_id, m.team_id,
                        audit_facts(ctx, "managed_certificate", d.managed_id, "version:", audit_number(ctx, d.version), "deployment",
-                                   d.id, NULL));
+                                   d.id, "served:", o->ok ? seen_json(ctx, o->seen, o->seen_n) : NULL, "why",
+                                   o->ok ? NULL : o->why, NULL));
 }
 
 RC target_verify_begin(struct ctx *ctx, struct core *core, struct txn *txn, const char *target)

@@ -118,8 +118,43 @@ RC dns_test_due(struct ctx *ctx, struct core *core, struct txn *txn, const char 
     return test_begin(ctx, core, txn, id);
 }
 
+static bool ends_soon(const int64_t *expires_at, int64_t at)
+{
+    return expires_at && *expires_at < at + ENDS_SOON_S;
+}
+
+/* What changed since it was tried last is an event. */
+static struct rc tell_change(struct ctx *ctx, struct txn *txn, const char *id, const struct dns_tried *t)
+{
+    struct q_dns_provider_by_id_row p;
+    struct q_dns_zone_list_row *zones = NULL;
+    size_t n = 0, at = 0;
+    bool found = false;
+    const int64_t now = ctx_now_s(ctx);
+    TRY(q_dns_provider_by_id(ctx, txn, id, &p, &found));
+    TRY(q_dns_zone_list(ctx, txn, id, &zones, &n));
+    while (at < n && !str_equal(zones[at].zone, t->zone))
+        at++;
+    if (!found || at == n)
+        return RC_OK;
+    const bool failed = zones[at].failures > 0, fails = t->error_code != NULL;
+    const bool was_soon = zones[at].tried_at && ends_soon(zones[at].expires_at, *zones[at].tried_at);
+    const bool soon = !fails && ends_soon(t->expires_at ? &t->expires_at : NULL, now);
+    const char *action = fails && !failed      ? "dns-provider.failing"
+                         : !fails && failed    ? "dns-provider.healthy"
+                         : soon && !was_soon   ? "dns-provider.ending"
+                         : fails || soon == was_soon ? NULL
+                                               : "dns-provider.renewed";
+    if (!action)
+        return RC_OK;
+    return audit_write(ctx, txn, action, "dns-provider", id, p.team_id,
+                       audit_facts(ctx, "zone", t->zone, "why", fails ? t->error : NULL, "ends_at:",
+                                   t->expires_at ? audit_number(ctx, t->expires_at) : NULL, NULL));
+}
+
 RC dns_provider_tried(struct ctx *ctx, struct txn *txn, const char *id, const struct dns_tried *t)
 {
+    TRY(tell_change(ctx, txn, id, t));
     if (t->error_code)
         return q_dns_zone_bad(ctx, txn,
                               &(struct q_dns_zone_bad_in){.zone = t->zone,

@@ -493,7 +493,7 @@ const char *inventory_source_word(int64_t source)
 }
 
 /* What a certificate is counted under: a dimension, and a number that its key is made of. */
-enum counted_by { BY_TOTAL, BY_ISSUER, BY_KEY, BY_SIGNATURE, BY_END, BY_SOURCE, BY_MANAGED, BY_FINDING, COUNTED_BY };
+enum counted_by { BY_TOTAL, BY_ISSUER, BY_KEY, BY_SIGNATURE, BY_END, BY_SOURCE, BY_MANAGED, BY_FINDING, BY_LIFETIME, COUNTED_BY };
 #define NEVER INT64_MAX
 struct counted_key {
     enum counted_by by;
@@ -511,6 +511,8 @@ static size_t counted_keys(const struct counted *c, struct counted_key out[KEYS_
     out[n++] = (struct counted_key){BY_SIGNATURE, c->signature_kind};
     out[n++] = (struct counted_key){BY_END, c->not_after == CERT_NO_EXPIRY ? NEVER : day};
     out[n++] = (struct counted_key){BY_SOURCE, c->source};
+    if (!(c->flags & CERTIFICATE_CA))
+        out[n++] = (struct counted_key){BY_LIFETIME, counter_lifetime(c->not_before, c->not_after)};
     if (c->flags & CERTIFICATE_MANAGED)
         out[n++] = (struct counted_key){BY_MANAGED, 0};
     for (unsigned k = 1; k <= CHECK_NUMBER_MAX && c->findings >> (k - 1); k++)
@@ -532,6 +534,8 @@ static const char *counted_text(struct ctx *ctx, enum counted_by by, int64_t key
         return counter_month(ctx, key == NEVER ? CERT_NO_EXPIRY : key * 86400);
     case BY_SOURCE:
         return inventory_source_word(key);
+    case BY_LIFETIME:
+        return key ? arena_printf(&ctx->arena, "%lld", (long long)key) : "longer";
     case BY_FINDING:
         return findings_check((unsigned)key) ? findings_check((unsigned)key)->id : "other";
     default:
@@ -541,8 +545,9 @@ static const char *counted_text(struct ctx *ctx, enum counted_by by, int64_t key
 
 static void counted_add(struct ctx *ctx, struct counter_sum *sum, int64_t team, struct counted_key k, int64_t n)
 {
-    static const char *const dimensions[COUNTED_BY] = {COUNTER_TOTAL,   COUNTER_ISSUER, COUNTER_KEY,     COUNTER_SIGNATURE,
-                                                       COUNTER_EXPIRES, COUNTER_SOURCE, COUNTER_MANAGED, COUNTER_FINDING};
+    static const char *const dimensions[COUNTED_BY] = {COUNTER_TOTAL,     COUNTER_ISSUER,  COUNTER_KEY,
+                                                       COUNTER_SIGNATURE, COUNTER_EXPIRES, COUNTER_SOURCE,
+                                                       COUNTER_MANAGED,   COUNTER_FINDING, COUNTER_LIFETIME};
     counter_add(ctx, sum, team, dimensions[k.by], counted_text(ctx, k.by, k.key), n);
 }
 
@@ -671,7 +676,7 @@ static struct rc rows_add(struct ctx *ctx, struct txn *txn, struct putting *p, s
                                               .due_at = p->now,
                                               .team = p->team,
                                               .source = p->from->source};
-        const struct counted c = {p->team,           issuer,   r->not_after, r->key_kind,    r->key_bits,
+        const struct counted c = {p->team,           issuer, r->not_before,  r->not_after, r->key_kind,    r->key_bits,
                                   r->signature_kind, r->flags, r->findings,  p->from->source};
         tally_add(ctx, &p->sum, p->tally, &c);
     }

@@ -28,8 +28,8 @@ RC inventory_assign(struct ctx *ctx, struct core *core, struct txn *txn, int64_t
     TRY(row_get(ctx, txn, id, &row));
     if (row.team == team)
         return RC_OK;
-    struct counted c = {row.team,           row.issuer_name_id, row.not_after, row.key_kind, row.key_bits,
-                        row.signature_kind, row.flags,          row.findings,  row.source};
+    struct counted c = {row.team,     row.issuer_name_id, row.not_before, row.not_after, row.key_kind,
+                        row.key_bits, row.signature_kind, row.flags,      row.findings,  row.source};
     inventory_count(ctx, &sum, &c, -1);
     c.team = team;
     inventory_count(ctx, &sum, &c, 1);
@@ -97,8 +97,8 @@ RC inventory_drop(struct ctx *ctx, struct txn *txn, struct counter_sum *sum, con
 {
     struct inventory_ready r;
     TRY(inventory_read_one(ctx, der, row->flags, &r));
-    const struct counted c = {row->team,           row->issuer_name_id, row->not_after, row->key_kind, row->key_bits,
-                              row->signature_kind, row->flags,          row->findings,  row->source};
+    const struct counted c = {row->team,     row->issuer_name_id, row->not_before, row->not_after, row->key_kind,
+                              row->key_bits, row->signature_kind, row->flags,      row->findings,  row->source};
     inventory_count(ctx, sum, &c, -1);
     for (unsigned k = 1; k <= CHECK_NUMBER_MAX; k++)
         if (row->findings & CHECK_BIT(k))
@@ -144,8 +144,8 @@ static struct rc reread_one(struct ctx *ctx, struct core *core, struct txn *txn,
     TRY(q_certificate_term_add(ctx, txn, &terms, 1));
     TRY(inventory_due_move(ctx, txn, row->id, row->due_at, due));
     TRY(inventory_findings_add(ctx, txn, row->id, r.findings, ctx_now_s(ctx)));
-    const struct counted c = {row->team,        issuer,  row->not_after, r.key_kind, r.key_bits,
-                              r.signature_kind, r.flags, r.findings,     row->source};
+    const struct counted c = {row->team,  issuer,           row->not_before, row->not_after, r.key_kind,
+                              r.key_bits, r.signature_kind, r.flags,         r.findings,     row->source};
     inventory_count(ctx, sum, &c, 1);
     return q_certificate_reread_done(ctx, txn, row->id);
 }

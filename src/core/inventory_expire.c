@@ -7,7 +7,7 @@
 #define AGAIN_S    86400 /* between two walks through all of them */
 #define NAMES_KEPT_DAYS 365
 
-static struct rc endpoint_drop(struct ctx *ctx, struct core *core, struct txn *txn, int64_t id)
+RC inventory_endpoint_drop(struct ctx *ctx, struct core *core, struct txn *txn, int64_t id)
 {
     struct q_endpoint_findings_row *had = NULL;
     size_t n = 0;
@@ -30,7 +30,7 @@ static struct rc expire_endpoints(struct ctx *ctx, struct core *core, struct txn
         TRY(q_observation_expire(ctx, txn, rows[0].id, rows[n - 1].id, before));
     for (size_t i = 0; i < n; i++)
         if (rows[i].last_seen < before)
-            TRY(endpoint_drop(ctx, core, txn, rows[i].id));
+            TRY(inventory_endpoint_drop(ctx, core, txn, rows[i].id));
     k->walked = n == WALK_MOST ? rows[n - 1].id : 0;
     k->walk_at = now + AGAIN_S;
     *more |= n == WALK_MOST;

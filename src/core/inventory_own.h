@@ -19,7 +19,7 @@ struct inventory {
 
 /* What is counted of a certificate. */
 struct counted {
-    int64_t team, issuer, not_after, key_kind, key_bits, signature_kind, flags, findings, source;
+    int64_t team, issuer, not_before, not_after, key_kind, key_bits, signature_kind, flags, findings, source;
 };
 void inventory_count(struct ctx *ctx, struct counter_sum *sum, const struct counted *c, int64_t n);
 
@@ -37,6 +37,9 @@ RC inventory_team_number(struct ctx *ctx, struct core *core, struct txn *txn, co
 RC inventory_due_move(struct ctx *ctx, struct txn *txn, int64_t id, int64_t from, int64_t to);
 RC inventory_drop(struct ctx *ctx, struct txn *txn, struct counter_sum *sum, const struct q_certificate_row_row *row,
                   struct bytes der);
+
+/* inventory_endpoint_drop takes an endpoint away with the findings that hold there; what it showed stays. */
+RC inventory_endpoint_drop(struct ctx *ctx, struct core *core, struct txn *txn, int64_t id);
 
 /* inventory_dictionary_look trains a dictionary where there is none yet, or one that is old, and a new one is better by 5 %. */
 RC inventory_dictionary_look(struct ctx *ctx, struct core *core, int64_t certificates);

@@ -7,9 +7,11 @@
 #include "core/adopt.h"
 #include "core/attempt.h"
 #include "core/audit.h"
+#include "core/campaign.h"
 #include "core/deployment.h"
 #include "core/issuer.h"
 #include "core/job.h"
+#include "core/policy_hold.h"
 #include "core/rollout.h"
 
 RC managed_find(struct ctx *ctx, struct txn *txn, const char *ref, struct q_managed_get_row *out)
@@ -86,13 +88,17 @@ RC managed_reconcile(struct ctx *ctx, struct core *core, struct txn *txn, const 
     TRY(q_attempt_open(ctx, txn, id, &open, &under_way));
     if (under_way && bytes_equal(open.wish_hash, m.wish_hash))
         return RC_OK; /* what it leads to is what is wished */
-    bool needs = false;
+    bool needs = false, held = false;
     TRY(needs_version(ctx, txn, &m, &needs));
+    if (needs)
+        TRY(policy_hold_look(ctx, core, txn, &m, &held));
     if (under_way)
         TRY(attempt_cancel(ctx, core, txn, id, "the wish changed"));
-    if (needs)
+    if (needs && !held)
         return attempt_begin(ctx, core, txn, &m, reason);
     TRY(q_managed_wait_clear(ctx, txn, id));
+    if (!needs)
+        TRY(q_policy_hold_clear(ctx, txn, id));
     return m.version ? reconcile_targets(ctx, core, txn, &m, reason) : RC_OK;
 }
 
@@ -122,6 +128,7 @@ RC managed_note_failure(struct ctx *ctx, struct core *core, struct txn *txn, con
     const struct q_managed_failed_in failed = {
         .id = id, .refusals = refusals, .error_code = err_info(e)->name, .error = why, .now = now};
     TRY(q_managed_failed(ctx, txn, &failed));
+    TRY(campaign_note_failed(ctx, core, txn, id, why));
     core_wake_after_commit(ctx, core, txn, "managed:", id);
     TRY(audit_write(ctx, txn, "attempt.failed", "managed-certificate", id, m.team_id,
                     audit_facts(ctx, "error", err_info(e)->name, "why", why, NULL)));
@@ -160,6 +167,8 @@ RC managed_note_success(struct ctx *ctx, struct core *core, struct txn *txn, con
     }
     if (m.failures)
         TRY(q_managed_succeeded(ctx, txn, id));
+    TRY(campaign_note_served(ctx, core, txn, id, m.version));
+    TRY(revocation_served(ctx, txn, id));
     return step_write(ctx, txn, id, NULL, NULL, "done", targets_n ? "version %lld is served everywhere" : "version %lld is ready",
                       (long long)m.version);
 }

@@ -4,6 +4,7 @@
 
 #include "api/types.h"
 #include "core/core.h"
+#include "core/revocation.h"
 #include "core/wish.h"
 #include "store/queries.h"
 
@@ -20,7 +21,8 @@ RC managed_note_failure(struct ctx *ctx, struct core *core, struct txn *txn, con
 /* managed_note_success forgets failures once nothing is under way and everything is where it should be. */
 RC managed_note_success(struct ctx *ctx, struct core *core, struct txn *txn, const char *id);
 
-/* --- what the API offers.  Each decides, changes, audits; `ref` is an id or a name. */
+/* --- what the API offers.  Each decides, changes, audits; `ref` is an id or a name.  Where policy wants it approved first, what is
+ * new, changed, renewed or revoked becomes a request (core/request.h): E_PENDING. */
 
 /* A new managed certificate.  Targets are named by id, name, or connector ("nginx": the one target of that connector that answers
  * to the first name).  E_EXISTS names the one that is there. */
@@ -47,8 +49,17 @@ RC managed_pause(struct ctx *ctx, struct core *core, const char *ref, const char
 RC managed_resume(struct ctx *ctx, struct core *core, const char *ref);
 /* managed_rollback makes an earlier version the current one again; 0: the one before. */
 RC managed_rollback(struct ctx *ctx, struct core *core, const char *ref, int64_t version);
-/* managed_revoke revokes a version (0: the current one) for an RFC 5280 reason; the current one is replaced. */
-RC managed_revoke(struct ctx *ctx, struct core *core, const char *ref, int64_t version, int64_t reason);
+/* managed_revoke revokes a version (0: the current one) for an RFC 5280 reason; the current one is replaced, first or at once. */
+RC managed_revoke(struct ctx *ctx, struct core *core, const char *ref, int64_t version, int64_t reason, enum revocation_when when);
+
+/* The same in a transaction, for what is done to many (core/campaign.h): decided, policed and audited as if done singly.  `reason`:
+ * of a pause, never NULL; `code` and `when`: of a revocation. */
+enum managed_act { MANAGED_RENEW, MANAGED_RETRY, MANAGED_PAUSE, MANAGED_RESUME, MANAGED_REVOKE, MANAGED_REMOVE };
+RC managed_act_in(struct ctx *ctx, struct core *core, struct txn *txn, enum managed_act what, const char *ref, const char *reason,
+                  int64_t code, enum revocation_when when);
+RC managed_update_in(struct ctx *ctx, struct core *core, struct txn *txn, const char *ref, const struct managed_input *in);
+RC managed_revoke_in(struct ctx *ctx, struct core *core, struct txn *txn, const char *ref, int64_t version, int64_t reason,
+                     enum revocation_when when);
 
 /* A condition, derived, never stored. */
 struct condition {

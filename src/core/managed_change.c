@@ -7,15 +7,18 @@
 #include "core/attempt.h"
 #include "core/audit.h"
 #include "core/deployment.h"
+#include "core/download.h"
 #include "core/hold.h"
 #include "core/inventory.h"
 #include "core/issuer.h"
 #include "core/issuer_account.h"
 #include "core/issuer_health.h"
 #include "core/job.h"
+#include "core/late.h"
 #include "core/managed.h"
-#include "core/outside.h"
 #include "core/persist.h"
+#include "core/request.h"
+#include "core/revocation.h"
 #include "core/rollout.h"
 #include "core/sharing.h"
 #include "core/standby.h"
@@ -58,14 +61,14 @@ static struct rc csr_resolve(struct ctx *ctx, struct wish *w)
 
 /* Where the key is elsewhere a target can only be one that is given none, as far as its agent has told; the agent refuses it too.
  */
-static struct rc target_keyless(struct ctx *ctx, struct txn *txn, const char *id, const char *name)
+static struct rc target_keyless(struct ctx *ctx, struct txn *txn, const struct wish *w, const char *id, const char *name)
 {
     struct q_target_by_id_row t;
     struct taken_key taken;
     TRY(q_target_by_id(ctx, txn, id, &t));
     TRY(sharing_taken(ctx, txn, &t, &taken));
-    return taken.parameter ? ctx_fail(ctx, E_CONFLICT, "target %s is given the key (%s), which is with whoever made the request",
-                                      name, taken.parameter)
+    return taken.parameter ? ctx_fail(ctx, E_CONFLICT, "target %s is given the key (%s), which is %s", name, taken.parameter,
+                                      w->download ? "for download alone" : "with whoever made the request")
                            : RC_OK;
 }
 
@@ -123,8 +126,8 @@ RC wish_resolve(struct ctx *ctx, struct core *core, struct txn *txn, struct wish
             ctx->field = arena_printf(&ctx->arena, "/targets/%zu", i);
             return rc;
         }
-        if (w->csr.n)
-            TRY(target_keyless(ctx, txn, id, name));
+        if (w->csr.n || w->download)
+            TRY(target_keyless(ctx, txn, w, id, name));
         if (!str_list_has(target_ids, id)) {
             str_list_add(&ctx->arena, target_ids, id);
             str_list_add(&ctx->arena, &target_names, name);
@@ -196,6 +199,30 @@ static const char *wish_text(struct ctx *ctx, const struct wish *w)
     return buf_z(&b);
 }
 
+/* What policy and approvals are asked about: {"name": …, "before": "…", "wish": {…}}. */
+static struct bytes wish_payload(struct ctx *ctx, const char *name, const char *before, const char *wish)
+{
+    struct buf b;
+    struct json_out j;
+    buf_init_arena(&b, &ctx->arena, 1 << 20);
+    json_begin(&j, &b);
+    json_open_obj(&j, NULL);
+    if (name)
+        json_put_str(&j, "name", name);
+    if (before)
+        json_put_str(&j, "before", before);
+    json_put_raw(&j, "wish", bytes_z(wish));
+    json_close(&j);
+    return buf_bytes(&b);
+}
+
+static struct rc gate(struct ctx *ctx, struct core *core, struct txn *txn, const char *kind, struct policy_asked asked,
+                      const char *name, struct bytes payload, bool cannot_wait)
+{
+    const struct request_wanted w = {.kind = kind, .asked = asked, .name = name, .payload = payload, .cannot_wait = cannot_wait};
+    return request_gate(ctx, core, txn, &w);
+}
+
 static struct rc add(struct ctx *ctx, struct core *core, struct txn *txn, const struct change *c, const char *paused)
 {
     const char *team = NULL;
@@ -208,6 +235,8 @@ static struct rc add(struct ctx *ctx, struct core *core, struct txn *txn, const 
     const char *name = c->in->name ? c->in->name : w.names.v[0];
     struct bytes hash;
     TRY(wish_hash(ctx, &w, &hash));
+    TRY(gate(ctx, core, txn, "create", (struct policy_asked){.act = POLICY_CREATE, .team = team, .wish = &w}, name,
+             wish_payload(ctx, name, NULL, wish_text(ctx, &w)), paused != NULL));
     const struct q_managed_add_in in = {.id = c->id,
                                         .team_id = team,
                                         .name = name,
@@ -256,7 +285,7 @@ RC managed_create(struct ctx *ctx, struct core *core, const struct managed_input
 {
     TRY(name_check(ctx, in));
     struct change c = {.core = core, .in = in, .wish = in->wish, .id = id_new(&ctx->arena, clock_unix_ms(ctx->clock))};
-    TRY(store_write(ctx, core->store, create, &c));
+    TRY(request_write(ctx, core->store, create, &c));
     *id = c.id;
     return RC_OK;
 }
@@ -280,6 +309,8 @@ static struct rc update(struct ctx *ctx, struct txn *txn, void *arg)
     if (str_equal(text, row.wish))
         return RC_OK; /* nothing changed does nothing */
     TRY(solver_check(ctx, txn, row.team_id, &w, &issuers, &targets));
+    const struct policy_asked asked = {.act = POLICY_CHANGE, .team = row.team_id, .managed = row.id, .wish = &w};
+    TRY(gate(ctx, c->core, txn, "change", asked, row.name, wish_payload(ctx, NULL, row.wish, text), false));
     const struct q_managed_update_in in = {.id = row.id,
                                            .wish = text,
                                            .wish_hash = hash,
@@ -296,7 +327,7 @@ static struct rc update(struct ctx *ctx, struct txn *txn, void *arg)
 RC managed_update(struct ctx *ctx, struct core *core, const char *ref, const struct managed_input *in)
 {
     struct change c = {.core = core, .ref = ref, .in = in, .wish = in->wish};
-    return store_write(ctx, core->store, update, &c);
+    return request_write(ctx, core->store, update, &c);
 }
 
 /* The frame of what is done to one managed certificate: find, decide, do, audit. */
@@ -305,6 +336,8 @@ struct act {
     const char *ref, *action, *reason;
     const char *noted; /* in the audit log, where that is more than the action; NULL: the action */
     int64_t number, code;
+    enum revocation_when when; /* of a revocation */
+    const char *asks;          /* the kind of request it is where policy wants it approved; NULL: policy is not asked */
     struct rc (*act)(struct ctx *, struct txn *, struct act *, const struct q_managed_get_row *);
 };
 
@@ -320,12 +353,36 @@ static struct bytes act_told(struct ctx *ctx, const struct act *a, const struct 
     return a->number ? audit_facts(ctx, "version:", audit_number(ctx, a->number), NULL) : (struct bytes){0};
 }
 
+static struct rc act_gate(struct ctx *ctx, struct txn *txn, const struct act *a, const struct q_managed_get_row *row)
+{
+    struct wish w;
+    struct buf b;
+    struct json_out j;
+    const bool revokes = str_equal(a->asks, "revoke");
+    if (!a->asks)
+        return RC_OK;
+    TRY(wish_decode(ctx, row->wish, &w));
+    buf_init_arena(&b, &ctx->arena, 256);
+    json_begin(&j, &b);
+    json_open_obj(&j, NULL);
+    if (revokes) {
+        json_put_int(&j, "version", a->number ? a->number : row->version);
+        json_put_int(&j, "reason", a->code);
+        json_put_int(&j, "when", a->when);
+    }
+    json_close(&j);
+    const struct policy_asked asked = {
+        .act = revokes ? POLICY_REVOKE : POLICY_RENEW, .team = row->team_id, .managed = row->id, .wish = &w};
+    return gate(ctx, a->core, txn, a->asks, asked, row->name, buf_bytes(&b), false);
+}
+
 static struct rc act_run(struct ctx *ctx, struct txn *txn, void *arg)
 {
     struct act *a = arg;
     struct q_managed_get_row row;
     TRY(managed_find(ctx, txn, a->ref, &row));
     TRY(decide(ctx, a->core, txn, a->action, row.team_id));
+    TRY(act_gate(ctx, txn, a, &row));
     TRY(a->act(ctx, txn, a, &row));
     core_wake_after_commit(ctx, a->core, txn, "managed:", row.id);
     return audit_write(ctx, txn, a->noted ? a->noted : a->action, "managed-certificate", row.id, row.team_id,
@@ -335,7 +392,7 @@ static struct rc act_run(struct ctx *ctx, struct txn *txn, void *arg)
 static struct rc act_do(struct ctx *ctx, struct core *core, struct act a)
 {
     a.core = core;
-    return store_write(ctx, core->store, act_run, &a);
+    return request_write(ctx, core->store, act_run, &a);
 }
 
 RC managed_drop(struct ctx *ctx, struct core *core, struct txn *txn, const char *id)
@@ -344,6 +401,7 @@ RC managed_drop(struct ctx *ctx, struct core *core, struct txn *txn, const char 
     TRY(deployment_cancel_all(ctx, core, txn, id));
     TRY(rollout_forget(ctx, txn, id));
     TRY(q_sealed_key_drop_managed(ctx, txn, id));
+    TRY(download_drop_all(ctx, core, txn, id, "its managed certificate was removed"));
     struct str_list none = {0};
     TRY(lists_keep(ctx, txn, id, &none, &none));
     static const char *const kinds[] = {"renew", "retry"};
@@ -378,7 +436,7 @@ static struct rc renew_it(struct ctx *ctx, struct txn *txn, struct act *a, const
 
 RC managed_renew(struct ctx *ctx, struct core *core, const char *ref)
 {
-    return act_do(ctx, core, (struct act){.ref = ref, .action = "managed-certificate.renew", .act = renew_it});
+    return act_do(ctx, core, (struct act){.ref = ref, .action = "managed-certificate.renew", .asks = "renew", .act = renew_it});
 }
 
 static struct rc retry_it(struct ctx *ctx, struct txn *txn, struct act *a, const struct q_managed_get_row *row)
@@ -485,6 +543,7 @@ static struct rc rollback_it(struct ctx *ctx, struct txn *txn, struct act *a, co
     TRY(q_managed_version_set(ctx, txn, row->id, to, now));
     TRY(q_managed_renew_above(ctx, txn, row->id, 0));
     TRY(timer_arm(ctx, txn, "renew", row->id, v.renew_at));
+    TRY(late_arm(ctx, txn, row->id, v.not_before, v.not_after));
     TRY(step_write(ctx, txn, row->id, NULL, NULL, "rollback", "back to version %lld", (long long)to));
     struct q_managed_by_id_row m;
     TRY(q_managed_by_id(ctx, txn, row->id, &m));
@@ -502,31 +561,73 @@ RC managed_rollback(struct ctx *ctx, struct core *core, const char *ref, int64_t
                   (struct act){.ref = ref, .action = "managed-certificate.rollback", .number = version, .act = rollback_it});
 }
 
-/* Revocation: the row says so at once; the CA is told by a job that is tried until it has. */
+/* What is served is replaced first, or at once; what is not, is only revoked. */
 static struct rc revoke_it(struct ctx *ctx, struct txn *txn, struct act *a, const struct q_managed_get_row *row)
 {
     const int64_t number = a->number ? a->number : row->version;
-    struct q_version_get_row v;
-    struct bytes der;
-    bool found = false;
-    TRY(q_version_get(ctx, txn, row->id, number, &v, &found));
-    if (!found)
-        return ctx_fail(ctx, E_NOT_FOUND, "%s has no version %lld", row->name, (long long)number);
-    if (v.revoked_at)
-        return RC_OK;
-    TRY(certificate_der(ctx, a->core, v.dictionary, v.packed, &der));
-    TRY(q_version_revoked(ctx, txn, row->id, number, a->code, ctx_now_s(ctx)));
-    TRY(outside_revoked(ctx, a->core, txn, v.fingerprint, a->code));
-    TRY(issuer_revoke_job(ctx, a->core, txn, v.issuer_id, row->id, der, v.serial, a->code));
-    TRY(step_write(ctx, txn, row->id, NULL, NULL, "revoked", "version %lld is revoked (reason %lld)", (long long)number,
-                   (long long)a->code));
-    return number == row->version && !row->paused_at ? managed_reconcile(ctx, a->core, txn, row->id, "revoked", true) : RC_OK;
+    const bool current = number == row->version;
+    if (current && revocation_waits(a->code, a->when))
+        return revocation_wait(ctx, a->core, txn, row, a->code);
+    bool done = false;
+    TRY(revocation_do(ctx, a->core, txn, row->id, row->name, number, a->code, &done));
+    return done && current && !row->paused_at ? managed_reconcile(ctx, a->core, txn, row->id, "revoked", true) : RC_OK;
 }
 
-RC managed_revoke(struct ctx *ctx, struct core *core, const char *ref, int64_t version, int64_t reason)
+static struct rc revoke_act(struct ctx *ctx, struct core *core, const char *ref, int64_t version, int64_t reason,
+                            enum revocation_when when, struct act *out)
 {
     if (reason < 0 || reason > 10 || reason == 7 || reason == 8)
         return ctx_fail_field(ctx, "/reason", "reasons of revocation are 0 to 6, 9 and 10 (RFC 5280 section 5.3.1)");
-    return act_do(ctx, core,
-                  (struct act){.ref = ref, .action = "certificate.revoke", .number = version, .code = reason, .act = revoke_it});
+    *out = (struct act){.core = core,
+                        .ref = ref,
+                        .action = "certificate.revoke",
+                        .number = version,
+                        .code = reason,
+                        .when = when,
+                        .asks = "revoke",
+                        .act = revoke_it};
+    return RC_OK;
+}
+
+RC managed_revoke(struct ctx *ctx, struct core *core, const char *ref, int64_t version, int64_t reason, enum revocation_when when)
+{
+    struct act a;
+    TRY(revoke_act(ctx, core, ref, version, reason, when, &a));
+    return act_do(ctx, core, a);
+}
+
+RC managed_revoke_in(struct ctx *ctx, struct core *core, struct txn *txn, const char *ref, int64_t version, int64_t reason,
+                     enum revocation_when when)
+{
+    struct act a;
+    TRY(revoke_act(ctx, core, ref, version, reason, when, &a));
+    return act_run(ctx, txn, &a);
+}
+
+/* --- the same, in a transaction of many */
+
+RC managed_update_in(struct ctx *ctx, struct core *core, struct txn *txn, const char *ref, const struct managed_input *in)
+{
+    struct change c = {.core = core, .ref = ref, .in = in, .wish = in->wish};
+    return update(ctx, txn, &c);
+}
+
+RC managed_act_in(struct ctx *ctx, struct core *core, struct txn *txn, enum managed_act what, const char *ref, const char *reason,
+                  int64_t code, enum revocation_when when)
+{
+    static const struct act acts[] = {
+        [MANAGED_RENEW] = {.action = "managed-certificate.renew", .asks = "renew", .act = renew_it},
+        [MANAGED_RETRY] = {.action = "managed-certificate.renew", .act = retry_it},
+        [MANAGED_PAUSE] = {.action = "managed-certificate.pause", .act = pause_it},
+        [MANAGED_RESUME] = {.action = "managed-certificate.pause", .noted = "managed-certificate.resume", .act = resume_it},
+        [MANAGED_REVOKE] = {.action = "certificate.revoke", .asks = "revoke", .act = revoke_it},
+        [MANAGED_REMOVE] = {.action = "managed-certificate.delete", .act = remove_it},
+    };
+    struct act a = acts[what];
+    a.core = core;
+    a.ref = ref;
+    a.reason = what == MANAGED_PAUSE ? reason : NULL;
+    a.code = code;
+    a.when = when;
+    return act_run(ctx, txn, &a);
 }

@@ -3,10 +3,12 @@
 #include "core/access.h"
 #include "core/adopt.h"
 #include "core/bad_name.h"
+#include "core/download.h"
 #include "core/heard.h"
 #include "core/inventory.h"
 #include "core/issuer_choice.h"
 #include "core/managed.h"
+#include "core/policy_hold.h"
 #include "core/rollout.h"
 #include "pki/pem.h"
 
@@ -220,6 +222,25 @@ static struct rc condition_sealing(struct ctx *ctx, struct txn *txn, struct mana
     return RC_OK;
 }
 
+/* What is downloaded, and not deployed. */
+static struct rc condition_download(struct ctx *ctx, struct txn *txn, struct managed_view *v)
+{
+    struct q_version_get_row ver;
+    const char *words = NULL;
+    bool found = false, there = true;
+    if (v->version)
+        TRY(q_version_get(ctx, txn, v->id, v->version, &ver, &found));
+    if (!found)
+        return RC_OK;
+    TRY(download_words(ctx, txn, v->name, v->version, ver.attempt_id, &there, &words));
+    if (!words && v->wish.csr.n && !v->wish.targets.n)
+        words = arena_printf(&ctx->arena, "version %lld is ready to be downloaded: certwright cert export %s",
+                             (long long)v->version, v->name);
+    if (words)
+        condition_add(v, "downloadable", there, words);
+    return RC_OK;
+}
+
 /* Why a deployment may not go on: whose host it is, and that it does not answer or shall take nothing new. */
 static const char *agent_words(struct ctx *ctx, struct core *core, const struct q_deployment_open_of_managed_row *d)
 {
@@ -227,6 +248,17 @@ static const char *agent_words(struct ctx *ctx, struct core *core, const struct 
     if (!str_equal(d->agent_state, "active"))
         return arena_printf(&ctx->arena, "; agent %s is %s: certwright agent approve %s", d->agent, d->agent_state, d->agent);
     return *quiet ? arena_printf(&ctx->arena, "; agent %s was %s", d->agent, quiet) : "";
+}
+
+/* Policy holds a renewal that is due. */
+static struct rc condition_held(struct ctx *ctx, struct txn *txn, struct managed_view *v, bool *held)
+{
+    const char *words = NULL;
+    TRY(policy_hold_words(ctx, txn, v->id, &words));
+    *held = words && !v->paused_reason;
+    if (*held)
+        condition_add(v, "waiting", true, words);
+    return RC_OK;
 }
 
 /* No issuer can be asked now; and names that are left out. */
@@ -257,6 +289,7 @@ static struct rc conditions(struct ctx *ctx, struct core *core, struct txn *txn,
 {
     TRY(condition_served(ctx, txn, v));
     TRY(condition_by_all(ctx, txn, v));
+    TRY(condition_download(ctx, txn, v));
     TRY(condition_rollout(ctx, txn, v));
     struct q_attempt_open_row open;
     bool under_way = false;
@@ -264,6 +297,9 @@ static struct rc conditions(struct ctx *ctx, struct core *core, struct txn *txn,
     if (under_way)
         TRY(condition_renewing(ctx, core, txn, v, &open));
     TRY(condition_issuers(ctx, txn, v, under_way));
+    bool kept_back = false;
+    if (!under_way)
+        TRY(condition_held(ctx, txn, v, &kept_back));
     struct q_deployment_open_of_managed_row *deploying = NULL;
     size_t n = 0;
     TRY(q_deployment_open_of_managed(ctx, txn, v->id, &deploying, &n));
@@ -307,7 +343,7 @@ static struct rc conditions(struct ctx *ctx, struct core *core, struct txn *txn,
     if (v->version && v->not_before > ctx_now_s(ctx) + 60)
         condition_add(v, "not_yet_valid", true,
                       arena_printf(&ctx->arena, "valid only from %s: is the clock right?", when(ctx, v->not_before)));
-    if (v->version && !under_way && v->renew_at + (v->not_after - v->not_before) / 20 < ctx_now_s(ctx))
+    if (v->version && !under_way && !kept_back && v->renew_at + (v->not_after - v->not_before) / 20 < ctx_now_s(ctx))
         condition_add(v, "late", true, arena_printf(&ctx->arena, "should have been renewed at %s", when(ctx, v->renew_at)));
     return RC_OK;
 }
@@ -434,7 +470,8 @@ RC managed_why(struct ctx *ctx, struct core *core, const char *ref, const char *
     struct managed_view v;
     TRY(managed_show(ctx, core, ref, &v));
     const struct condition *served = condition_of(&v, "served"), *busy = condition_of(&v, "renewing"),
-                           *late = condition_of(&v, "late"), *adopted = condition_of(&v, "adopted");
+                           *late = condition_of(&v, "late"), *adopted = condition_of(&v, "adopted"),
+                           *download = condition_of(&v, "downloadable");
     if (!busy)
         busy = condition_of(&v, "waiting");
     if (!busy)
@@ -444,6 +481,7 @@ RC managed_why(struct ctx *ctx, struct core *core, const char *ref, const char *
                       : served && served->status ? arena_printf(&ctx->arena, "is served (version %lld, until %s)",
                                                                 (long long)v.version, when(ctx, v.not_after))
                       : served                   ? arena_printf(&ctx->arena, "is not served as it should be (%s)", served->reason)
+                      : download ? arena_printf(&ctx->arena, "is issued (until %s); %s", when(ctx, v.not_after), download->reason)
                                : arena_printf(&ctx->arena, "is issued (version %lld, until %s) and deployed nowhere",
                                               (long long)v.version, when(ctx, v.not_after));
     const char *cause = "", *next = "";

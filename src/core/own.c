@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "core/access.h"
+#include "core/download.h"
 #include "core/issuer.h"
 #include "core/job.h"
 #include "core/result.h"
@@ -89,6 +90,26 @@ static struct rc do_revoke(struct ctx *ctx, struct core *core, const struct issu
     return RC_OK;
 }
 
+static struct rc do_key(struct ctx *ctx, struct core *core, const struct issuer_settings *s, struct checked_result *r)
+{
+    json_auto_t *root = NULL;
+    const char *reuse = NULL;
+    struct bytes csr;
+    (void)s;
+    TRY(json_read(ctx, bytes_z(r->job.payload), &root));
+    TRY(json_get_str(ctx, root, "reuse_attempt", false, &reuse));
+    TRY(download_made(ctx, core, &r->attempt, reuse, &csr));
+    return result_key_check(ctx, r, csr);
+}
+
+static struct rc do_destroy_key(struct ctx *ctx, struct core *core, const struct issuer_settings *s, struct checked_result *r)
+{
+    (void)s;
+    const struct wire_signer_download_forget ask = {.attempt = r->job.ref};
+    struct wire_signer_done done;
+    return wire_call_signer_download_forget(ctx, core->signer, &ask, &done);
+}
+
 static const struct own_kind {
     const char *kind;
     bool of_attempt;
@@ -96,8 +117,18 @@ static const struct own_kind {
 } own_kinds[] = {
     {"sign", true, do_sign},
     {"pin", true, do_pin},
+    {"key", true, do_key},
     {"revoke", false, do_revoke},
+    {"destroy_key", false, do_destroy_key},
 };
+
+static const struct own_kind *own_kind_of(const char *kind)
+{
+    for (size_t i = 0; i < sizeof own_kinds / sizeof *own_kinds; i++)
+        if (str_equal(own_kinds[i].kind, kind))
+            return &own_kinds[i];
+    return NULL;
+}
 
 struct own {
     struct core *core;
@@ -115,7 +146,8 @@ static struct rc own_load(struct ctx *ctx, struct txn *txn, void *arg)
         *r = (struct checked_result){.id = o->jobs[i].id, .leased_here = true};
         TRY(q_job_get(ctx, txn, r->id, &r->job, &r->known));
         r->job.tries = o->jobs[i].tries;
-        if (str_equal(o->jobs[i].kind, "revoke"))
+        const struct own_kind *kind = own_kind_of(o->jobs[i].kind);
+        if (!kind || !kind->of_attempt)
             continue;
         TRY(q_attempt_by_id(ctx, txn, o->jobs[i].ref, &r->attempt));
         struct payload_issuer ignored;
@@ -127,10 +159,8 @@ static struct rc own_load(struct ctx *ctx, struct txn *txn, void *arg)
 static void own_do(struct ctx *ctx, struct own *o, size_t i)
 {
     struct checked_result *r = &o->results[i];
-    struct rc rc = rc_of(E_BUG);
-    for (size_t k = 0; k < sizeof own_kinds / sizeof *own_kinds; k++)
-        if (str_equal(own_kinds[k].kind, o->jobs[i].kind))
-            rc = own_kinds[k].act(ctx, o->core, &o->settings[i], r);
+    const struct own_kind *kind = own_kind_of(o->jobs[i].kind);
+    struct rc rc = kind ? kind->act(ctx, o->core, &o->settings[i], r) : rc_of(E_BUG);
     r->ok = rc_ok(rc);
     if (!r->ok) {
         r->e = rc.e;

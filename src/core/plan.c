@@ -4,6 +4,7 @@
 #include "core/hold.h"
 #include "core/managed.h"
 #include "core/issuer.h"
+#include "core/request.h"
 #include "core/rollout.h"
 #include "core/solver.h"
 
@@ -175,6 +176,17 @@ static struct rc plan_proofs(struct ctx *ctx, struct txn *txn, struct planning *
     return RC_OK;
 }
 
+static struct rc plan_policy(struct ctx *ctx, struct txn *txn, struct planning *p, const struct wish *w)
+{
+    struct policy_asked asked = {.act = POLICY_CREATE, .wish = w};
+    const char *says = NULL;
+    TRY(access_team(ctx, txn, p->in->team, &asked.team));
+    TRY(request_says(ctx, p->core, txn, &asked, &says));
+    if (says)
+        plan_add(ctx, p, "policy", says);
+    return RC_OK;
+}
+
 static struct rc plan(struct ctx *ctx, struct txn *txn, void *arg)
 {
     struct planning *p = arg;
@@ -184,8 +196,11 @@ static struct rc plan(struct ctx *ctx, struct txn *txn, void *arg)
     struct str_list issuers = {0}, targets = {0};
     TRY(wish_resolve(ctx, p->core, txn, &w, &issuers, &targets));
     TRY(targets_free(ctx, txn, "", &targets));
+    TRY(plan_policy(ctx, txn, p, &w));
     plan_add(ctx, p, "key",
              w.csr.n ? "none is made: it is with whoever made the request"
+             : w.download
+                 ? arena_printf(&ctx->arena, "the signer makes an %s key and keeps it, sealed, to be downloaded", w.key_kind)
                      : arena_printf(&ctx->arena, "make an %s key where it will be served%s", w.key_kind,
                                     w.reuse_key ? ", or use the one there" : ""));
     struct buf names;

@@ -6,6 +6,7 @@
 #include "core/issuer.h"
 #include "core/job.h"
 #include "core/managed.h"
+#include "core/policy.h"
 
 #define REST_S     (20 * 3600) /* a look that comes earlier than a day rehearses nothing */
 #define NAMES_MAX  10          /* of one certificate */
@@ -97,7 +98,7 @@ static struct rc wish_of(struct ctx *ctx, struct txn *txn, const char *managed, 
     w->common_name = w->bad_name = w->preferred_chain = NULL;
     w->issuers = w->targets = (struct str_list){0};
     str_list_add(&ctx->arena, &w->issuers, staging_name);
-    w->reuse_key = false;
+    w->reuse_key = w->download = false;
     return w->key_agent ? RC_OK : maker(ctx, txn, managed, &w->key_agent);
 }
 
@@ -150,6 +151,78 @@ static struct rc begin(struct ctx *ctx, struct core *core, struct txn *txn, cons
     TRY(q_rehearsal_set(ctx, txn, id, of.id, of.team_id));
     TRY(q_standby_look_rehearsed(ctx, txn, issuer, of.id, ctx_now_s(ctx)));
     return managed_reconcile(ctx, core, txn, id, "rehearsal", true);
+}
+
+/* Where a first issuer is rehearsed with: our own CA is its own place. */
+static struct rc place_of(struct ctx *ctx, struct core *core, struct txn *txn, const struct wish *w, const char **name)
+{
+    struct q_issuer_get_row row;
+    struct q_issuer_health_row h;
+    struct issuer_settings s;
+    const char *by = NULL, *issuer = w->issuers.n ? w->issuers.v[0] : "ca";
+    bool found = false;
+    TRY(q_issuer_get(ctx, txn, issuer, core->team_root, &row, &found));
+    if (!found)
+        return ctx_fail(ctx, E_NOT_FOUND, "no issuer is named %s", issuer);
+    *name = row.name;
+    if (str_equal(row.kind, "ca"))
+        return RC_OK;
+    TRY(issuer_settings_decode(ctx, row.kind, row.settings, &s));
+    TRY(q_issuer_health(ctx, txn, row.id, &h));
+    if (str_equal(row.kind, "acme") && s.policy.staging_url)
+        TRY(staging(ctx, core, txn, &h, &s, &by));
+    *name = name_of(ctx, row.name, "staging");
+    return by ? RC_OK : ctx_fail(ctx, E_CONFLICT, "%s cannot be rehearsed with: no staging environment of it is known, or it wants "
+                                                  "keys of its own (certwright issuer rehearse %s)", row.name, row.name);
+}
+
+/* What our own CA issues for a rehearsal is good, until it is revoked: so it is nothing that policy forbids. */
+static struct rc may_issue(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_managed_by_id_row *of,
+                           const char *place, const char *wanted, const struct wish *w)
+{
+    const struct policy_asked asked = {.act = POLICY_CHANGE, .team = of->team_id, .managed = of->id, .wish = w};
+    struct policy_verdict v;
+    if (!str_equal(place, wanted)) /* a staging environment's is trusted by nobody */
+        return RC_OK;
+    TRY(policy_decide(ctx, core, txn, &asked, &v));
+    return v.says != POLICY_FORBIDS
+               ? RC_OK
+               : ctx_fail(ctx, E_POLICY, "policy forbids it (%s%s%s); certwright policy show", v.rule ? v.rule : "",
+                          v.rule && v.words ? ": " : "", v.words ? v.words : "");
+}
+
+RC rehearsal_of(struct ctx *ctx, struct core *core, struct txn *txn, const char *managed, const char *name, struct wish *w,
+                const char **id)
+{
+    struct q_managed_by_id_row of;
+    struct str_list issuers = {0}, targets = {0};
+    struct buf text;
+    struct bytes hash;
+    const char *place = NULL;
+    TRY(q_managed_by_id(ctx, txn, managed, &of));
+    const char *wanted = w->issuers.n ? w->issuers.v[0] : "ca";
+    TRY(place_of(ctx, core, txn, w, &place));
+    TRY(wish_of(ctx, txn, managed, place, w));
+    TRY(wish_resolve(ctx, core, txn, w, &issuers, &targets));
+    TRY(may_issue(ctx, core, txn, &of, place, wanted, w));
+    TRY(wish_hash(ctx, w, &hash));
+    buf_init_arena(&text, &ctx->arena, 1 << 18);
+    wish_encode(&text, w);
+    TRY(buf_status(&text));
+    *id = id_new(&ctx->arena, clock_unix_ms(ctx->clock));
+    const struct q_managed_add_in in = {.id = *id,
+                                        .team_id = of.team_id,
+                                        .name = name,
+                                        .wish = buf_z(&text),
+                                        .wish_hash = hash,
+                                        .first_name = w->names.v[0],
+                                        .now = ctx_now_s(ctx)};
+    TRY(q_managed_add(ctx, txn, &in));
+    TRY(q_managed_issuer_add(ctx, txn, *id, 0, issuers.v[0]));
+    TRY(audit_write(ctx, txn, "managed-certificate.create", "managed-certificate", *id, of.team_id,
+                    audit_change(ctx, (struct bytes){0}, buf_bytes(&text))));
+    TRY(q_rehearsal_set(ctx, txn, *id, managed, of.team_id));
+    return managed_reconcile(ctx, core, txn, *id, "rehearsal", true);
 }
 
 RC rehearsal_due(struct ctx *ctx, struct core *core, struct txn *txn, const char *issuer)

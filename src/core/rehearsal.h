@@ -17,6 +17,12 @@
  * issuer stands by for nobody, or was told not to) what was made for it is removed. */
 RC rehearsal_due(struct ctx *ctx, struct core *core, struct txn *txn, const char *issuer);
 
+/* rehearsal_of begins to issue once what a managed certificate would get by the wish `w`, as a certificate of the name given that
+ * is deployed nowhere: at the staging environment of its first issuer, or at our own CA.  E_CONFLICT where neither can be. */
+struct wish;
+RC rehearsal_of(struct ctx *ctx, struct core *core, struct txn *txn, const char *managed, const char *name, struct wish *w,
+                const char **id);
+
 struct rehearsal_view {
     const char *certificate; /* NULL: there is none */
     struct str_list names;

@@ -103,14 +103,27 @@ static struct rc put(struct ctx *ctx, struct txn *txn, void *arg)
     return told(ctx, txn, "certificate.update", &row, team, r);
 }
 
-RC remark_put(struct ctx *ctx, struct core *core, const char *digits, const struct remark_input *in)
+static struct rc tags_check(struct ctx *ctx, const struct remark_input *in)
 {
-    struct remark r = {.core = core, .digits = digits, .in = in};
     for (size_t i = 0; i < in->add.n; i++)
         if (!str_is_name(bytes_z(in->add.v[i])))
             return ctx_fail_field(ctx, "/add_tags", "a tag is up to 64 letters, digits, '-', '_', '.' and ':', not %s",
                                   in->add.v[i]);
+    return RC_OK;
+}
+
+RC remark_put(struct ctx *ctx, struct core *core, const char *digits, const struct remark_input *in)
+{
+    struct remark r = {.core = core, .digits = digits, .in = in};
+    TRY(tags_check(ctx, in));
     return store_write(ctx, core->store, put, &r);
+}
+
+RC remark_put_in(struct ctx *ctx, struct core *core, struct txn *txn, const char *digits, const struct remark_input *in)
+{
+    struct remark r = {.core = core, .digits = digits, .in = in};
+    TRY(tags_check(ctx, in));
+    return put(ctx, txn, &r);
 }
 
 static struct rc accept_put(struct ctx *ctx, struct txn *txn, void *arg)

@@ -15,6 +15,8 @@ struct remark_input {  /* NULL: as it is */
 };
 /* remark_put says something of the certificate whose fingerprint begins with `digits`. */
 RC remark_put(struct ctx *ctx, struct core *core, const char *digits, const struct remark_input *in);
+/* remark_put_in is the same in a transaction. */
+RC remark_put_in(struct ctx *ctx, struct core *core, struct txn *txn, const char *digits, const struct remark_input *in);
 
 struct remark_acceptance {
     const char *check;

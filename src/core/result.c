@@ -5,23 +5,28 @@
 #include "acme/dns_proof.h"
 #include "acme/objects.h"
 #include "core/adopt.h"
+#include "core/alert.h"
 #include "core/ari.h"
 #include "core/audit.h"
+#include "core/audit_stream.h"
 #include "core/issuer_account.h"
 #include "pki/digest.h"
 #include "core/enroll.h"
 #include "core/dns_challenge.h"
 #include "core/dns_provider.h"
 #include "core/bad_name.h"
+#include "core/identity_provider.h"
 #include "core/issuer.h"
 #include "core/issuer_choice.h"
 #include "core/issuer_health.h"
 #include "core/job.h"
 #include "core/managed.h"
+#include "core/notify.h"
 #include "core/outside.h"
 #include "core/payload.h"
 #include "core/preflight.h"
 #include "core/persist.h"
+#include "core/provider_sign_in.h"
 #include "core/scan.h"
 #include "core/sharing.h"
 #include "core/standby.h"
@@ -43,14 +48,10 @@
 
 /* --- checking, outside the transaction */
 
-static struct rc check_key(struct ctx *ctx, struct core *core, struct checked_result *r)
+RC result_key_check(struct ctx *ctx, struct checked_result *r, struct bytes request)
 {
-    (void)core;
-    const struct api_job_key_done *done = r->raw->key;
-    if (!done)
-        return ctx_fail(ctx, E_BAD_ANSWER, "the agent made no request for the key");
     struct csr csr;
-    TRY(csr_parse(ctx, done->csr, &csr));
+    TRY(csr_parse(ctx, request, &csr));
     struct wish w;
     TRY(wish_decode(ctx, r->attempt.wish, &w));
     struct name_list asked = {0};
@@ -59,9 +60,16 @@ static struct rc check_key(struct ctx *ctx, struct core *core, struct checked_re
         return ctx_fail(ctx, E_BAD_CSR, "the agent's request is for other names than those of the attempt");
     if (!str_equal(key_kind_name(csr.spki.key_kind), w.key_kind))
         return ctx_fail(ctx, E_BAD_CSR, "the agent's key is %s, not %s", key_kind_name(csr.spki.key_kind), w.key_kind);
-    r->csr = done->csr;
+    r->csr = request;
     r->spki_sha256 = arena_bytes(&ctx->arena, bytes_of(csr.spki_sha256, SHA256_LEN));
     return RC_OK;
+}
+
+static struct rc check_key(struct ctx *ctx, struct core *core, struct checked_result *r)
+{
+    (void)core;
+    const struct api_job_key_done *done = r->raw->key;
+    return done ? result_key_check(ctx, r, done->csr) : ctx_fail(ctx, E_BAD_ANSWER, "the agent made no request for the key");
 }
 
 static struct rc check_chain_pem(struct ctx *ctx, struct checked_result *r, const char *pem)
@@ -544,6 +552,12 @@ static struct rc apply_nothing(struct ctx *ctx, struct core *core, struct txn *t
     return RC_OK;
 }
 
+static struct rc apply_destroy_key(struct ctx *ctx, struct core *core, struct txn *txn, const struct checked_result *r)
+{
+    TRY(apply_nothing(ctx, core, txn, r));
+    return r->ok ? q_download_key_gone(ctx, txn, r->job.ref) : RC_OK;
+}
+
 static struct rc check_enroll(struct ctx *ctx, struct core *core, struct checked_result *r)
 {
     const struct api_job_enroll_done *done = r->raw->enroll;
@@ -600,8 +614,10 @@ static const struct job_kind {
     {"acme_revoke", false, 10, 60, check_nothing, apply_nothing},
     {"acme_info", false, 1, 1, check_nothing, apply_nothing},
     {"revoke", false, 100, 5, check_nothing, apply_nothing},
+    {"destroy_key", false, 100, 5, check_nothing, apply_destroy_key},
     {"undeploy", false, 3, 1, check_nothing, apply_nothing},
     {"forget_key", false, 3, 1, check_nothing, apply_nothing},
+    {"program", false, 1, 1, check_nothing, alert_program_ended}, /* of a rule: told where it fails, and not begun again */
     {"seal", false, 3, 5, check_seal, apply_seal},
     {"enroll", true, ORDER_TRIES, 5, check_enroll, apply_enroll},
     {"enroll_revoke", false, 10, 60, check_nothing, apply_nothing},
@@ -613,6 +629,10 @@ static const struct job_kind {
     {"release", false, 20, 5, check_nothing, release_job_ended},
     {"fetch_issuer", false, 1, 5, check_nothing, outside_issuer_ended}, /* asked again by its own row */
     {"revocation", false, 2, 5, check_nothing, outside_revocation_ended},
+    {"notify", false, 1, 1, check_nothing, notify_ended}, /* tried again by its own row */
+    {"audit_stream", false, 1, 1, check_nothing, audit_stream_ended}, /* tried again by its own row */
+    {"oidc_look", false, 1, 1, check_nothing, identity_provider_looked}, /* its timer tries again */
+    {"oidc_exchange", false, 1, 1, provider_exchange_check, provider_exchange_ended}, /* a code is good once */
     {"dns_present", false, 2, 3, check_nothing, apply_dns_present},
     {"dns_clean", false, 10, 5, check_nothing, apply_dns_clean},
     {"dns_persist", false, 1, 60, check_nothing, apply_dns_persist}, /* its timer tries daily */

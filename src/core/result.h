@@ -31,11 +31,15 @@ struct checked_result {
     struct ari_said *said;             /* renewal_info */
     size_t said_n;
     const char *verb;                  /* acme_account */
+    struct provider_said *login;       /* oidc_exchange */
     const char *host; /* the agent's, for its words; NULL where there is one agent alone */
 };
 
 /* results_check reads the jobs of `results` and checks what they say. */
 RC results_check(struct ctx *ctx, struct core *core, const struct api_job_result *results, size_t n, struct checked_result *out);
+
+/* result_key_check takes the request that a job of kind key made: for the names and of the kind of key that the attempt asks. */
+RC result_key_check(struct ctx *ctx, struct checked_result *r, struct bytes request);
 
 /* result_apply ends the job and does what follows.  E_FENCED, and nothing changed, where the fence is not the one held. */
 RC result_apply(struct ctx *ctx, struct core *core, struct txn *txn, const char *agent, const struct checked_result *r);

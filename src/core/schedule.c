@@ -5,21 +5,32 @@
 #include "base/random.h"
 #include "base/str.h"
 #include "core/access.h"
+#include "core/alert.h"
 #include "core/ari.h"
 #include "core/attempt.h"
 #include "core/audit_log.h"
+#include "core/audit_stream.h"
+#include "core/backup.h"
+#include "core/campaign.h"
 #include "core/deployment.h"
+#include "core/channel.h"
 #include "core/dns_challenge.h"
+#include "core/download.h"
 #include "core/dns_provider.h"
 #include "core/enroll.h"
 #include "core/hold.h"
 #include "core/host_inventory.h"
+#include "core/identity_provider.h"
 #include "core/inventory.h"
 #include "core/issuer.h"
 #include "core/job.h"
+#include "core/late.h"
 #include "core/managed.h"
+#include "core/notify.h"
 #include "core/persist.h"
 #include "core/rehearsal.h"
+#include "core/request.h"
+#include "core/report_schedule.h"
 #include "core/rollout.h"
 #include "core/scan.h"
 #include "core/scope.h"
@@ -77,8 +88,9 @@ static struct rc fire_retention(struct ctx *ctx, struct core *core, struct txn *
     struct q_join_token_expire_row *tokens = NULL;
     struct q_managed_challenge_expire_row *challenges = NULL;
     struct q_scan_old_row *scans = NULL;
-    size_t steps_n = 0, jobs_n = 0, tokens_n = 0, challenges_n = 0, scans_n = 0;
-    bool more = false;
+    struct q_notification_expire_row *told = NULL;
+    size_t steps_n = 0, jobs_n = 0, tokens_n = 0, challenges_n = 0, scans_n = 0, told_n = 0;
+    bool more = false, alerts = false;
     TRY(q_step_expire(ctx, txn, (now - STEPS_KEPT_S) * 1000, SLICE, &steps, &steps_n));
     TRY(q_job_expire(ctx, txn, now - JOBS_KEPT_S, SLICE, &jobs, &jobs_n));
     TRY(q_idempotency_expire(ctx, txn, now - ANSWERS_KEPT_S));
@@ -87,14 +99,20 @@ static struct rc fire_retention(struct ctx *ctx, struct core *core, struct txn *
     TRY(q_preflight_expire(ctx, txn, now - ANSWERS_KEPT_S));
     TRY(q_managed_challenge_expire(ctx, txn, now - JOBS_KEPT_S, SLICE, &challenges, &challenges_n));
     TRY(q_scan_old(ctx, txn, now - SCANS_KEPT_S, SLICE, &scans, &scans_n));
+    TRY(q_notification_expire(ctx, txn, now - NOTIFY_KEPT_S, SLICE, &told, &told_n));
     for (size_t i = 0; i < scans_n; i++) {
         TRY(q_scan_parts_drop(ctx, txn, scans[i].id));
         TRY(q_scan_remove(ctx, txn, scans[i].id));
     }
+    TRY(request_expire(ctx, txn, &more));
     TRY(sign_in_expire(ctx, txn));
+    TRY(campaign_expire(ctx, txn));
     TRY(inventory_expire(ctx, core, txn, &more));
     TRY(audit_expire(ctx, core, txn));
-    more |= steps_n == SLICE || jobs_n == SLICE || tokens_n == SLICE || challenges_n == SLICE || scans_n == SLICE;
+    TRY(alert_retention(ctx, txn, &alerts));
+    more |= alerts;
+    more |=
+        steps_n == SLICE || jobs_n == SLICE || tokens_n == SLICE || challenges_n == SLICE || scans_n == SLICE || told_n == SLICE;
     return timer_arm(ctx, txn, "retention", ref, now + (more ? 1 : 600));
 }
 
@@ -103,13 +121,36 @@ static const struct timer_kind {
     const char *kind;
     struct rc (*fire)(struct ctx *, struct core *, struct txn *, const char *ref);
 } timer_kinds[] = {
-    {"renew", fire_renew},       {"retry", fire_retry}, {"redeploy", fire_redeploy},
-    {"verify", fire_verify},     {"ari", fire_ari}, {"persist", persist_due},     {"retention", fire_retention},
-    {"standby", standby_due},    {"caa", standby_look_begin}, {"rehearsal", rehearsal_due},
-    {"rollout", rollout_due},    {"window", hold_due},    {"seal", sharing_due},
-    {"leftover", leftovers_due}, {"dns-test", dns_test_due}, {"challenge", dns_challenge_due},
-    {"scan", scan_due}, {"scan-part", scan_part_due}, {"inventory", host_inventory_due}, {"manual", manual_due},
+    {"renew", fire_renew},
+    {"retry", fire_retry},
+    {"redeploy", fire_redeploy},
+    {"verify", fire_verify},
+    {"ari", fire_ari},
+    {"persist", persist_due},
+    {"retention", fire_retention},
+    {"standby", standby_due},
+    {"caa", standby_look_begin},
+    {"rehearsal", rehearsal_due},
+    {"rollout", rollout_due},
+    {"window", hold_due},
+    {"seal", sharing_due},
+    {"leftover", leftovers_due},
+    {"dns-test", dns_test_due},
+    {"challenge", dns_challenge_due},
+    {"scan", scan_due},
+    {"scan-part", scan_part_due},
+    {"inventory", host_inventory_due},
+    {"manual", manual_due},
+    {"backup", backup_due},
     {"scopes", scopes_due},
+    {"report", report_schedule_due},
+    {"late", late_due},
+    {"notification", notify_due},
+    {"channel-life", channel_life_due},
+    {"request", request_due},
+    {"revoke", revocation_due},
+    {"download", download_due},
+    {"oidc-look", identity_provider_due},
 };
 
 struct firing {
@@ -164,8 +205,11 @@ RC schedule_tick(struct ctx *ctx, struct core *core, int64_t *next_ms)
             rc = store_write(ctx, core->store, put_off, &f);
         TRY(rc);
     }
-    bool inventory_more = false, audit_more = false;
+    bool inventory_more = false, audit_more = false, campaign_more = false, alert_more = false;
     audit_tick(ctx, core, &audit_more);
+    TRY(audit_stream_tick(ctx, core));
+    TRY(campaign_tick(ctx, core, &campaign_more));
+    TRY(alert_tick(ctx, core, &alert_more));
     TRY(inventory_tick(ctx, core, &inventory_more));
     TRY(job_reap(ctx, core));
     TRY(silent_tick(ctx, core));
@@ -173,6 +217,6 @@ RC schedule_tick(struct ctx *ctx, struct core *core, int64_t *next_ms)
         core->watch.next_ms = clock_mono_ms() + WATCH_MS;
         TRY(watch_tick(ctx, core));
     }
-    *next_ms = f.n == 100 || inventory_more || audit_more ? 0 : 1000;
+    *next_ms = f.n == 100 || inventory_more || audit_more || campaign_more || alert_more ? 0 : 1000;
     return RC_OK;
 }

@@ -9,6 +9,7 @@
 #include "base/str.h"
 #include "core/access.h"
 #include "core/audit.h"
+#include "core/provider_sign_in.h"
 #include "pki/digest.h"
 #include "pki/password.h"
 #include "store/queries.h"
@@ -585,5 +586,6 @@ RC sign_in_expire(struct ctx *ctx, struct txn *txn)
     TRY(q_passkey_challenge_expire(ctx, txn, now));
     TRY(q_failure_expire(ctx, txn, now - THROTTLE_FORGET_S));
     TRY(q_known_expire(ctx, txn, now - THROTTLE_KNOWN_S));
+    TRY(provider_sign_in_expire(ctx, txn));
     return q_invitation_expire(ctx, txn, now);
 }

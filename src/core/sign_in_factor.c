@@ -47,12 +47,17 @@ static struct rc signed_in_and_fresh(struct ctx *ctx, const struct session *s)
 static struct rc account(struct ctx *ctx, struct txn *txn, struct change *c)
 {
     bool found = false;
+    struct q_identity_count_row bound;
     TRY(sign_in_account_get(ctx, txn, c->s->user, &c->account, &found));
     if (!found || !c->account.active)
         return ctx_fail(ctx, E_UNAUTHENTICATED, "the account is disabled");
     /* Who knows the password alone must not add a factor beside those that were set up meanwhile. */
     if (c->s->stage == SESSION_ENROL && (c->account.totp || c->account.passkey))
         return ctx_fail(ctx, E_UNAUTHENTICATED, "a second factor was set up meanwhile; sign in with it");
+    /* What somebody signs in with here alone would outlive their account at the provider. */
+    TRY(q_identity_count(ctx, txn, c->account.id, &bound));
+    if (bound.n && !c->account.password && !c->account.passkey)
+        return ctx_fail(ctx, E_CONFLICT, "you sign in by an identity provider: passwords, passkeys and codes are its affair");
     return RC_OK;
 }
 

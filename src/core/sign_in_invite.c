@@ -47,9 +47,14 @@ static struct rc invite(struct ctx *ctx, struct txn *txn, void *arg)
 {
     struct invitation *v = arg;
     struct access_right *rights = NULL;
+    struct q_identity_count_row bound;
     size_t n = 0;
     TRY(find_person(ctx, txn, v));
     TRY(decide(ctx, v->core, txn, "user.create", v->row.team_id));
+    TRY(q_identity_count(ctx, txn, v->row.id, &bound));
+    if (bound.n)
+        return ctx_fail(ctx, E_CONFLICT, "%s signs in by an identity provider already; certwright user identities %s shows which",
+                        v->row.name, v->row.name);
     if (v->account.password || v->account.passkey)
         return ctx_fail(ctx, E_CONFLICT, "%s has set a password already; as root on the hub's host: certwright user reset %s",
                         v->row.name, v->row.name);

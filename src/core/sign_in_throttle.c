@@ -15,7 +15,7 @@ static struct rc hashed(struct ctx *ctx, const char *text, const char **out)
 }
 
 /* An address as it is counted. */
-static const char *place(struct ctx *ctx, const char *text)
+const char *throttle_place(struct ctx *ctx, const char *text)
 {
     struct address a;
     if (!address_parse(bytes_z(text), &a))
@@ -39,7 +39,7 @@ static struct rc marks_of(struct ctx *ctx, const struct sign_in_from *from, stru
         out->v[out->n++] = arena_printf(&ctx->arena, "device:%s", hash);
     }
     if (from->address[0])
-        out->v[out->n++] = arena_printf(&ctx->arena, "address:%s", place(ctx, from->address));
+        out->v[out->n++] = arena_printf(&ctx->arena, "address:%s", throttle_place(ctx, from->address));
     return RC_OK;
 }
 
@@ -87,7 +87,7 @@ RC throttle_begin(struct ctx *ctx, struct txn *txn, const struct sign_in_from *f
     TRY(hashed(ctx, account, &hash));
     if (!out->known) {
         out->own = arena_printf(&ctx->arena, "%s:account:%s", kind, hash);
-        out->address = from->address[0] ? arena_printf(&ctx->arena, "address:%s", place(ctx, from->address)) : NULL;
+        out->address = from->address[0] ? arena_printf(&ctx->arena, "address:%s", throttle_place(ctx, from->address)) : NULL;
     }
     TRY(count(ctx, txn, out->own, second ? THROTTLE_FREE_SECOND : THROTTLE_FREE, &out->first_wait));
     bool ignored = false;

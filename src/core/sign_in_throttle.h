@@ -36,6 +36,8 @@ RC throttle_begin(struct ctx *ctx, struct txn *txn, const struct sign_in_from *f
                   bool second, struct throttle *out);
 /* throttle_passed takes it back: the try was good. */
 RC throttle_passed(struct ctx *ctx, struct txn *txn, const struct throttle *t);
+/* throttle_place is an address as it is counted: an IPv6 /64 is one. */
+const char *throttle_place(struct ctx *ctx, const char *address);
 /* throttle_know remembers the device and the address as somebody's. */
 RC throttle_know(struct ctx *ctx, struct txn *txn, const struct sign_in_from *from, const char *user);
 

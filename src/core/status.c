@@ -3,14 +3,19 @@
 #include "base/str.h"
 #include "core/access.h"
 #include "core/adopt.h"
+#include "core/alert.h"
 #include "core/audit_log.h"
+#include "core/backup.h"
 #include "core/counter.h"
+#include "core/campaign.h"
+#include "core/channel.h"
 #include "core/dns_provider.h"
 #include "core/finding_policy.h"
 #include "core/heard.h"
 #include "core/issuer_health.h"
 #include "core/outside.h"
 #include "core/persist.h"
+#include "core/policy_hold.h"
 #include "core/scan.h"
 #include "core/watch.h"
 #include "store/queries.h"
@@ -27,6 +32,7 @@ struct looking {
     struct core *core;
     struct status *out;
     size_t cap;
+    int64_t alerts;
     int64_t managed, findings; /* findings: errors and worse, in the inventory; `finding` is the check with most */
     const char *finding;
     size_t agents;
@@ -220,10 +226,14 @@ static struct rc look_around(struct ctx *ctx, struct txn *txn, struct looking *l
     TRY(issuer_troubles(ctx, txn, EACH_MAX, l, problem_add_any));
     TRY(look_agents(ctx, txn, l));
     TRY(dns_provider_troubles(ctx, txn, EACH_MAX, l, problem_add_any));
+    TRY(channel_troubles(ctx, txn, EACH_MAX, l, problem_add_any));
+    TRY(campaign_troubles(ctx, txn, EACH_MAX, l, problem_add_any));
     TRY(persist_troubles(ctx, txn, EACH_MAX, l, problem_add_any));
+    TRY(policy_hold_troubles(ctx, txn, EACH_MAX, l, problem_add_any));
     TRY(scan_troubles(ctx, txn, EACH_MAX, l, problem_add_any));
     TRY(outside_troubles(ctx, txn, l, problem_add_any));
     TRY(look_findings(ctx, txn, l));
+    TRY(alert_waiting(ctx, txn, &l->alerts));
     TRY(q_managed_count(ctx, txn, access_scope(ctx), 10001, &count));
     l->managed = count.n;
     return RC_OK;
@@ -258,6 +268,7 @@ RC core_status(struct ctx *ctx, struct core *core, struct status *out)
     TRY(store_read(ctx, core->store, look, &l));
     watch_troubles(ctx, core, &l, problem_add_any);
     audit_troubles(ctx, core, &l, problem_add_any);
+    TRY(backup_troubles(ctx, core, &l, problem_add_any));
     const struct wire_signer_health ask = {0};
     struct wire_signer_healthy healthy;
     const int64_t deadline_ms = ctx->deadline_ms;
@@ -280,6 +291,10 @@ RC core_status(struct ctx *ctx, struct core *core, struct status *out)
     else
         out->text = arena_printf(&ctx->arena, "All is well: %s managed certificate%s, %zu agent%s.", many,
                                  l.managed == 1 ? "" : "s", l.agents, l.agents == 1 ? "" : "s");
+    if (l.alerts)
+        out->text = arena_printf(&ctx->arena, "%s  %s%lld open alert%s: certwright alert list", out->text,
+                                 l.alerts == ALERT_COUNT_MAX ? "more than " : "",
+                                 (long long)(l.alerts == ALERT_COUNT_MAX ? l.alerts - 1 : l.alerts), l.alerts == 1 ? "" : "s");
     if (l.findings)
         out->text =
             arena_printf(&ctx->arena, "%s  %lld finding%s of severity error in the inventory, %s%s: certwright finding list",

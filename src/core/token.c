@@ -1,10 +1,12 @@
 #include "core/token.h"
 
+#include "base/encode.h"
 #include "base/random.h"
 #include "base/str.h"
 #include "core/access.h"
 #include "core/agent.h"
 #include "core/audit.h"
+#include "core/request.h"
 #include "core/role.h"
 #include "core/scope.h"
 #include "core/user.h"
@@ -87,14 +89,27 @@ static struct rc for_what(struct ctx *ctx, struct txn *txn, struct token_change 
 static struct rc told(struct ctx *ctx, struct txn *txn, const struct token_change *t)
 {
     const struct bytes is = audit_facts(ctx, "name", t->in->name, "role", t->in->role, "scopes:", t->permissions, "agent", t->agent,
-                                        "user", t->user, NULL);
+                                        "user", t->user, "spki_sha256",
+                                        t->in->spki_sha256.n ? hex_str(&ctx->arena, t->in->spki_sha256) : NULL, NULL);
     return audit_write(ctx, txn, "token.create", "token", t->id, t->team, audit_change(ctx, (struct bytes){0}, is));
+}
+
+/* A key is one account's: else it would not be known whose it is. */
+static struct rc key_free(struct ctx *ctx, struct txn *txn, const struct token_change *t)
+{
+    struct q_token_spki_taken_row taken;
+    bool found = false;
+    if (!t->in->spki_sha256.n)
+        return RC_OK;
+    TRY(q_token_spki_taken(ctx, txn, t->in->spki_sha256, &taken, &found));
+    return found ? ctx_fail(ctx, E_EXISTS, "this key is enrolled already; make another one, or take that one back first") : RC_OK;
 }
 
 static struct rc add(struct ctx *ctx, struct txn *txn, void *arg)
 {
     struct token_change *t = arg;
     t->team = t->agent = t->user = t->permissions = NULL;
+    TRY(key_free(ctx, txn, t));
     TRY(for_where(ctx, txn, t));
     TRY(decide(ctx, t->core, txn, "token.create", t->team));
     TRY(for_whom(ctx, txn, t));
@@ -107,6 +122,7 @@ static struct rc add(struct ctx *ctx, struct txn *txn, void *arg)
                                       .user_id = t->user,
                                       .permissions = t->permissions,
                                       .hash = t->hash,
+                                      .spki_sha256 = t->in->spki_sha256,
                                       .now = ctx_now_s(ctx),
                                       .expires_at = t->expires_at};
     struct rc rc = q_token_add(ctx, txn, &in);
@@ -118,6 +134,9 @@ static struct rc add(struct ctx *ctx, struct txn *txn, void *arg)
     TRY(rc);
     if (t->user)
         TRY(scopes_of_user(ctx, t->core, txn, t->user));
+    const char *maker = NULL;
+    TRY(request_maker(ctx, txn, &maker));
+    TRY(q_token_made_by(ctx, txn, t->id, maker));
     return told(ctx, txn, t);
 }
 
@@ -180,5 +199,28 @@ RC token_list(struct ctx *ctx, struct core *core, const char *after, int64_t lim
     TRY(store_read(ctx, core->store, list, &t));
     *rows = t.rows;
     *n = t.n;
+    return RC_OK;
+}
+
+struct key_list {
+    const char *user;
+    struct q_client_key_list_row *rows;
+    size_t n;
+};
+
+static struct rc key_list(struct ctx *ctx, struct txn *txn, void *arg)
+{
+    struct key_list *l = arg;
+    struct q_user_get_row user;
+    TRY(user_find(ctx, txn, l->user, &user));
+    return q_client_key_list(ctx, txn, user.id, access_scope(ctx), &l->rows, &l->n);
+}
+
+RC token_client_keys(struct ctx *ctx, struct core *core, const char *user, struct q_client_key_list_row **rows, size_t *n)
+{
+    struct key_list l = {.user = user};
+    TRY(store_read(ctx, core->store, key_list, &l));
+    *rows = l.rows;
+    *n = l.n;
     return RC_OK;
 }

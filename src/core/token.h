@@ -11,6 +11,7 @@ struct token_input {
     const char *team;              /* NULL: the principal's */
     const char *agent;             /* of the clients on this agent's host; its role is then ROLE_CHALLENGES */
     const char *user;              /* an account; NULL: the principal's own, where it has one */
+    struct bytes spki_sha256;      /* of the key that is shown in TLS instead of a text; empty: there is a text */
     const struct str_list *scopes; /* permissions; empty: all that the role has */
     int64_t lifetime_s;
 };
@@ -21,6 +22,8 @@ struct token_made {
 RC token_create(struct ctx *ctx, struct core *core, const struct token_input *in, struct token_made *out);
 RC token_revoke(struct ctx *ctx, struct core *core, const char *ref);
 RC token_get(struct ctx *ctx, struct core *core, const char *ref, struct q_token_get_row *out);
+/* token_client_keys lists those of an account that are keys. */
+RC token_client_keys(struct ctx *ctx, struct core *core, const char *user, struct q_client_key_list_row **rows, size_t *n);
 RC token_list(struct ctx *ctx, struct core *core, const char *after, int64_t limit, struct q_token_get_row **rows, size_t *n);
 
 #endif

@@ -161,6 +161,7 @@ static struct rc drop(struct ctx *ctx, struct txn *txn, void *arg)
     TRY(q_user_grants_end(ctx, txn, row.id));
     TRY(q_user_tokens_end(ctx, txn, row.id, now));
     TRY(factor_reset(ctx, txn, row.id));
+    TRY(q_identity_end_user(ctx, txn, row.id));
     TRY(q_user_remove(ctx, txn, row.id, now));
     TRY(check_last(ctx, c->core, txn, administrators));
     return told(ctx, txn, "user.delete", row.id, row.team_id, &row, NULL);

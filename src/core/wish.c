@@ -23,6 +23,8 @@ static void put_essence(struct json_out *j, const struct wish *w)
     json_put_bool(j, "reuse_key", w->reuse_key);
     if (w->csr.n)
         json_put_base64(j, "csr", w->csr);
+    if (w->download)
+        json_put_bool(j, "download", true);
     put_list(j, "issuers", &w->issuers);
     if (w->acme_profile)
         json_put_str(j, "acme_profile", w->acme_profile);
@@ -90,6 +92,7 @@ RC wish_decode(struct ctx *ctx, const char *json, struct wish *out)
     TRY(json_get_str(ctx, root, "key_kind", true, &out->key_kind));
     TRY(json_get_bool(ctx, root, "reuse_key", true, &out->reuse_key));
     TRY(json_get_base64(ctx, root, "csr", false, &out->csr));
+    TRY(json_get_bool(ctx, root, "download", false, &out->download));
     TRY(json_get_str(ctx, root, "acme_profile", false, &out->acme_profile));
     TRY(json_get_str(ctx, root, "preferred_chain", false, &out->preferred_chain));
     TRY(json_get_str(ctx, root, "key_agent", false, &out->key_agent));
@@ -141,6 +144,10 @@ RC wish_check(struct ctx *ctx, struct wish *w)
     w->names = checked;
     if (w->common_name && !str_list_has(&w->names, w->common_name))
         return ctx_fail_field(ctx, "/common_name", "the common name must be one of the names");
+    if (w->download && w->csr.n)
+        return ctx_fail_field(ctx, "/download", "with a request of one's own there is no key to download");
+    if (w->download && w->key_agent)
+        return ctx_fail_field(ctx, "/key_agent", "a key that is downloaded is made by the signer, not by an agent");
     if (w->renew_percent && (w->renew_percent < 10 || w->renew_percent > 95))
         return ctx_fail_field(ctx, "/renewal/at_percent", "renewal at %lld percent of the lifetime: 10 to 95 makes sense",
                               (long long)w->renew_percent);

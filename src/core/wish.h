@@ -14,6 +14,7 @@ struct wish {
     const char *key_kind;
     bool reuse_key;
     struct bytes csr;           /* DER (RFC 2986): the key is elsewhere, with whoever made it; empty: a key is made */
+    bool download;              /* the signer makes the key, and people download it (core/download.h) */
     struct str_list issuers;    /* names, in order */
     int64_t renew_percent;      /* of the lifetime at which it is renewed; 0: two thirds, or half below ten days */
     int64_t renew_before_s;     /* this long before its end instead; 0: by the fraction */

@@ -9,6 +9,7 @@
 #include "hub/idempotency.h"
 #include "hub/session.h"
 #include "hub/sign_in.h"
+#include "hub/sign_in_provider.h"
 #include "hub/status.h"
 #include "pki/cert.h"
 
@@ -131,6 +132,18 @@ static struct rc authenticate_session(struct api_call *call, const char *cookie)
     return session_principal(ctx, call->core, call->session);
 }
 
+/* A key that was shown in TLS.  A browser shows one without being asked by whoever looks at the page, also for what a page of
+ * another site sends: so what comes from a browser is not taken. */
+static struct rc authenticate_key(struct api_call *call)
+{
+    struct ctx *ctx = call->ctx;
+    struct cert cert;
+    if (http_request_header(call->req, "origin") || http_request_header(call->req, "sec-fetch-site"))
+        return ctx_fail(ctx, E_UNAUTHENTICATED, "a client certificate is for programs; in a browser sign in");
+    TRY(cert_parse(ctx, call->req->peer.certificate, &cert));
+    return access_client_key(ctx, call->core, bytes_of(cert.spki_sha256, sizeof cert.spki_sha256), &ctx->principal);
+}
+
 static struct rc authenticate(struct api_call *call, unsigned listener)
 {
     struct ctx *ctx = call->ctx;
@@ -151,6 +164,8 @@ static struct rc authenticate(struct api_call *call, unsigned listener)
     const char *cookie = listener == API_ON_HTTPS ? session_cookie(ctx, req) : NULL;
     if (cookie)
         return authenticate_session(call, cookie);
+    if (listener == API_ON_HTTPS && hub->client_keys && req->peer.certificate.n)
+        return authenticate_key(call);
     if (listener == API_ON_ADMIN && req->peer.is_unix && is_owner(hub, req->peer.uid)) {
         ctx->principal = access_owner(ctx, hub->core, (int64_t)req->peer.uid);
         return RC_OK;
@@ -311,7 +326,17 @@ static struct rc run(struct api_call *call, unsigned listener)
     if (seen.answered)
         return RC_OK;
     void *out = call->route->reply ? arena_alloc(&ctx->arena, call->route->reply->size) : NULL;
-    TRY(seen.object ? show_instead(call, listener, seen.object, out) : call->route->handler(call, in, out));
+    bool waits = false;
+    TRY(api_request_waits(call, seen.object, &waits));
+    struct rc rc = waits         ? RC_OK
+                   : seen.object ? show_instead(call, listener, seen.object, out)
+                                 : call->route->handler(call, in, out);
+    if (rc.e == E_PENDING && ctx->pending) {
+        ctx_forget(ctx);
+        TRY(api_request_waits(call, ctx->pending, &waits));
+        rc = waits ? RC_OK : ctx_fail(ctx, E_CONFLICT, "it has to be approved first, and nothing could be asked for here");
+    }
+    TRY(rc);
     if (seen.once.key)
         FAILPOINT("api.changed");
     if (call->resp->park_key && call->route->parkable)
@@ -320,7 +345,8 @@ static struct rc run(struct api_call *call, unsigned listener)
         call->resp->park_key = NULL;
         return ctx_fail(ctx, E_BUG, "%s is not described as one that waits", call->route->operation);
     }
-    TRY(answer(call, out));
+    if (!waits)
+        TRY(answer(call, out));
     return idempotency_end(call, &seen);
 }
 
@@ -382,6 +408,8 @@ struct rc hub_handle(struct ctx *ctx, void *arg, const struct http_request *req,
         return api_handle(ctx, hub, req, resp);
     if (str_equal(req->path, "/sign-in") && str_equal(req->peer.listener, HUB_LISTENER_HTTPS))
         return sign_in_handle(ctx, hub, req, resp);
+    if (bytes_starts_with(path, BYTES_LIT(SIGN_IN_PROVIDER)) && str_equal(req->peer.listener, HUB_LISTENER_HTTPS))
+        return sign_in_provider_handle(ctx, hub, req, resp);
     return ctx_fail(ctx, E_NOT_FOUND, "there is nothing at %s; the API is under /api/v1, described at /api/openapi.json",
                     req->path);
 }

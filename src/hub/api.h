@@ -38,6 +38,14 @@ RC api_base64url(struct ctx *ctx, const char *pointer, const char *text, struct 
 RC api_passkey_descriptors(struct api_call *call, const struct passkey *keys, size_t n, const char *rp_id,
                            struct api_passkey_descriptor_list *out);
 
+/* What is wished of a managed certificate, from a body; api_managed_merge puts what a body names into the wish there is. */
+struct managed_input;
+struct managed_input api_managed_input(struct ctx *ctx, const struct api_managed_certificate_new *in);
+RC api_managed_merge(struct api_call *call, const char *ref, const struct api_managed_certificate_patch *in, const char **id,
+                     struct managed_input *m);
+/* api_request_waits answers 202 with a request that was made instead of what was asked for; false: there is none. */
+RC api_request_waits(struct api_call *call, const char *id, bool *answered);
+
 /* api_match finds the route of a path: E_NOT_FOUND, or E_METHOD with the methods there are in `allow`.  Nothing is allocated; the
  * parameters point into `path`, still encoded. */
 RC api_match(struct ctx *ctx, const char *method, const char *path, unsigned listener, const struct api_route **out,
@@ -66,6 +74,9 @@ const char *api_endpoints_json(struct ctx *ctx, const struct api_job_endpoint_li
 const char *api_strings_json(struct ctx *ctx, const struct api_strings *s);
 /* api_error_of makes the error of a row; NULL where there is none. */
 const struct api_last_error *api_error_of(struct ctx *ctx, const char *code, const char *text, int64_t at);
+/* api_token_out shows a token; also one that is a key. */
+struct q_token_get_row;
+RC api_token_out(struct ctx *ctx, const struct q_token_get_row *r, struct api_token *out);
 /* api_pem makes the PEM of a certificate. */
 RC api_pem(struct ctx *ctx, const char *label, struct bytes der, const char **out);
 

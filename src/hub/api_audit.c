@@ -1,6 +1,7 @@
 /* The audit log: its entries, their proofs, and its signed heads. */
 #include "base/encode.h"
 #include "core/audit_log.h"
+#include "core/ledger.h"
 #include "hub/api.h"
 
 static const char *text_or_none(const char *s)
@@ -108,15 +109,17 @@ RC api_audit_export(struct api_call *call, struct api_audit_export *out)
 {
     struct ctx *ctx = call->ctx;
     const struct api_audit_export_query *q = call->query;
-    const struct audit_filter filter = {.principal = text_or_none(q->principal),
-                                        .action = text_or_none(q->action),
-                                        .object = text_or_none(q->object),
-                                        .since = q->has_since ? q->since : 0,
-                                        .until = q->has_until ? q->until : INT64_MAX};
+    struct audit_filter filter = {.principal = text_or_none(q->principal),
+                                  .action = text_or_none(q->action),
+                                  .object = text_or_none(q->object),
+                                  .since = q->has_since ? q->since : 0,
+                                  .until = q->has_until ? q->until : INT64_MAX};
     struct audit_state state;
     struct audit_line *lines = NULL;
     size_t n = 0;
     bool more = false;
+    if (q->certificate)
+        TRY(ledger_find(ctx, call->core, q->certificate, &filter.certificate));
     TRY(audit_head(ctx, call->core, q->size, &state));
     if (!state.some)
         return ctx_fail(ctx, E_CONFLICT, "no head of the audit log is signed yet; try again: certwright audit head");
@@ -127,7 +130,7 @@ RC api_audit_export(struct api_call *call, struct api_audit_export *out)
     *out = (struct api_audit_export){.head = *head_out(ctx, &state.last),
                                      .kept_from = state.kept_from,
                                      .all = audit_sees_all(ctx, call->core) && !q->principal && !q->action &&
-                                            !q->object && !q->has_since && !q->has_until,
+                                            !q->object && !q->certificate && !q->has_since && !q->has_until,
                                      .items = {items, n}};
     if (more) {
         out->has_next = true;

@@ -1,4 +1,5 @@
 /* Managed certificates: show, change, and what is done to them. */
+#include "core/download.h"
 #include "core/enroll.h"
 #include "core/managed.h"
 #include "core/preflight.h"
@@ -72,6 +73,7 @@ static void managed_out(struct ctx *ctx, const struct managed_view *v, struct ap
         .key_kind = w->key_kind,
         .reuse_key = w->reuse_key,
         .key_elsewhere = w->csr.n != 0,
+        .download = w->download,
         .key_agent = w->key_agent,
         .acme_profile = w->acme_profile,
         .preferred_chain = w->preferred_chain,
@@ -159,7 +161,7 @@ static void rollout_merge(const struct api_rollout *r, struct wish *w)
         w->wave_pause_s = r->pause_s;
 }
 
-static struct managed_input input_of(struct ctx *ctx, const struct api_managed_certificate_new *in)
+struct managed_input api_managed_input(struct ctx *ctx, const struct api_managed_certificate_new *in)
 {
     struct managed_input m = {
         .name = in->name,
@@ -172,6 +174,7 @@ static struct managed_input input_of(struct ctx *ctx, const struct api_managed_c
                  .bad_name = str_equal(in->bad_name, "fail") ? NULL : in->bad_name,
                  .preflight = in->preflight,
                  .csr = in->csr,
+                 .download = in->download,
                  .key_agent = in->key_agent,
                  .acme_profile = in->acme_profile,
                  .preferred_chain = in->preferred_chain,
@@ -185,7 +188,7 @@ static struct managed_input input_of(struct ctx *ctx, const struct api_managed_c
 
 RC api_managed_create(struct api_call *call, const struct api_managed_certificate_new *in, struct api_managed_certificate *out)
 {
-    const struct managed_input m = input_of(call->ctx, in);
+    const struct managed_input m = api_managed_input(call->ctx, in);
     const char *id = NULL;
     TRY(managed_create(call->ctx, call->core, &m, &id));
     http_response_header(call->resp, "Location", arena_printf(&call->ctx->arena, "/api/v1/managed-certificates/%s", id));
@@ -194,7 +197,7 @@ RC api_managed_create(struct api_call *call, const struct api_managed_certificat
 
 RC api_managed_plan(struct api_call *call, const struct api_managed_certificate_new *in, struct api_plan *out)
 {
-    const struct managed_input m = input_of(call->ctx, in);
+    const struct managed_input m = api_managed_input(call->ctx, in);
     struct plan_step *steps = NULL;
     size_t n = 0;
     TRY(managed_plan(call->ctx, call->core, &m, &steps, &n));
@@ -224,7 +227,7 @@ static struct rc preflight_reply(struct api_call *call, const char *id, struct a
 
 RC api_managed_preflight(struct api_call *call, const struct api_managed_certificate_new *in, struct api_preflight *out)
 {
-    const struct managed_input m = input_of(call->ctx, in);
+    const struct managed_input m = api_managed_input(call->ctx, in);
     const char *id = NULL;
     TRY(preflight_wished(call->ctx, call->core, &m, &id));
     return preflight_reply(call, id, out);
@@ -243,14 +246,15 @@ RC api_preflight_get(struct api_call *call, struct api_preflight *out)
     return preflight_reply(call, call->path[0], out);
 }
 
-static struct rc update_once(struct api_call *call, const struct api_managed_certificate_patch *in, const char **id)
+RC api_managed_merge(struct api_call *call, const char *ref, const struct api_managed_certificate_patch *in, const char **id,
+                     struct managed_input *m)
 {
     struct ctx *ctx = call->ctx;
     struct managed_view v;
-    TRY(managed_show(ctx, call->core, call->path[0], &v));
+    TRY(managed_show(ctx, call->core, ref, &v));
     *id = v.id;
-    struct managed_input m = {.wish = v.wish, .has_revision = true, .revision = call->has_revision ? call->revision : v.revision};
-    struct wish *w = &m.wish;
+    *m = (struct managed_input){.wish = v.wish, .has_revision = true, .revision = call->has_revision ? call->revision : v.revision};
+    struct wish *w = &m->wish;
     if (in->has_names)
         w->names = api_list_of(ctx, &in->names);
     if (in->has_common_name)
@@ -277,13 +281,22 @@ static struct rc update_once(struct api_call *call, const struct api_managed_cer
         w->csr = in->csr;
         w->key_kind = in->has_key_kind ? in->key_kind : NULL; /* the request's */
     }
+    if (in->has_download)
+        w->download = in->download;
     if (in->has_targets)
         w->targets = api_list_of(ctx, &in->targets);
     if (in->has_renewal)
         renewal_in(in->renewal, w);
     if (in->has_rollout)
         rollout_merge(in->rollout, w);
-    return managed_update(ctx, call->core, v.id, &m);
+    return RC_OK;
+}
+
+static struct rc update_once(struct api_call *call, const struct api_managed_certificate_patch *in, const char **id)
+{
+    struct managed_input m;
+    TRY(api_managed_merge(call, call->path[0], in, id, &m));
+    return managed_update(call->ctx, call->core, *id, &m);
 }
 
 RC api_managed_update(struct api_call *call, const struct api_managed_certificate_patch *in, struct api_managed_certificate *out)
@@ -357,7 +370,10 @@ RC api_managed_rollback(struct api_call *call, const struct api_rollback *in, st
 
 RC api_managed_revoke(struct api_call *call, const struct api_revoke *in, struct api_managed_certificate *out)
 {
-    TRY(managed_revoke(call->ctx, call->core, call->path[0], in->version, in->reason));
+    const enum revocation_when when = str_equal(in->replace, "first") ? REVOCATION_FIRST
+                                      : str_equal(in->replace, "now") ? REVOCATION_NOW
+                                                                      : REVOCATION_USUAL;
+    TRY(managed_revoke(call->ctx, call->core, call->path[0], in->version, in->reason, when));
     return reply(call, call->path[0], out);
 }
 
@@ -375,4 +391,10 @@ RC api_managed_export(struct api_call *call)
     http_response_header(call->resp, "Content-Type", "application/pem-certificate-chain");
     buf_put_z(&call->resp->body, pem);
     return buf_status(&call->resp->body);
+}
+
+RC api_managed_forget_key(struct api_call *call, const struct api_key_forget *in, struct api_managed_certificate *out)
+{
+    TRY(download_forget(call->ctx, call->core, call->path[0], in->version));
+    return reply(call, call->path[0], out);
 }

@@ -2,7 +2,7 @@
 #include "core/token.h"
 #include "hub/api.h"
 
-static struct rc token_out(struct ctx *ctx, const struct q_token_get_row *r, struct api_token *out)
+RC api_token_out(struct ctx *ctx, const struct q_token_get_row *r, struct api_token *out)
 {
     *out = (struct api_token){
         .id = r->id,
@@ -32,7 +32,7 @@ RC api_token_list(struct api_call *call, struct api_token_page *out)
     TRY(token_list(ctx, call->core, after, q->limit, &rows, &n));
     struct api_token *items = arena_array(&ctx->arena, n, sizeof *items);
     for (size_t i = 0; i < n; i++)
-        TRY(token_out(ctx, &rows[i], &items[i]));
+        TRY(api_token_out(ctx, &rows[i], &items[i]));
     out->items = (struct api_token_list){items, n};
     if ((int64_t)n == q->limit)
         out->next = api_cursor_make(ctx, items[n - 1].id);
@@ -43,7 +43,7 @@ RC api_token_get(struct api_call *call, struct api_token *out)
 {
     struct q_token_get_row row;
     TRY(token_get(call->ctx, call->core, call->path[0], &row));
-    return token_out(call->ctx, &row, out);
+    return api_token_out(call->ctx, &row, out);
 }
 
 RC api_token_create(struct api_call *call, const struct api_token_new *in, struct api_token_made *out)

@@ -24,12 +24,15 @@ struct hub_published {
     int64_t fresh_until;
 };
 
+struct hub_backup;
 struct hub {
     struct core *core;
+    struct hub_backup *backup;      /* makes backups (hub/backup.h); NULL: none */
     struct http_server *server;     /* set before the first request is parked */
     struct http_server *fleet;      /* of the agents' listener, apart: ten thousand of them must not take people's connections */
     const int64_t *admin_uids;      /* administrators on the admin socket, besides root and our own user */
     size_t admin_uids_n;
+    bool client_keys;               /* https asks for a certificate: an enrolled key is as good as a token */
     int64_t https_port;             /* where people's browsers come; 0: nowhere */
     const char *sandbox;            /* what confines us, as status shows it */
     int64_t started_at;

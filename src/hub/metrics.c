@@ -6,6 +6,8 @@
 #include "base/str.h"
 #include "base/version.h"
 #include "core/ask.h"
+#include "core/audit_stream.h"
+#include "core/backup.h"
 #include "core/counter.h"
 #include "core/status.h"
 #include "hub/api.h"
@@ -133,6 +135,8 @@ struct seen {
     struct q_metric_jobs_row jobs;
     struct q_counter_of_row *attempts, *deployments;
     size_t attempts_n, deployments_n;
+    struct audit_stream_view *streams;
+    size_t streams_n;
 };
 
 static struct rc look(struct ctx *ctx, struct txn *txn, void *arg)
@@ -151,6 +155,7 @@ static struct rc look(struct ctx *ctx, struct txn *txn, void *arg)
     TRY(q_issuer_list(ctx, txn, scope, "", ISSUERS_MOST, &s->issuers, &s->issuers_n));
     TRY(q_counter_of(ctx, txn, COUNTER_ATTEMPT, scope, OUTCOMES_MOST, &s->attempts, &s->attempts_n));
     TRY(q_counter_of(ctx, txn, COUNTER_DEPLOYMENT, scope, OUTCOMES_MOST, &s->deployments, &s->deployments_n));
+    TRY(audit_stream_lags(ctx, s->core, txn, &s->streams, &s->streams_n));
     s->managed = managed.n;
     s->failing = failing.n;
     s->paused = paused.n;
@@ -224,6 +229,11 @@ static void put_work(struct ctx *ctx, struct buf *b, const struct seen *s)
     metric_family(b, "certwright_issuer_failures", "gauge", "Failures in a row of an issuer; 0 while it works.");
     for (size_t i = 0; i < s->issuers_n; i++)
         metric_sample(b, "certwright_issuer_failures", "issuer", s->issuers[i].name, s->issuers[i].failures);
+    if (s->streams_n)
+        metric_family(b, "certwright_audit_stream_lag_entries", "gauge",
+                      "Entries of the audit log that a stream has not handed over.");
+    for (size_t i = 0; i < s->streams_n; i++)
+        metric_sample(b, "certwright_audit_stream_lag_entries", "stream", s->streams[i].row.name, s->streams[i].lag);
 }
 
 RC api_metrics_get(struct api_call *call)
@@ -237,6 +247,10 @@ RC api_metrics_get(struct api_call *call)
     s.silent = (int64_t)st.agents_silent;
     buf_init_arena(&b, &ctx->arena, METRICS_MAX);
     put_process(ctx, &b, call);
+    int64_t backup_at = 0;
+    TRY(backup_last(ctx, call->core, &backup_at));
+    one(&b, "certwright_backup_last_success_timestamp_seconds", "gauge", "When the last good backup began, as Unix time; 0: never.",
+        backup_at);
     one(&b, "certwright_problems", "gauge", "Lines of certwright status; 0: all is well.", (int64_t)st.n);
     put_work(ctx, &b, &s);
     put_inventory(&b, &s.facets);

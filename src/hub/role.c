@@ -8,13 +8,17 @@
 #include "base/log.h"
 #include "base/secret.h"
 #include "base/str.h"
+#include "base/version.h"
+#include "core/backup.h"
 #include "core/finding_rules.h"
 #include "core/heard.h"
 #include "core/inventory.h"
 #include "core/preset.h"
 #include "core/registered_domain.h"
+#include "core/restore.h"
 #include "core/schedule.h"
 #include "core/sign_in.h"
+#include "hub/backup.h"
 #include "hub/hub.h"
 #include "hub/packed.h"
 #include "hub/sign_in.h"
@@ -26,13 +30,14 @@
 #define TLS_TICK_MS 2000
 
 struct settings {
-    const char *name, *state, *organization, *status_url, *database, *conninfo;
+    const char *name, *state, *organization, *status_url, *url, *database, *conninfo;
     const char *agent_name, *agent_identity, *presets_dir, *preflight;
     const char *certificate_file, *key_file;
-    bool external_root;
+    bool external_root, client_keys;
     struct str_list permitted_dns, names;
     int64_t admin_uid, audit_keep_days;
     struct finding_settings findings;
+    struct backup_settings backup;
 };
 
 static struct rc read_list(struct ctx *ctx, const json_t *root, const char *key, struct str_list *out)
@@ -42,6 +47,22 @@ static struct rc read_list(struct ctx *ctx, const json_t *root, const char *key,
     for (size_t i = 0; list && i < json_array_size(list); i++)
         str_list_add(&ctx->arena, out, arena_strdup(&ctx->arena, json_string_value(json_array_get(list, i))));
     return RC_OK;
+}
+
+static struct rc backup_read_settings(struct ctx *ctx, const json_t *root, struct settings *s)
+{
+    const json_t *o = NULL;
+    TRY(json_get_obj(ctx, root, "backup", false, &o));
+    const char *scratch = arena_printf(&ctx->arena, "%s/backup", s->state);
+    s->backup = (struct backup_settings){.scratch = scratch, .version = CERTWRIGHT_VERSION};
+    if (!o)
+        return RC_OK;
+    TRY(json_get_str(ctx, o, "dir", false, &s->backup.dir));
+    TRY(json_get_int(ctx, o, "every_s", false, &s->backup.every_s));
+    TRY(json_get_bool(ctx, o, "elsewhere", false, &s->backup.elsewhere));
+    TRY(json_get_int(ctx, o, "keep", false, &s->backup.keep));
+    TRY(json_get_base64(ctx, o, "recovery", false, &s->backup.recovery));
+    return json_get_base64(ctx, o, "configuration", false, &s->backup.configuration);
 }
 
 static struct rc settings_read(struct ctx *ctx, struct bytes json, struct settings *s)
@@ -57,6 +78,7 @@ static struct rc settings_read(struct ctx *ctx, struct bytes json, struct settin
                  {"state", true, &s->state},
                  {"organization", false, &s->organization},
                  {"status_url", true, &s->status_url},
+                 {"url", false, &s->url},
                  {"database", false, &s->database},
                  {"conninfo", false, &s->conninfo},
                  {"agent_name", false, &s->agent_name},
@@ -70,12 +92,14 @@ static struct rc settings_read(struct ctx *ctx, struct bytes json, struct settin
     if (!s->presets_dir)
         s->presets_dir = PRESETS_DIR;
     TRY(json_get_bool(ctx, root, "external_root", false, &s->external_root));
+    TRY(json_get_bool(ctx, root, "client_keys", false, &s->client_keys));
     TRY(json_get_int(ctx, root, "admin_uid", false, &s->admin_uid));
     TRY(json_get_int(ctx, root, "audit_keep_days", false, &s->audit_keep_days));
     TRY(read_list(ctx, root, "permitted_dns", &s->permitted_dns));
     const json_t *findings = NULL;
     TRY(json_get_obj(ctx, root, "findings", false, &findings));
     TRY(finding_settings_read(ctx, findings, &s->findings));
+    TRY(backup_read_settings(ctx, root, s));
     return read_list(ctx, root, "names", &s->names);
 }
 
@@ -91,6 +115,8 @@ RC hub_confine(struct ctx *ctx, struct role_env *env, struct sandbox *sb)
     struct settings s;
     TRY(settings_read(ctx, role_config(env), &s));
     sandbox_allow(sb, s.state, SANDBOX_READ | SANDBOX_WRITE);
+    if (s.backup.dir)
+        sandbox_allow(sb, s.backup.dir, SANDBOX_READ | SANDBOX_WRITE | SANDBOX_OPTIONAL);
     if (s.database && !str_equal(folder_of(ctx, s.database), s.state))
         sandbox_allow(sb, folder_of(ctx, s.database), SANDBOX_READ | SANDBOX_WRITE);
     TRY(store_load(ctx, s.conninfo ? STORE_POSTGRES : STORE_SQLITE));
@@ -128,7 +154,7 @@ struct worker {
     pthread_mutex_t lock;
     pthread_cond_t work, end;
     uint64_t asked; /* wakes so far */
-    bool stop;
+    bool stop, due; /* due: something of the schedule is, before its next tick */
 };
 
 /* core's wake: parked requests, and the hub's own jobs. */
@@ -145,6 +171,13 @@ static void wake_all(void *arg, const char *key)
         pthread_mutex_lock(&w->own->lock);
         w->own->asked++;
         pthread_cond_broadcast(&w->own->work);
+        pthread_mutex_unlock(&w->own->lock);
+        return;
+    }
+    if (str_equal(key, CORE_SCHEDULE_KEY)) {
+        pthread_mutex_lock(&w->own->lock);
+        w->own->due = true;
+        pthread_cond_broadcast(&w->own->end);
         pthread_mutex_unlock(&w->own->lock);
         return;
     }
@@ -194,8 +227,9 @@ static void tick_wait(struct worker *w, int64_t ms)
     until.tv_sec += ms / 1000 + until.tv_nsec / 1000000000;
     until.tv_nsec %= 1000000000;
     pthread_mutex_lock(&w->lock);
-    if (!w->stop)
+    if (!w->stop && !w->due)
         pthread_cond_timedwait(&w->end, &w->lock, &until);
+    w->due = false;
     pthread_mutex_unlock(&w->lock);
 }
 
@@ -271,7 +305,11 @@ static struct rc server_start(struct ctx *ctx, struct role_env *env, struct hub 
             hub->https_port = port_of(fd);
             TRY(hub_tls_make(ctx, hub, &tls));
         }
-        listeners[n++] = (struct http_listener){.name = rows[i].name, .fd = fd, .kind = rows[i].kind, .body_max = rows[i].body_max};
+        listeners[n++] = (struct http_listener){.name = rows[i].name,
+                                                .fd = fd,
+                                                .kind = rows[i].kind,
+                                                .body_max = rows[i].body_max,
+                                                .take_client_certificate = hub->client_keys};
     }
     const struct http_server_config config = {
         .listeners = listeners, .listeners_n = n, .handler = hub_handle, .arg = hub, .clock = hub->core->clock, .tls = tls};
@@ -320,9 +358,11 @@ static struct rc core_open(struct ctx *ctx, struct role_env *env, const struct s
     core->signer = role_peer(env, "signer");
     core->name = s->name;
     core->status_url = s->status_url;
+    core->url = s->url;
     core->presets_dir = s->presets_dir;
     core->preflight = s->preflight;
     core->audit.keep_s = s->audit_keep_days * 86400;
+    core->backup = &s->backup;
     TRY(store_open(ctx, &db, &core->store));
     const struct core_settings start = {.name = s->name,
                                         .status_url = s->status_url,
@@ -334,6 +374,7 @@ static struct rc core_open(struct ctx *ctx, struct role_env *env, const struct s
                                         .agent_identity = s->agent_identity};
     TRY(core_start(ctx, core, &start));
     TRY(finding_rules_open(ctx, core, &s->findings));
+    TRY(restore_reconcile(ctx, core));
     TRY(sign_in_open(ctx, core));
     return sign_in_take(ctx, core, s->state);
 }
@@ -341,12 +382,19 @@ static struct rc core_open(struct ctx *ctx, struct role_env *env, const struct s
 static struct rc serve(struct ctx *ctx, struct role_env *env, struct hub *hub, struct worker *worker)
 {
     pthread_t own, tick;
+    struct rc swept = backup_start(ctx, hub->core);
+    if (rc_failed(swept)) {
+        log_event(LOG_WARN_, "backups_not_started", "why", ctx_why(ctx), NULL);
+        ctx_forget(ctx);
+    }
     TRY(server_start(ctx, env, hub));
     struct rc rc = fleet_start(ctx, env, hub);
     const bool working = rc_ok(rc) && !pthread_create(&own, NULL, own_main, worker);
     const bool ticking = rc_ok(rc) && !pthread_create(&tick, NULL, tick_main, worker);
     if (rc_ok(rc) && !(working && ticking))
         rc = ctx_fail(ctx, E_NO_MEMORY, "no thread for the hub's own work");
+    if (rc_ok(rc))
+        rc = hub_backup_begin(ctx, hub, &hub->backup);
     if (rc_ok(rc)) {
         role_ready(env, arena_printf(&ctx->arena, "sandbox: %s", role_sandbox_state(env)));
         role_wait_stop(env);
@@ -365,6 +413,8 @@ static struct rc serve(struct ctx *ctx, struct role_env *env, struct hub *hub, s
     hub->fleet = NULL;
     http_server_stop(hub->server);
     hub->server = NULL;
+    hub_backup_end(hub->backup);
+    hub->backup = NULL;
     return rc;
 }
 
@@ -378,7 +428,8 @@ RC hub_run(struct ctx *ctx, struct role_env *env)
     TRY(names_split(ctx, &s.names, &tls));
     struct core core = {0};
     struct hub hub = {
-        .core = &core, .admin_uids = &s.admin_uid, .admin_uids_n = 1, .sandbox = role_sandbox_state(env), .tls = &tls};
+        .core = &core, .admin_uids = &s.admin_uid, .admin_uids_n = 1, .sandbox = role_sandbox_state(env), .tls = &tls,
+        .client_keys = s.client_keys};
     struct worker worker = {.hub = &hub, .env = env};
     struct waker waker = {.hub = &hub, .own = &worker};
     pthread_mutex_init(&hub.published_lock, NULL);

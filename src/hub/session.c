@@ -6,7 +6,7 @@
 
 #define DEVICE_S 34560000 /* 400 days: the most that browsers keep */
 
-static const char *cookie_get(struct ctx *ctx, const struct http_request *req, const char *name)
+const char *session_cookie_get(struct ctx *ctx, const struct http_request *req, const char *name)
 {
     for (size_t i = 0; i < req->headers.n; i++) {
         struct bytes rest = bytes_z(req->headers.v[i].value), pair, key;
@@ -23,7 +23,7 @@ static const char *cookie_get(struct ctx *ctx, const struct http_request *req, c
 
 const char *session_cookie(struct ctx *ctx, const struct http_request *req)
 {
-    return cookie_get(ctx, req, SESSION_COOKIE);
+    return session_cookie_get(ctx, req, SESSION_COOKIE);
 }
 
 void session_from(struct ctx *ctx, const struct http_request *req, struct sign_in_from *out)
@@ -35,8 +35,8 @@ void session_from(struct ctx *ctx, const struct http_request *req, struct sign_i
     char *text = arena_str(&ctx->arena, client);
     for (char *p = text; *p; p++) /* what is no ASCII stands there for nobody's good */
         *p = *p < 0x20 || *p > 0x7e ? '?' : *p;
-    *out =
-        (struct sign_in_from){.address = req->peer.address, .client = text, .device = cookie_get(ctx, req, SESSION_DEVICE_COOKIE)};
+    *out = (struct sign_in_from){
+        .address = req->peer.address, .client = text, .device = session_cookie_get(ctx, req, SESSION_DEVICE_COOKIE)};
 }
 
 static bool is_ours(const struct hub_tls_settings *tls, const struct name *host)

@@ -12,6 +12,8 @@
 
 /* session_cookie returns what the request's session cookie holds; NULL where there is none. */
 const char *session_cookie(struct ctx *ctx, const struct http_request *req);
+/* session_cookie_get does so for another cookie of ours. */
+const char *session_cookie_get(struct ctx *ctx, const struct http_request *req, const char *name);
 /* session_from says where a request comes from; session_site what its browser calls us: E_FORBIDDEN where Host is no name of ours
  * (https.names in hub.yaml). */
 void session_from(struct ctx *ctx, const struct http_request *req, struct sign_in_from *out);

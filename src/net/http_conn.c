@@ -101,7 +101,8 @@ static bool conn_start_tls(struct conn *c)
 {
     struct http_server *s = c->loop->server;
     pthread_mutex_lock(&s->tls_lock);
-    c->tls = tls_conn_new(s->tls, c->fd, c->listener->config.ask_client_certificate);
+    c->tls = tls_conn_new(s->tls, c->fd,
+                          c->listener->config.ask_client_certificate || c->listener->config.take_client_certificate);
     pthread_mutex_unlock(&s->tls_lock);
     return c->tls != NULL;
 }

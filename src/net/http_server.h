@@ -32,6 +32,7 @@ struct http_listener {
     /* TLS: ask, do not insist; handlers look at request->peer.certificate_verified.  Who shows none that verifies is a stranger:
      * may send HTTP_STRANGER_BODY_MAX at most, is let go after one answer, and has strangers_per_address connections. */
     bool ask_client_certificate;
+    bool take_client_certificate; /* TLS: ask as well, but who shows none is as everybody */
 };
 
 /* A handler fills in the response or fails; a failure becomes a problem document.  It is called on any worker.  ctx has a fresh

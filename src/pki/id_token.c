@@ -86,6 +86,8 @@ static struct rc read_claims(struct ctx *ctx, const json_t *claims, const struct
     out->username = text_claim(ctx, claims, "preferred_username");
     if (json_is_true(json_object_get(claims, "email_verified")))
         out->email = text_claim(ctx, claims, "email");
+    out->acr = text_claim(ctx, claims, "acr");
+    TRY(read_groups(ctx, claims, "amr", &out->amr));
     return read_groups(ctx, claims, expect->groups, &out->groups);
 }
 

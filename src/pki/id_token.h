@@ -17,7 +17,8 @@ struct id_token_expect {
 struct id_token {
     const char *subject;                 /* unique and never given to another, within the issuer */
     const char *name, *username, *email; /* NULL where absent; email only where the provider says that it was verified */
-    struct str_list groups;
+    const char *acr;                     /* how much proof they gave there, in the provider's words; NULL where absent */
+    struct str_list groups, amr;         /* amr: by which methods (RFC 8176) */
     int64_t issued_at, expires_at;
 };
 

@@ -6,6 +6,7 @@
 #include "base/str.h"
 #include "pki/alg.h"
 #include "pki/digest.h"
+#include "pki/hpke.h"
 
 #define NONCE_LEN 12
 #define TAG_LEN 16
@@ -312,4 +313,14 @@ struct rc recovery_unwrap(struct ctx *ctx, struct bytes wrapped, const struct se
         return ctx_fail(ctx, E_CRYPTO, "this recovery key is not the one that the key was wrapped with");
     }
     return RC_OK;
+}
+
+struct rc recovery_hpke(struct ctx *ctx, const struct secret *text, struct hpke_key **out)
+{
+    SECRET_CLEANUP struct secret raw = {0}, private = {0};
+    TRY(read_recovery(ctx, text, &raw));
+    TRY(secret_new(ctx, &private, HPKE_SECRET_LEN));
+    TRY(digest_hkdf_sha256(ctx, secret_use(&raw), (struct bytes){0}, BYTES_LIT("certwright backup"), secret_fill(&private),
+                           HPKE_SECRET_LEN));
+    return hpke_key_from(ctx, HPKE_X25519, &private, out);
 }

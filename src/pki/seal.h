@@ -35,5 +35,9 @@ RC recovery_key_new(struct ctx *ctx, struct secret *text);
  * E_INVALID where it has a typing error, E_CRYPTO where it is another key's. */
 RC recovery_wrap(struct ctx *ctx, const struct secret *kek, const struct secret *text, struct bytes *out);
 RC recovery_unwrap(struct ctx *ctx, struct bytes wrapped, const struct secret *text, struct secret *kek);
+/* recovery_hpke derives the key pair (X25519, pki/hpke.h) that backups are sealed to: its public half is kept (recovery.pub), and
+ * the recovery key alone has the other one. */
+struct hpke_key;
+RC recovery_hpke(struct ctx *ctx, const struct secret *text, struct hpke_key **out);
 
 #endif

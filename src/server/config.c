@@ -30,10 +30,11 @@ static struct rc read_https(struct ctx *ctx, const struct yaml *y, const json_t 
     TRY(json_get_obj(ctx, root, "https", false, &o));
     if (!o)
         return RC_OK;
-    TRY(yaml_only(ctx, y, o, (const char *const[]){"address", "port", "names", "certificate", "key", NULL}));
+    TRY(yaml_only(ctx, y, o, (const char *const[]){"address", "port", "names", "certificate", "key", "client_keys", NULL}));
     TRY(json_get_str(ctx, o, "address", true, &c->https_address));
     TRY(json_get_str(ctx, o, "certificate", false, &c->https_certificate));
     TRY(json_get_str(ctx, o, "key", false, &c->https_key));
+    TRY(json_get_bool(ctx, o, "client_keys", false, &c->client_keys));
     TRY(port(ctx, y, o, &c->https_port));
     if (!c->https_certificate != !c->https_key)
         return yaml_fail(ctx, y, o, "certificate and key go together");
@@ -73,6 +74,29 @@ static struct rc read_audit(struct ctx *ctx, const struct yaml *y, const json_t 
                                                                    : yaml_fail(ctx, y, o, "keep_days is 0 (for ever) to 36500");
 }
 
+static struct rc read_backup(struct ctx *ctx, const struct yaml *y, const json_t *root, struct hub_config *c)
+{
+    const json_t *o = NULL;
+    const char *every = NULL;
+    c->backup_every_s = 86400;
+    c->backup_keep = 14;
+    TRY(json_get_obj(ctx, root, "backup", false, &o));
+    if (!o)
+        return RC_OK;
+    TRY(yaml_only(ctx, y, o, (const char *const[]){"to", "every", "keep", "elsewhere", NULL}));
+    TRY(json_get_bool(ctx, o, "elsewhere", false, &c->backup_elsewhere));
+    TRY(json_get_str(ctx, o, "to", !c->backup_elsewhere, &c->backup_to));
+    TRY(json_get_str(ctx, o, "every", false, &every));
+    TRY(json_get_int(ctx, o, "keep", false, &c->backup_keep));
+    if (c->backup_to && c->backup_elsewhere)
+        return yaml_fail(ctx, y, o, "backup: either to a folder, or elsewhere: true, where others see to it");
+    if (c->backup_to && c->backup_to[0] != '/')
+        return yaml_fail(ctx, y, o, "backup: to is an absolute path");
+    if (every && (!str_parse_span(bytes_z(every), &c->backup_every_s) || c->backup_every_s < 60 || c->backup_every_s > 366 * 86400))
+        return yaml_fail(ctx, y, o, "backup: every is a span from 1m to a year, as 12h or 1d");
+    return c->backup_keep >= 1 && c->backup_keep <= 10000 ? RC_OK : yaml_fail(ctx, y, o, "backup: keep is 1 to 10000 files");
+}
+
 static struct rc read_findings(struct ctx *ctx, const struct yaml *y, const json_t *root, struct hub_config *c)
 {
     const json_t *o = NULL;
@@ -99,7 +123,7 @@ static struct rc read_all(struct ctx *ctx, const struct yaml *y, struct hub_conf
     TRY(yaml_only(ctx, y, root,
                   (const char *const[]){"name", "organization", "state", "run", "database", "https", "agents", "status", "kek",
                                         "blocklists", "issuers_dir", "preflight", "agent", "officer_uid", "users", "uid_base",
-                                        "external_root", "permitted_dns", "findings", "audit", NULL}));
+                                        "external_root", "permitted_dns", "findings", "audit", "backup", NULL}));
     TRY(json_get_str(ctx, root, "name", true, &c->name));
     TRY(json_get_str(ctx, root, "organization", false, &c->organization));
     TRY(json_get_str(ctx, root, "state", true, &c->state));
@@ -120,6 +144,7 @@ static struct rc read_all(struct ctx *ctx, const struct yaml *y, struct hub_conf
     TRY(read_https(ctx, y, root, c));
     TRY(read_findings(ctx, y, root, c));
     TRY(read_audit(ctx, y, root, c));
+    TRY(read_backup(ctx, y, root, c));
     TRY(read_agents(ctx, y, root, c));
     TRY(read_status(ctx, y, root, c));
     if (c->state[0] != '/' || c->run[0] != '/')

@@ -7,6 +7,7 @@
 #include "base/random.h"
 #include "os/file.h"
 #include "pki/digest.h"
+#include "pki/hpke.h"
 #include "pki/name.h"
 #include "pki/seal.h"
 #include "server/server.h"
@@ -121,6 +122,7 @@ static struct rc keys_make(struct ctx *ctx, const struct init *in, struct secret
     struct bytes wrapped;
     TRY(recovery_wrap(ctx, &kek, recovery, &wrapped));
     TRY(write_new(ctx, arena_printf(&ctx->arena, "%s/kek.recovery", in->dir), wrapped, 0600));
+    TRY(server_recovery_public(ctx, in->dir, recovery));
     return write_new(ctx, arena_printf(&ctx->arena, "%s/kek", in->dir), secret_use(&kek), 0600);
 }
 
@@ -139,6 +141,39 @@ static struct rc typed(struct ctx *ctx, struct secret *out)
     if (n == TYPED_MAX)
         return ctx_fail(ctx, E_INVALID, "that is too long for a recovery key; it is nine groups of four letters and digits");
     memset(to + n, ' ', TYPED_MAX - n); /* spaces are not looked at */
+    return RC_OK;
+}
+
+RC server_recovery_key(struct ctx *ctx, const char *file, struct secret *out)
+{
+    if (!file)
+        return typed(ctx, out);
+    int fd FD_CLEANUP = open(file, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return ctx_fail_errno(ctx, "the recovery key's file %s", file);
+    return file_read_secret(ctx, fd, file, TYPED_MAX, out);
+}
+
+/* Only for who makes backups: whoever has it can write a file that opens with the recovery key. */
+RC server_recovery_public(struct ctx *ctx, const char *dir, const struct secret *recovery)
+{
+    HPKE_KEY_CLEANUP struct hpke_key *key = NULL;
+    TRY(recovery_hpke(ctx, recovery, &key));
+    const char *text = arena_printf(&ctx->arena, "%s\n", hex_str(&ctx->arena, hpke_key_public(key)));
+    const char *path = arena_printf(&ctx->arena, "%s/" RECOVERY_PUBLIC, dir);
+    return file_write_atomic_path(ctx, path, bytes_z(text), (uid_t)-1, (gid_t)-1, 0600);
+}
+
+/* An installation of an older release: what backups are encrypted to is made known. */
+static struct rc backup_key(struct ctx *ctx, const char *dir)
+{
+    SECRET_CLEANUP struct secret text = {0}, kek = {0};
+    struct bytes wrapped;
+    TRY(file_read(ctx, arena_printf(&ctx->arena, "%s/kek.recovery", dir), 4096, &wrapped));
+    TRY(typed(ctx, &text));
+    TRY(recovery_unwrap(ctx, wrapped, &text, &kek)); /* it is the one of this installation */
+    TRY(server_recovery_public(ctx, dir, &text));
+    printf("%s/" RECOVERY_PUBLIC " is written; restart the hub.\n", dir);
     return RC_OK;
 }
 
@@ -222,6 +257,8 @@ RC server_init(struct cli *cli)
     TRY(options(cli, &in));
     if (cli_has(cli, "recover"))
         return recover(ctx, in.dir);
+    if (cli_has(cli, "backup-key"))
+        return backup_key(ctx, in.dir);
     TRY(file_mkdirs(ctx, in.dir, 0755));
     TRY(file_mkdirs(ctx, in.state, 0711));
     SECRET_CLEANUP struct secret recovery = {0};

@@ -43,10 +43,10 @@ static void put_list(struct json_out *j, const char *key, const struct str_list 
     json_close(j);
 }
 
-static struct bytes hub_json(struct ctx *ctx, const struct hub_config *c, const char *agent_name, uid_t agent_uid)
+static struct rc hub_json(struct ctx *ctx, const struct hub_config *c, const char *agent_name, uid_t agent_uid, struct bytes *out)
 {
     struct buf b;
-    buf_init_arena(&b, &ctx->arena, 1 << 18);
+    buf_init_arena(&b, &ctx->arena, 1 << 20);
     struct json_out j;
     json_begin(&j, &b);
     json_open_obj(&j, NULL);
@@ -55,6 +55,11 @@ static struct bytes hub_json(struct ctx *ctx, const struct hub_config *c, const 
     if (c->organization)
         json_put_str(&j, "organization", c->organization);
     json_put_str(&j, "status_url", c->status_url);
+    if (c->https_names.n && c->https_port) {
+        const char *host = c->https_names.v[0];
+        json_put_str(&j, "url", arena_printf(&ctx->arena, strchr(host, ':') ? "https://[%s]:%lld" : "https://%s:%lld", host,
+                                             (long long)c->https_port));
+    }
     if (c->issuers_dir)
         json_put_str(&j, "issuers_dir", c->issuers_dir);
     if (c->preflight)
@@ -75,6 +80,7 @@ static struct bytes hub_json(struct ctx *ctx, const struct hub_config *c, const 
     json_put_int(&j, "admin_uid", getuid());
     put_list(&j, "permitted_dns", &c->permitted_dns);
     put_list(&j, "names", &c->https_names);
+    json_put_bool(&j, "client_keys", c->client_keys);
     json_put_int(&j, "audit_keep_days", c->audit_keep_days);
     json_open_obj(&j, "findings");
     put_list(&j, "domains", &c->findings.domains);
@@ -87,8 +93,10 @@ static struct bytes hub_json(struct ctx *ctx, const struct hub_config *c, const 
     if (c->findings.weak_keys)
         json_put_str(&j, "weak_keys", c->findings.weak_keys);
     json_close(&j);
+    TRY(server_backup_json(ctx, c, &j));
     json_close(&j);
-    return buf_bytes(&b);
+    *out = buf_bytes(&b);
+    return buf_status(&b);
 }
 
 static struct bytes signer_json(struct ctx *ctx, const struct hub_config *c)
@@ -118,6 +126,38 @@ static struct rc folder(struct ctx *ctx, struct plan *p, const char *parent, con
     if (geteuid() == 0 && fchownat(dir, name, uid, gid, AT_SYMLINK_NOFOLLOW))
         return ctx_fail_errno(ctx, "%s/%s", parent, name);
     return RC_OK;
+}
+
+static struct rc backup_folder_make(struct ctx *ctx, struct plan *p, const struct hub_config *c)
+{
+    uid_t uid;
+    gid_t gid;
+    struct stat st;
+    if (!c->backup_to || !stat(c->backup_to, &st))
+        return RC_OK;
+    TRY(parent_uid(ctx, &p->p, "hub", &uid, &gid));
+    TRY(file_mkdirs(ctx, c->backup_to, 0700));
+    return geteuid() == 0 && lchown(c->backup_to, uid, gid) ? ctx_fail_errno(ctx, "%s", c->backup_to) : RC_OK;
+}
+
+/* Where backups on schedule go: one that is there stays as it is, for it may be a mount; the hub's user must be able to write.
+ * Without one the hub starts all the same, for renewals matter more: the backups fail, and that is told. */
+static void backup_folder(struct ctx *ctx, struct plan *p, const struct hub_config *c)
+{
+    if (rc_ok(backup_folder_make(ctx, p, c)))
+        return;
+    log_event(LOG_WARN_, "no_backup_folder", "folder", c->backup_to, "why", ctx_why(ctx), NULL);
+    ctx_forget(ctx);
+}
+
+RC server_owner(struct ctx *ctx, const struct hub_config *c, const char *role, uid_t *uid, gid_t *gid)
+{
+    struct plan p = {0};
+    static const char *const roles[] = {"signer", "hub"}; /* as run_hub() has them: user ids count from uid_base on */
+    p.p.roles = p.roles;
+    for (size_t i = 0; i < 2; i++)
+        p.roles[p.p.n_roles++] = (struct parent_role){.name = roles[i], .user = user_of(ctx, c, roles[i])};
+    return parent_uid(ctx, &p.p, role, uid, gid);
 }
 
 /* What init left for the hub was written by whoever called it. */
@@ -213,6 +253,8 @@ static struct rc run_hub(struct cli *cli)
     const char *kek = kek_path(ctx, &c);
     if (!kek)
         return ctx_fail(ctx, E_INVALID, "%s names no kek, and systemd gave no credential of that name", c.file);
+    if (!access(arena_printf(&ctx->arena, "%s/" RESTORE_MARK, c.state), F_OK))
+        return ctx_fail(ctx, E_CONFLICT, "a restore into %s was not brought to its end: run certwright restore again", c.state);
     struct plan p = {0};
     plan_common(cli, &p);
     TRY(file_mkdirs(ctx, c.state, 0711));
@@ -242,9 +284,10 @@ static struct rc run_hub(struct cli *cli)
         TRY(agent_add(ctx, c.agent, &users, &p, &agent));
         TRY(agent_prepare(ctx, &p, &agent, &agent_uid, &agent_gid));
     }
-    hub->config = hub_json(ctx, &c, c.agent ? agent.name : NULL, agent_uid == (uid_t)-1 ? getuid() : agent_uid);
+    TRY(hub_json(ctx, &c, c.agent ? agent.name : NULL, agent_uid == (uid_t)-1 ? getuid() : agent_uid, &hub->config));
     TRY(folder(ctx, &p, c.state, "signer", "signer"));
     TRY(folder(ctx, &p, c.state, "hub", "hub"));
+    backup_folder(ctx, &p, &c);
     TRY(sign_in_give(ctx, &p, c.state));
     TRY(listeners_add(ctx, &c, &p, agent_uid, agent_gid));
     p.credentials[0] = (struct parent_credential){.name = "kek", .path = kek};

@@ -2,6 +2,7 @@
 #ifndef SERVER_SERVER_H
 #define SERVER_SERVER_H
 
+#include "base/secret.h"
 #include "cli/cli.h"
 #include "core/finding_rules.h"
 #include "os/parent.h"
@@ -18,7 +19,8 @@ void server_roles(struct role roles[SERVER_ROLES]);
  *     state: /var/lib/certwright          # folders hub, signer, agent below it
  *     run: /run/certwright                # sockets: admin.sock, agent.sock, officer.sock
  *     database: "host=/run/postgresql dbname=certwright"   # absent: SQLite in state/hub
- *     https: {address: "0.0.0.0", port: 8443, names: [hub.example.org], certificate: FILE, key: FILE}
+ *     https: {address: "0.0.0.0", port: 8443, names: [hub.example.org], certificate: FILE, key: FILE,
+ *             client_keys: true}          # programs may show an enrolled key in TLS instead of a token; browsers are asked as well
  *     agents: {address: "0.0.0.0", port: 8444}   # agents on other hosts; the names are those of https
  *     status: {address: "0.0.0.0", port: 8080, url: "http://hub.example.org:8080"}
  *     kek: /etc/certwright/kek            # absent: the systemd credential "kek"
@@ -32,6 +34,7 @@ void server_roles(struct role roles[SERVER_ROLES]);
  *     permitted_dns: [example.org]
  *     audit:
  *       keep_days: 2555             # audit entries older go, their hashes stay; not there: none go
+ *     backup: {to: /var/backups/certwright, every: 1d, keep: 14}   # docs/BACKUP.md
  *     findings:                           # what the inventory's findings are made by (core/finding_rules.h)
  *       domains: [example.org]            # ours
  *       issuers: ["Let's Encrypt", "Example CA"]   # who may issue for them, by O or CN
@@ -45,9 +48,12 @@ struct hub_config {
     const char *https_address, *https_certificate, *https_key, *agents_address, *status_address, *status_url;
     int64_t https_port, agents_port, status_port, uid_base, officer_uid; /* port 0: none */
     struct str_list https_names, permitted_dns;
-    bool external_root;
+    bool external_root, client_keys;
     struct finding_settings findings;
     int64_t audit_keep_days; /* 0: for ever */
+    const char *backup_to;   /* NULL: none on schedule */
+    bool backup_elsewhere;   /* others see to it */
+    int64_t backup_every_s, backup_keep;
 };
 RC hub_config_load(struct ctx *ctx, const char *path, struct hub_config *out);
 
@@ -78,6 +84,21 @@ RC server_run(struct cli *cli);
 RC server_init(struct cli *cli);
 /* certwright check: whether what the inventory derives follows from its certificates. */
 RC server_check(struct cli *cli);
+/* certwright restore, verify-backup (core/backup_file.h). */
+RC server_restore(struct cli *cli);
+RC server_verify_backup(struct cli *cli);
+/* server_recovery_key reads the recovery key from a file, or from standard input where `file` is NULL.  server_recovery_public
+ * writes its public half into the folder of the configuration: to whom backups are encrypted. */
+RC server_recovery_key(struct ctx *ctx, const char *file, struct secret *out);
+#define RECOVERY_PUBLIC "recovery.pub"
+RC server_recovery_public(struct ctx *ctx, const char *dir, const struct secret *recovery);
+/* server_owner gives the user that a role runs as. */
+RC server_owner(struct ctx *ctx, const struct hub_config *c, const char *role, uid_t *uid, gid_t *gid);
+/* A restore that was not brought to its end leaves this file in the folder `state`: no hub starts there. */
+#define RESTORE_MARK "restore-unfinished"
+/* server_backup_json puts what the hub needs to make backups into its configuration: the configuration itself is sealed here, where
+ * it may be read, and the hub sees nothing of it. */
+RC server_backup_json(struct ctx *ctx, const struct hub_config *c, struct json_out *j);
 /* certwright join: enrols this host with a hub, and writes what its agent needs. */
 RC server_join(struct cli *cli);
 

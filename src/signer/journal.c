@@ -369,6 +369,49 @@ RC signer_journal_walk(struct ctx *ctx, const struct signer_journal *j, signer_j
     return RC_OK;
 }
 
+RC signer_journal_page(struct ctx *ctx, const struct signer_journal *j, uint64_t *frame, uint64_t *skip,
+                       signer_journal_replay_fn fn, void *arg, bool *full)
+{
+    struct buf content BUF_CLEANUP = {0};
+    buf_init(&content, JOURNAL_FRAME_MAX);
+    while (*frame < j->size && !*full) {
+        struct frame_head head;
+        if (!frame_at(j, *frame, j->size, &head, &content))
+            return ctx_fail(ctx, E_INVALID, "%s has no frame at byte %llu", j->path, (unsigned long long)*frame);
+        struct bytes rest = buf_bytes(&content);
+        uint64_t offset = *frame + FRAME_HEAD, n = 0;
+        struct signer_record record;
+        for (; rest.n > 0 && !*full; n++) {
+            if (!take_record(&rest, &offset, &record))
+                return ctx_fail(ctx, E_IO, "%s: the frame at byte %llu is not made of records", j->path,
+                                (unsigned long long)*frame);
+            if (n >= *skip)
+                TRY(fn(ctx, arg, &record));
+        }
+        *skip = rest.n > 0 ? n : 0;
+        if (rest.n == 0)
+            *frame += FRAME_HEAD + (uint64_t)head.length;
+    }
+    return RC_OK;
+}
+
+RC signer_journal_copy(struct ctx *ctx, const struct signer_journal *j, uint64_t offset, size_t n, struct bytes *out)
+{
+    if (offset > j->size || n > j->size - offset)
+        return ctx_fail(ctx, E_INVALID, "%s has no bytes %llu and after", j->path, (unsigned long long)offset);
+    uint8_t *p = arena_alloc(&ctx->arena, n + 1);
+    if (!read_at(j->fd, offset, p, n))
+        return ctx_fail_errno(ctx, "%s cannot be read at byte %llu", j->path, (unsigned long long)offset);
+    *out = bytes_of(p, n);
+    return RC_OK;
+}
+
+int64_t signer_journal_generation(const struct signer_journal *j)
+{
+    struct stat st;
+    return fstat(j->fd, &st) == 0 ? (int64_t)st.st_ino : 0;
+}
+
 int64_t signer_journal_size(const struct signer_journal *j)
 {
     return (int64_t)j->size;

@@ -41,6 +41,14 @@ RC signer_journal_commit(struct ctx *ctx, struct signer_journal *j);
 RC signer_journal_read(struct ctx *ctx, const struct signer_journal *j, uint64_t offset, struct signer_record *out);
 /* signer_journal_walk gives every record on the disk to `fn`, oldest first. */
 RC signer_journal_walk(struct ctx *ctx, const struct signer_journal *j, signer_journal_replay_fn fn, void *arg);
+/* signer_journal_page gives records to `fn` from record `*skip` of the frame at byte `*frame` on, until it sets `*full` (that
+ * record is given, and is the last one), or there are no more; the two then say where to go on.  E_INVALID where no frame is
+ * there. */
+RC signer_journal_page(struct ctx *ctx, const struct signer_journal *j, uint64_t *frame, uint64_t *skip,
+                       signer_journal_replay_fn fn, void *arg, bool *full);
+/* signer_journal_copy reads bytes as they are; signer_journal_generation tells one file from the one that took its place. */
+RC signer_journal_copy(struct ctx *ctx, const struct signer_journal *j, uint64_t offset, size_t n, struct bytes *out);
+int64_t signer_journal_generation(const struct signer_journal *j);
 int64_t signer_journal_size(const struct signer_journal *j);
 
 /* Compaction: signer_journal_rewrite opens an empty file beside the journal; the caller appends and commits what is still needed;

@@ -1,7 +1,7 @@
 /* Where the signer's private keys are: one vtable, one file a backend, one row in the registry (keyring.c).
  *
  * A key belongs to an object of a class ("ca-key": the CA's name, "acme-account": the account).  Keys are made here, or an
- * account's is brought along, and never leave. */
+ * account's is brought along, and never leave; but those that people may download ("download": the attempt; download.c). */
 #ifndef SIGNER_KEYRING_H
 #define SIGNER_KEYRING_H
 
@@ -12,6 +12,7 @@
 #define KEY_CLASS_CA   "ca-key"
 #define KEY_CLASS_ACME "acme-account"
 #define KEY_CLASS_AUDIT "audit-log"
+#define KEY_CLASS_DOWNLOAD "download"
 
 struct keyring;
 

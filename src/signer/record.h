@@ -19,6 +19,9 @@ enum record_type {
     RECORD_SERIAL = 9,      /* left of INTENT and ISSUED once they are too old to be replayed */
     RECORD_ACCOUNT_KEYS = 10, /* which of its keys an ACME account uses, and which is to follow */
     RECORD_AUDIT_HEAD = 11,   /* the last head of the audit log; replaces the one before */
+    RECORD_DOWNLOAD_KEY = 12,    /* a key that people may download was made (download.c) */
+    RECORD_DOWNLOAD_TAKEN = 13,  /* it was handed out */
+    RECORD_DOWNLOAD_FORGOT = 14, /* it was destroyed; also of one that was never made */
 };
 
 void record_put_text(struct buf *b, const char *s); /* NULL as "" */

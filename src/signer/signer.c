@@ -39,7 +39,7 @@ static RC health_begin(struct signer *s, struct work *w)
 
 /* One row a message.  Two requests of the same group about the same object do not stand in one batch: the second sees what the
  * first did. */
-enum group { GROUP_NONE, GROUP_REQUEST, GROUP_CA, GROUP_ACCOUNT, GROUP_ATTEMPT, GROUP_LOG };
+enum group { GROUP_NONE, GROUP_REQUEST, GROUP_CA, GROUP_ACCOUNT, GROUP_ATTEMPT, GROUP_LOG, GROUP_DOWNLOAD };
 #define OBJECT(message, member) offsetof(struct wire_##message, member)
 static const struct row {
     uint16_t type;
@@ -67,6 +67,12 @@ static const struct row {
     {WIRE_signer_audit_accept, GROUP_LOG, OBJECT(signer_audit_accept, log), audit_accept_begin},
     {WIRE_signer_seal, GROUP_NONE, 0, seal_begin},
     {WIRE_signer_totp_check, GROUP_NONE, 0, totp_check_begin},
+    {WIRE_signer_download_make, GROUP_DOWNLOAD, OBJECT(signer_download_make, attempt), download_make_begin},
+    {WIRE_signer_download_take, GROUP_DOWNLOAD, OBJECT(signer_download_take, attempt), download_take_begin},
+    {WIRE_signer_download_forget, GROUP_DOWNLOAD, OBJECT(signer_download_forget, attempt), download_forget_begin},
+    {WIRE_signer_copy_list, GROUP_NONE, 0, copy_list_begin},
+    {WIRE_signer_copy_read, GROUP_NONE, 0, copy_read_begin},
+    {WIRE_signer_history, GROUP_NONE, 0, history_begin},
     {WIRE_signer_health, GROUP_NONE, 0, health_begin},
 };
 
@@ -157,6 +163,7 @@ static void work_batch(struct signer *s, struct work *works, size_t n)
             works[i].rc = works[i].answer(s, &works[i]);
     for (struct ca *ca = s->cas; ca != NULL; ca = ca->next)
         ca->issuing = 0;
+    s->taking = 0;
 }
 
 void signer_work(struct signer *s, struct work *works, size_t n)

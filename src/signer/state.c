@@ -439,6 +439,12 @@ RC state_apply(struct ctx *ctx, struct signer *s, const struct signer_record *re
         return apply_old_serial(ctx, s, record->content);
     case RECORD_AUDIT_HEAD:
         return audit_record_apply(ctx, s, record->content);
+    case RECORD_DOWNLOAD_KEY:
+        return download_key_apply(ctx, s, record);
+    case RECORD_DOWNLOAD_TAKEN:
+        return download_taken_apply(s, record);
+    case RECORD_DOWNLOAD_FORGOT:
+        return download_forgot_apply(ctx, s, record);
     default:
         return unreadable(ctx, "unknown type");
     }
@@ -508,6 +514,8 @@ static void forget(struct signer *s)
     index_free(&s->requests);
     index_free(&s->serials);
     index_free(&s->pins);
+    index_free(&s->downloads);
+    memset(s->taken_in, 0, sizeof s->taken_in);
     s->keys.keys = 0;
     ctx_reset(&s->life);
 }
@@ -564,6 +572,11 @@ static RC copy_one(struct ctx *ctx, void *arg, const struct signer_record *r)
             rc = unreadable(&one, "serial");
         else
             rc = emit_serial(&one, c, &i, r->time);
+    } else {
+        bool stays = false;
+        rc = download_stays(&one, c->s, r, young, &stays);
+        if (rc_ok(rc) && stays)
+            rc = emit(&one, c, r->type, r->time, r->content);
     }
     return rc_ok(rc) ? rc : ctx_fail(ctx, rc.e, "%s", ctx_why(&one));
 }

@@ -105,9 +105,16 @@ struct signer {
     struct ca *cas;
     struct account *accounts;
     struct audit_state audit;
+    /* Keys that were handed out, by the minute, and in the batch that is being worked on (download.c). */
+    struct {
+        int64_t minute; /* since 1970 */
+        int64_t n;
+    } taken_in[60];
+    int64_t taking;
     /* requests: a = intent's record, b = result's, each offset + 1.  serials: a = not after, b = 1 where revoked.
-     * pins: a = record's offset + 1, b = highest fence seen since the start. */
-    struct index requests, serials, pins;
+     * pins: a = record's offset + 1, b = highest fence seen since the start.
+     * downloads: a = record's offset + 1, or 0 for a key that was never made, b = 1 where it was forgotten. */
+    struct index requests, serials, pins, downloads;
 };
 
 struct signer_config {
@@ -121,6 +128,16 @@ struct signer_config {
 /* signer_open reads the state; the key-encryption key is taken over from `kek`.  The signer is on the heap. */
 RC signer_open(struct ctx *ctx, const struct signer_config *config, struct secret *kek, struct signer **out);
 void signer_close(struct signer *s); /* NULL is fine */
+
+/* signer_restored readies a folder that came out of a backup, or stays beside a database that did (copy.c): CRL numbers rise by a
+ * gap, for lists with those that follow may be out in the world, and the audit log goes on where the database's does.  The keys are
+ * tried: E_CRYPTO where they are of another key-encryption key. */
+struct signer_restored {
+    int64_t crl_gap;
+    uint64_t audit_size; /* of the newest head that the database knows; 0: of none */
+    uint8_t audit_root[MERKLE_LEN];
+};
+RC signer_restored(struct ctx *ctx, const struct signer_config *config, struct secret *kek, const struct signer_restored *r);
 
 /* state_apply takes in one record that is on the disk. */
 RC state_apply(struct ctx *ctx, struct signer *s, const struct signer_record *record);
@@ -163,6 +180,11 @@ struct pin {
 };
 void audit_record_put(struct buf *b, const struct audit_state *a); /* audit.c */
 RC audit_record_apply(struct ctx *ctx, struct signer *s, struct bytes content);
+RC download_key_apply(struct ctx *ctx, struct signer *s, const struct signer_record *record); /* download.c */
+RC download_taken_apply(struct signer *s, const struct signer_record *record);
+RC download_forgot_apply(struct ctx *ctx, struct signer *s, const struct signer_record *record);
+/* download_stays says whether a record of a key is still needed when the journal is rewritten. */
+RC download_stays(struct ctx *ctx, struct signer *s, const struct signer_record *record, bool young, bool *stays);
 void pin_put(struct buf *b, const struct pin *p);
 RC pin_take(struct ctx *ctx, struct bytes content, struct pin *out);
 

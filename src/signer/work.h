@@ -59,5 +59,11 @@ RC audit_last_begin(struct signer *s, struct work *w);
 RC audit_accept_begin(struct signer *s, struct work *w);
 RC seal_begin(struct signer *s, struct work *w);
 RC totp_check_begin(struct signer *s, struct work *w);
+RC copy_list_begin(struct signer *s, struct work *w);
+RC copy_read_begin(struct signer *s, struct work *w);
+RC history_begin(struct signer *s, struct work *w);
+RC download_make_begin(struct signer *s, struct work *w);
+RC download_take_begin(struct signer *s, struct work *w);
+RC download_forget_begin(struct signer *s, struct work *w);
 
 #endif

@@ -598,14 +598,18 @@ static struct rc applied_check(struct ctx *ctx, struct conn *c, int64_t *newest)
     return rc;
 }
 
-static struct rc migrate_locked(struct ctx *ctx, struct conn *c)
+static struct rc migrate_locked(struct ctx *ctx, struct conn *c, int64_t most)
 {
+    if (most < 0)
+        return RC_OK;
+    if (most == 0 || most > (int64_t)sql_migrations_n)
+        most = (int64_t)sql_migrations_n;
     TRY(exec(ctx, c,
              "CREATE TABLE IF NOT EXISTS schema_migration (number BIGINT PRIMARY KEY, name TEXT NOT NULL, checksum TEXT NOT NULL,"
              " applied_at BIGINT NOT NULL)"));
     int64_t newest = 0;
     TRY(applied_check(ctx, c, &newest));
-    for (int64_t i = newest; i < (int64_t)sql_migrations_n; i++) {
+    for (int64_t i = newest; i < most; i++) {
         const struct sql_migration *m = &sql_migrations[i];
         TRY(exec(ctx, c, "BEGIN"));
         struct rc rc = exec(ctx, c, m->postgres);
@@ -658,7 +662,7 @@ static struct rc pg_open(struct ctx *ctx, const struct store_config *config, str
     /* Two hubs that start together: one migrates, the other finds it done. */
     struct rc rc = exec(ctx, c, "SELECT pg_advisory_lock(4049283746)");
     if (rc_ok(rc))
-        rc = migrate_locked(ctx, c);
+        rc = migrate_locked(ctx, c, config->migrations);
     if (PQstatus(c->pg) == CONNECTION_OK)
         PQclear(PQexec(c->pg, "SELECT pg_advisory_unlock(4049283746)"));
     conn_give(p, c);

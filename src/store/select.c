@@ -247,8 +247,11 @@ static void put_test(struct maker *m, const struct select_cond *c)
         put(m, ")");
         break;
     case SELECT_OWNER:
-        put(m, "EXISTS (SELECT 1 FROM certificate_note n WHERE n.certificate_id = c.id AND n.owner IS NOT NULL AND n.owner = ");
-        put_text(m, c->text);
+        put(m, "EXISTS (SELECT 1 FROM certificate_note n WHERE n.certificate_id = c.id AND n.owner IS NOT NULL");
+        if (c->text) {
+            put(m, " AND n.owner = ");
+            put_text(m, c->text);
+        }
         put(m, ")");
         break;
     default:

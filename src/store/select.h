@@ -30,7 +30,7 @@ enum select_test {
     SELECT_WITHIN,       /* text: a team's name; the id of a team in whose subtree it lies */
     SELECT_WITHIN_NAMED, /* text: the name of such a team */
     SELECT_TAG,
-    SELECT_OWNER,      /* text */
+    SELECT_OWNER,      /* text; NULL: anybody */
     SELECT_SEEN_AT,    /* at an endpoint of address low..high and port from..to */
     SELECT_SEEN_PORT,  /* port from..to */
     SELECT_SEEN_PLACE, /* text: at an endpoint of this place */

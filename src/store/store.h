@@ -24,6 +24,7 @@ struct store_config {
     const char *path;     /* SQLite: the file */
     const char *conninfo; /* PostgreSQL: libpq's connection string */
     unsigned connections; /* SQLite: readers (4); PostgreSQL: in all (16) */
+    int64_t migrations;   /* PostgreSQL: bring the tables to this migration; 0: to the newest; less: leave them as they are */
 };
 
 struct store;

@@ -222,9 +222,12 @@ static void send_answer(struct wire_request *req, const void *msg)
         log_event(LOG_DEBUG_, "wire_answer_lost", "peer", req->from, "request", req->ctx.request_id, NULL);
 }
 
-void wire_answer(struct wire_request *req, const void *out)
+void wire_answer(struct wire_request *req, void *out)
 {
+    const struct wire_codec *reply = wire_codec_of(wire_codec_of(req->type)->reply);
     send_answer(req, out);
+    if (reply && reply->wipe)
+        reply->wipe(out);
     request_free(req);
 }
 

@@ -118,8 +118,8 @@ void wire_server_holds(struct wire_server *s, bool (*holds)(void *arg), void *ar
 
 /* wire_receive_batch waits until something is asked and takes all that waits, at most `max`.  Returns how many; 0: stopped. */
 size_t wire_receive_batch(struct wire_server *s, size_t max, struct wire_request **reqs);
-/* wire_answer sends `out` (the reply struct of req->type; ignored for notifications). */
-void wire_answer(struct wire_request *req, const void *out);
+/* wire_answer sends `out` (the reply struct of req->type; ignored for notifications) and frees the secrets in it. */
+void wire_answer(struct wire_request *req, void *out);
 /* wire_answer_error sends the failure `rc` with the trail of `ctx` (&req->ctx where NULL). */
 void wire_answer_error(struct wire_request *req, struct ctx *ctx, struct rc rc);
 

@@ -27,4 +27,7 @@ RC aliyun_sign(struct ctx *ctx, const struct canon *in, struct bytes access_key,
 /* Huawei Cloud, SDK-HMAC-SHA256: Authorization; signs Host and all headers of `in`, X-Sdk-Date among them. */
 RC huawei_sign(struct ctx *ctx, const struct canon *in, struct bytes access_key, struct bytes secret_key, struct buf *out);
 
+/* Standard Webhooks: webhook-signature, "v1," and base64. */
+RC webhook_sign(struct ctx *ctx, struct bytes secret, struct bytes id, int64_t now_s, struct bytes body, struct buf *out);
+
 #endif

@@ -61,6 +61,7 @@ static RC session_leave(struct ctx *ctx, struct push_session *s)
     return push_steps(ctx, s, s->desc->logout, s->desc->n_logout, NULL);
 }
 
+const struct push_auth auth_none = {.name = "none"};
 const struct push_auth auth_bearer = {.name = "bearer", .sign = bearer_sign};
 const struct push_auth auth_basic = {.name = "basic", .sign = basic_sign};
 const struct push_auth auth_header = {.name = "header", .sign = header_sign};

@@ -2,8 +2,10 @@
 
 #include <pthread.h>
 
+#include "agent/relay/channel.h"
 #include "agent/relay/dns.h"
 #include "agent/relay/enroll.h"
+#include "agent/relay/oidc.h"
 #include "agent/relay/outside.h"
 #include "agent/relay/push_serve.h"
 #include "agent/relay/rfc2136.h"
@@ -204,6 +206,30 @@ static RC on_enroll(struct ctx *ctx, void *arg, const void *in, void *out)
     return relay_enroll_run(ctx, r->cfg, &r->credentials, in, out);
 }
 
+static RC on_oidc(struct ctx *ctx, void *arg, const void *in, void *out)
+{
+    struct relay *r = arg;
+    struct address_grants grants;
+    TRY(grants_of(ctx, r->cfg, (struct wire_texts){0}, &grants));
+    return relay_oidc_run(ctx, r->cfg, &r->credentials, &grants, in, out);
+}
+
+static RC on_notify(struct ctx *ctx, void *arg, const void *in, void *out)
+{
+    struct relay *r = arg;
+    struct address_grants grants;
+    TRY(grants_of(ctx, r->cfg, (struct wire_texts){0}, &grants));
+    return relay_notify_run(ctx, r->cfg, &r->credentials, &grants, in, out);
+}
+
+static RC on_stream(struct ctx *ctx, void *arg, const void *in, void *out)
+{
+    struct relay *r = arg;
+    struct address_grants grants;
+    TRY(grants_of(ctx, r->cfg, (struct wire_texts){0}, &grants));
+    return relay_stream_run(ctx, r->cfg, &grants, in, out);
+}
+
 static RC on_health(struct ctx *ctx, void *arg, const void *in, void *out)
 {
     struct wire_relay_healthy *o = out;
@@ -214,12 +240,21 @@ static RC on_health(struct ctx *ctx, void *arg, const void *in, void *out)
 }
 
 static const struct wire_route routes[] = {
-    {WIRE_relay_order, on_order},    {WIRE_relay_acme_revoke, on_revoke},
-    {WIRE_relay_acme_info, on_info}, {WIRE_relay_renewal_info, on_renewal_info},
+    {WIRE_relay_order, on_order},
+    {WIRE_relay_acme_revoke, on_revoke},
+    {WIRE_relay_acme_info, on_info},
+    {WIRE_relay_renewal_info, on_renewal_info},
     {WIRE_relay_acme_account, on_account},
-    {WIRE_relay_fetch_issuer, on_fetch_issuer}, {WIRE_relay_revocation, on_revocation},
-    {WIRE_relay_push_key, on_push_key}, {WIRE_relay_push, on_push},
-    {WIRE_relay_enroll, on_enroll},  {WIRE_relay_dns, on_dns},        {WIRE_relay_health, on_health},
+    {WIRE_relay_fetch_issuer, on_fetch_issuer},
+    {WIRE_relay_revocation, on_revocation},
+    {WIRE_relay_push_key, on_push_key},
+    {WIRE_relay_push, on_push},
+    {WIRE_relay_enroll, on_enroll},
+    {WIRE_relay_oidc, on_oidc},
+    {WIRE_relay_dns, on_dns},
+    {WIRE_relay_health, on_health},
+    {WIRE_relay_notify, on_notify},
+    {WIRE_relay_stream, on_stream},
 };
 
 static void relay_free(struct relay *r)
@@ -292,6 +327,7 @@ RC relay_confine(struct ctx *ctx, struct role_env *env, struct sandbox *sb)
     sandbox_allow(sb, cfg.dns_dir, SANDBOX_READ | SANDBOX_OPTIONAL);
     sandbox_allow(sb, cfg.enroll_dir, SANDBOX_READ | SANDBOX_OPTIONAL);
     sandbox_allow(sb, arena_printf(&ctx->arena, "%s/enroll", cfg.state_dir), SANDBOX_READ | SANDBOX_WRITE);
+    TRY(channel_confine(ctx, sb, &cfg));
     TRY(credential_confine(ctx, env, sb, &cfg));
     for (size_t i = 0; i < sizeof roots / sizeof *roots; i++)
         sandbox_allow(sb, roots[i], SANDBOX_READ | SANDBOX_OPTIONAL);

@@ -51,9 +51,9 @@ SELECT 1 AS found FROM team_within WHERE team_id = $team_id AND ancestor_id = $a
 
 -- query token_add : none
 -- doc A new bearer token: only its hash is kept.
--- in id text, team_id text, name text, role text, agent_id text?, user_id text?, permissions json?, hash blob, now i64, expires_at i64
-INSERT INTO token (id, team_id, name, role, agent_id, user_id, permissions, hash, created_at, expires_at)
-VALUES ($id, $team_id, $name, $role, $agent_id, $user_id, $permissions, $hash, $now, $expires_at);
+-- in id text, team_id text, name text, role text, agent_id text?, user_id text?, permissions json?, hash blob, spki_sha256 blob?, now i64, expires_at i64
+INSERT INTO token (id, team_id, name, role, agent_id, user_id, permissions, hash, spki_sha256, created_at, expires_at)
+VALUES ($id, $team_id, $name, $role, $agent_id, $user_id, $permissions, $hash, $spki_sha256, $now, $expires_at);
 
 -- query token_by_hash : maybe
 -- doc A token that is neither revoked nor expired, with its role; one for an agent's host ends with the agent, one of an account is good

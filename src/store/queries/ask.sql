@@ -173,6 +173,14 @@ SELECT t.name, CAST(SUM(c.n) AS BIGINT) AS n FROM counter c JOIN team t ON t.num
 JOIN team_within w ON w.team_id = t.id AND w.ancestor_id = $scope
 WHERE c.dimension = $dimension AND c.day = 0 GROUP BY t.name HAVING SUM(c.n) <> 0 ORDER BY 2 DESC, 1 LIMIT $limit;
 
+-- query counter_teams_of : many
+-- doc How many of one key each team has, of a team and those within it, largest first.
+-- in dimension text, key text, scope text, limit i64
+-- row counter_teams
+SELECT t.name, CAST(SUM(c.n) AS BIGINT) AS n FROM counter c JOIN team t ON t.number = c.team
+JOIN team_within w ON w.team_id = t.id AND w.ancestor_id = $scope
+WHERE c.dimension = $dimension AND c.key = $key AND c.day = 0 GROUP BY t.name HAVING SUM(c.n) <> 0 ORDER BY 2 DESC, 1 LIMIT $limit;
+
 -- query team_of_number : maybe
 -- doc The name of a team by its small number.
 -- in number i64

@@ -152,11 +152,14 @@ UPDATE audit_tree SET kept_from = $kept_from WHERE id = 1;
 -- doc Entries of the log within a team between two places, with the name that their object has now.
 -- in scope text, from_leaf i64, to_leaf i64
 -- out leaf i64, at i64, action text, object_kind text, object_id text, name text?, detail json
-SELECT a.leaf, a.at, a.action, a.object_kind, a.object_id, COALESCE(m.name, t.name, i.name, g.name) AS name, a.detail FROM audit a
+SELECT a.leaf, a.at, a.action, a.object_kind, a.object_id, COALESCE(m.name, t.name, i.name, g.name, c.name, q.object_name, n.name) AS name, a.detail FROM audit a
 LEFT JOIN managed_certificate m ON a.object_kind = 'managed-certificate' AND m.id = a.object_id
 LEFT JOIN target t ON a.object_kind = 'target' AND t.id = a.object_id
 LEFT JOIN issuer i ON a.object_kind = 'issuer' AND i.id = a.object_id
 LEFT JOIN agent g ON a.object_kind = 'agent' AND g.id = a.object_id
+LEFT JOIN campaign c ON a.object_kind IN ('campaign', 'bulk') AND c.id = a.object_id
+LEFT JOIN request q ON a.object_kind = 'request' AND q.id = a.object_id
+LEFT JOIN channel n ON a.object_kind = 'channel' AND n.id = a.object_id
 WHERE a.leaf >= $from_leaf AND a.leaf < $to_leaf
   AND EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = a.team_id AND w.ancestor_id = $scope)
 ORDER BY a.leaf;

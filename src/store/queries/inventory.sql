@@ -282,6 +282,25 @@ WHERE observation.last_seen < excluded.last_seen;
 -- in certificate_id i64
 DELETE FROM observation WHERE certificate_id = $certificate_id;
 
+-- query observation_showed : many
+-- doc What an endpoint showed, of the certificates of a team and those within it.
+-- in endpoint_id i64, scope text
+-- out certificate_id i64
+SELECT o.certificate_id FROM observation o JOIN certificate c ON c.id = o.certificate_id WHERE o.endpoint_id = $endpoint_id
+  AND c.team IN (SELECT s.number FROM team_within w JOIN team s ON s.id = w.team_id WHERE w.ancestor_id = $scope)
+ORDER BY o.certificate_id;
+
+-- query observation_any : one
+-- doc Whether a certificate was seen anywhere.
+-- in certificate_id i64
+-- out n i64
+SELECT COUNT(*) AS n FROM (SELECT 1 FROM observation WHERE certificate_id = $certificate_id LIMIT 1) a;
+
+-- query observation_drop_at : none
+-- doc An endpoint goes, and what it showed.
+-- in endpoint_id i64
+DELETE FROM observation WHERE endpoint_id = $endpoint_id;
+
 -- query endpoint_after : many
 -- doc Endpoints in the order of their numbers.
 -- in after i64, limit i64

@@ -83,6 +83,8 @@ SELECT kind, name FROM (
     UNION ALL SELECT 'DNS provider', name FROM dns_provider WHERE team_id = $id AND removed_at IS NULL
     UNION ALL SELECT 'collection', name FROM collection WHERE team_id = $id
     UNION ALL SELECT 'scan', name FROM scan WHERE team_id = $id
+    UNION ALL SELECT 'request that waits', object_name FROM request WHERE team_id = $id AND state = 'waiting'
+    UNION ALL SELECT 'rule', name FROM rule WHERE team_id = $id
     UNION ALL SELECT 'certificates in the inventory', '' FROM team t WHERE t.id = $id AND EXISTS (SELECT 1 FROM certificate c WHERE c.team = t.number)
     UNION ALL SELECT 'endpoints, e.g.', e.place FROM endpoint e
         WHERE e.id = (SELECT MIN(f.id) FROM endpoint f WHERE f.team = (SELECT t.number FROM team t WHERE t.id = $id))) x
