@@ -76,10 +76,22 @@ static void random_data_of_every_length_survives(void **state)
     }
 }
 
+static void markup_holds_any_text(void **state)
+{
+    CTX_CLEANUP struct ctx ctx;
+    struct buf b;
+    (void)state;
+    ctx_init(&ctx, &clock_system);
+    buf_init_arena(&b, &ctx.arena, 1000);
+    put_markup(&b, BYTES_LIT("<a href=\"x\" b='y'>&amp;\0\xc3\xbc"));
+    assert_true(bytes_equal(buf_bytes(&b), BYTES_LIT("&lt;a href=&quot;x&quot; b=&#39;y&#39;&gt;&amp;amp;\0\xc3\xbc")));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(base64_gives_the_vectors_of_rfc_4648),
+        cmocka_unit_test(markup_holds_any_text),
         cmocka_unit_test(readers_refuse_what_is_not_canonical),
         cmocka_unit_test(pem_bodies_are_lines_of_64_and_white_space_is_skipped_there_only),
         cmocka_unit_test(random_data_of_every_length_survives),

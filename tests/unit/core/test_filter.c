@@ -107,7 +107,7 @@ static void errors_point_at_the_character(void **state)
         {"grün = 1 ca",
          "column 1: there is no field \"grün\"; there are name, expires, issued, first_seen, last_seen, lifetime, "
          "issuer, issuer.o, issuer.cn, subject, subject.o, subject.cn, key, key.bits, signature, serial, fingerprint, spki, "
-         "managed, ca, self_signed, wildcard, revoked, team, tag, owner, finding, severity, source, endpoint, port"},
+         "managed, ca, self_signed, wildcard, revoked, team, tag, owner, unowned, finding, severity, source, endpoint, port"},
         {"issuer = \"ü\" ca", "column 14: \"and\" or \"or\" is expected here, not \"ca\""},
         {"(ca", "column 4: the parenthesis of column 1 is closed here by ), or \"and\" or \"or\" goes on; not the end"},
         {"ca)", "column 3: no parenthesis is open that could be closed here"},
