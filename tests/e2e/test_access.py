@@ -115,6 +115,8 @@ class World:
         profile = self.make("profiles", {"name": f"{MARK}-profile", "usage": "tls-server", **team})
         collection = self.make("collections", {"name": f"{MARK}-collection", "filter": f"name ~ {MARK}", **team})
         token = self.make("tokens", {"name": f"{MARK}-token", **team})
+        bulk = self.make("bulk", {"act": "tag", "name": f"{MARK}-bulk", "certificates": [fingerprint], "add_tags": ["x"], **team})
+        campaign = self.make("campaigns", {"name": f"{MARK}-campaign", "certificates": [f"{MARK}-cert"], **team})
         preflight = must(hub.unix("POST", "/api/v1/managed-certificates/preflight", {"names": [f"pre.{MARK}.example"], **team}))
         endpoint = next(e["id"] for e in hub.unix("GET", "/api/v1/endpoints?limit=1000").json()["items"] if MARK in json.dumps(e))
         scan = wait.until(lambda: self.try_make("scans", {"name": f"{MARK}-scan", "spec": {"targets": ["127.0.71.0/30"], "ports": ["9"]}, **team}), "an agent scans", 10)
@@ -126,8 +128,15 @@ class World:
             "certificates": fingerprint, "endpoints": str(endpoint), "collections": collection["id"], "targets": target["id"],
             "dns-providers": provider["id"], "agents": agent["id"], "join-tokens": f"{MARK}-join", "teams": MARK, "users": user["id"],
             "tokens": token["id"], "jobs": jobs[0]["id"], "preflights": preflight["id"] if "id" in preflight else NOWHERE,
-            "roles": None, "cas": None, "scans": scan["id"], "challenges": challenge["id"], "deployments": deployment, "adoptions": NOWHERE}
+            "roles": None, "cas": None, "identity-providers": None, "policy": None, "backups": None, "audit-streams": None, "scans": scan["id"], "challenges": challenge["id"], "deployments": deployment, "adoptions": NOWHERE, "bulk": bulk["id"], "campaigns": campaign["id"]}
         self.seconds = {"users": grant["id"], "dns-providers": dns_grant["grants"][0]["id"] if "grants" in dns_grant else NOWHERE, "scans": "stop"}
+        self.refs["reports"] = None
+        self.refs["report-schedules"] = self.make("report-schedules", {"name": f"{MARK}-weekly", "report": "expiry", "every_s": 604800, **team})["id"]
+        self.refs["channels"] = self.make("channels", {"name": f"{MARK}-channel", "kind": "webhook", "usual": False, **team})["id"]
+        self.refs["notifications"] = must(hub.unix("POST", f"/api/v1/channels/{MARK}-channel/test"))["id"]
+        self.refs["requests"] = self.make("requests", {"kind": "renew", "object": f"{MARK}-cert", "approval": True})["id"]
+        self.refs["rules"] = self.make("rules", {"name": f"{MARK}-rule", "spec": {"where": "managed"}, **team})["id"]
+        self.refs["alerts"] = wait.until(lambda: [a["id"] for a in hub.unix("GET", "/api/v1/alerts").json()["items"] if a["rule"] == f"{MARK}-rule"], "an alert", 10)[0]
         self.role = role
         self.ids = [v for v in self.refs.values() if v and v != NOWHERE and len(v) > 10 and v != jobs[0]["id"]] + [grant["id"]]
 
@@ -165,8 +174,8 @@ def path_of(world, template):
 
 # Bodies that get as far as the object.
 BODIES = {"issuer_account_ask": {"verb": "update"}, "managed_take": {"chain_pem": "x"}, "dns_grant_create": {"under": f"a.{MARK}.example", "team": "shop"},
-          "user_grant": {"role": "viewer"}, "issuer_preflight": {"names": [f"a.{MARK}.example"]}, "managed_rollback": {"version": 1},
-          "role_update": {"permissions": ["certificate.read"]}, "adoption_adopt": {}}
+          "user_grant": {"role": "viewer"}, "user_bind": {"provider": "x", "subject": "x"}, "client_key_create": {"name": "x", "public_key": "x"}, "issuer_preflight": {"names": [f"a.{MARK}.example"]}, "managed_rollback": {"version": 1},
+          "role_update": {"permissions": ["certificate.read"]}, "adoption_adopt": {}, "request_comment": {"comment": "x"}, "request_approve": {"hash": "00" * 32}, "alert_snooze": {"for_s": 60}}
 
 
 # --- every route, every role
@@ -255,6 +264,10 @@ def test_what_a_request_names_of_other_teams_is_not_there_either(world):
             ("tokens", {"name": "x", "user": f"{MARK}-anna"}, "/user"),
             ("users", {"name": "x", "team": MARK}, "/team"),
             ("teams", {"name": "x", "team": MARK}, "/team"),
+            ("campaigns", {"name": "x", "where": "managed", "team": MARK}, "/team"),
+            ("campaigns", {"name": "x", "where": "managed", "issuer": f"{MARK}-ca"}, "/issuer"),
+            ("bulk", {"act": "renew", "certificates": [f"{MARK}-cert"]}, None),
+            ("revocations", {"certificate": f"{MARK}-cert"}, None),
             ("imports", {"list": "x", "rows": [], "team": MARK}, "/team")):
         answer = ask("POST", f"/api/v1/{path}", body)
         assert answer.status in (400, 404) and json.loads(answer.text).get("field") == field, (path, body, answer.text)
@@ -529,7 +542,7 @@ def test_users_are_shown_and_changed_by_the_command_line(world):
     assert "viewer in shop, operator in press" in hub.ok("user", "list").out
     assert hub.cw("user", "revoke", "cli-user", "--role", "auditor").code == 4
     hub.ok("user", "disable", "cli-user")
-    assert hub.show("user", "cli-user")["state"] == "disabled"
+    assert hub.show("user", "cli-user")["state"] == "disabled" and " disabled " in hub.ok("user", "list").out
     hub.ok("user", "enable", "cli-user")
     assert "ca-officer" in hub.ok("role", "list").out and "certificate.read" in hub.ok("role", "permissions").out.splitlines()
     hub.ok("role", "add", "look", "--permission", "certificate.read,target.read", "--description", "looks")

@@ -56,7 +56,7 @@ def test_prometheus_scrapes_what_the_dashboard_and_the_alerts_ask_for(site, ngin
     nginx.command("reload", "exit 1")
     assert site.cw("cert", "renew", WWW).code != 0
     wait.until(lambda: number(prometheus("certwright_managed_certificates_failing")) == 1, "that it fails is scraped", 20)
-    assert number(prometheus("certwright_problems")) >= 1
+    wait.until(lambda: number(prometheus("certwright_problems")) >= 1, "status has a line for it, which is scraped", 10)
     for panel in json.loads((EXAMPLES / "grafana.json").read_text())["panels"]:
         for target in panel["targets"]:
             expr = target["expr"].replace("certwright_findings", "certwright_certificates_by_key")  # there is none

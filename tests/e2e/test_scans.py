@@ -81,6 +81,24 @@ def test_what_a_scan_finds_is_in_the_inventory_and_a_list_says_whose_it_is(hub, 
     assert "first  done" in hub.ok("scan", "list").out
 
 
+def test_what_was_found_in_the_wrong_network_is_forgotten(hub, servers):
+    hub.ok("scan", "127.0.71.200", "127.0.70.1", "--ports", servers, "--as", "wrong")
+    assert {"scan200.example.org", "scan1.example.org"} <= names(hub)
+    assert "endpoints would go" in hub.ok("endpoint", "forget", "127.0.71.0/24", "--dry-run").out and "scan200.example.org" in names(hub)
+    refused = hub.cw("endpoint", "forget", "127.0.71.0/24")
+    assert refused.code == 2 and "--yes" in refused.err
+    done = hub.ok("endpoint", "forget", "127.0.71.0/24", "--yes").out
+    assert "and 1 certificates are gone" in done, done
+    assert "scan200.example.org" not in names(hub) and {"scan1.example.org", "rsa1.example.org"} <= names(hub)
+    assert not hub.unix("GET", f"/api/v1/endpoints?at=127.0.71.200:{servers}").json()["items"]
+    assert hub.ok("endpoint", "forget", "127.0.71.0/24", "--yes").out.startswith("0 endpoints")
+    entry = hub.ok("audit", "list", "--action", "endpoint.delete", "-o", "json").json()[0]
+    assert json.loads(entry["detail"])["at"] == "127.0.71.0/24"
+    # It can be found again.
+    hub.ok("scan", "start", "wrong")
+    assert "scan200.example.org" in names(hub)
+
+
 def test_a_name_is_asked_for_and_details_are_kept_with_the_endpoint(hub, servers):
     hub.ok("scan", "127.0.70.1", "--ports", servers, "--name", "shop.example.org", "--details", "--verify", "--as", "named")
     seen = [e for e in hub.unix("GET", f"/api/v1/endpoints?at=127.0.70.1:{servers}").json()["items"] if e.get("name") == "shop.example.org"]

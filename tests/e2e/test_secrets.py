@@ -30,6 +30,8 @@ MAY_HOLD = {
     "ACME account key": {"signer"},
     "Key of an external account binding": set(),
     "host key": {"apply"},
+    "key for download": set(),
+    "passphrase of a download": set(),
     "sealing key": {"apply"},
     "hub TLS key, from files": {"hub"},
     "API token": {"hub"},
@@ -46,7 +48,7 @@ MAY_HOLD = {
     "database password": {"hub", "parent"},
 }
 # Made at each start and nowhere kept: nothing to look for; and what everybody may see.
-NOT_PLANTED = {"hub TLS key", "challenge answer"}
+NOT_PLANTED = {"hub TLS key", "challenge answer", "key of a backup", "configuration in a backup"}
 
 
 def unsealed(kek, path):
@@ -159,6 +161,8 @@ class World:
         assert pia.password("pia", password).status_code == 200
         pia.ok("POST", "/api/v1/session/recovery-code", {"code": recovery_code[0]})
         assert pia.ask("GET", "/api/v1/me").status_code == 200
+        hub.ok("cert", "add", "download.example.org", "--download", "--key-kind", "rsa-2048")
+        taken = [hub.https("POST", "/api/v1/managed-certificates/download.example.org/export", {"format": f}).json() for f in ("pem", "pkcs12", "jks")]
         self.keys = [unsealed(self.kek, p) for p in sorted((hub.state / "signer").rglob("*.key"))]
         self.host_keys = [load_pem_private_key(p.read_bytes(), None) for p in (hub.state / "agent" / "keys").glob("*.key")]
         tls = load_pem_private_key((hub.folder / "tls" / "server.key").read_bytes(), None)
@@ -170,6 +174,8 @@ class World:
             "ACME account key": set().union(*(of_key(k) for c, k in self.keys if c == "acme-account")),
             "Key of an external account binding": of_text(bound) | of_bytes(b"binding-" + bytes(range(200, 224))),
             "host key": set().union(*(of_key(k) for k in self.host_keys)),
+            "key for download": set().union(*(of_key(k) for c, k in self.keys if c == "download")),
+            "passphrase of a download": of_text(taken[1]["passphrase"]) | of_text(taken[2]["passphrase"]),
             "sealing key": of_bytes((hub.state / "agent" / "keys" / "seal.x25519").read_bytes()),
             "hub TLS key, from files": of_key(tls),
             "appliance credential": of_text(vault.token),
