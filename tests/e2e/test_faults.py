@@ -249,7 +249,7 @@ def test_a_disk_at_the_hub_that_becomes_full_in_the_middle_is_gone_on_from_there
     once(hub, nginx, current(hub)["number"])
 
 
-@pytest.mark.parametrize("point", [*(f"hub:store.before_commit@{n}" for n in (15, 17, 19, 22)), "signer:signer.journal_write@11",
+@pytest.mark.parametrize("point", [*(f"hub:store.before_commit@{n}" for n in (19, 21, 23, 26)), "signer:signer.journal_write@11",
                                    "signer:signer.journal_write@12"])
 def test_a_disk_that_was_full_for_a_moment_is_not_noticed(nginx, make_hub, point):
     hub = make_hub(nginx=nginx, start=False).start(failpoint=f"{point}=disk_full")
