@@ -37,13 +37,19 @@ def _folder():
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "soak: takes long; only where CERTWRIGHT_SOAK is set")
-    config.addinivalue_line("markers", "one_engine: knows nothing of a database; on PostgreSQL only where CERTWRIGHT_SOAK is set")
+    config.addinivalue_line("markers", "one_engine: knows nothing of a database; on PostgreSQL only where CERTWRIGHT_SOAK is set; "
+                                       "one_engine(False): does, in a file of such")
+
+
+def one_engine(item):
+    marker = item.get_closest_marker("one_engine")
+    return bool(marker) and marker.args != (False,)
 
 
 def pytest_collection_modifyitems(config, items):
     """What is not for this run is left out, not skipped: a skip is a failure."""
     if not os.environ.get("CERTWRIGHT_SOAK"):
-        items[:] = [i for i in items if not i.get_closest_marker("soak") and not (ENGINE == "postgres" and i.get_closest_marker("one_engine"))]
+        items[:] = [i for i in items if not i.get_closest_marker("soak") and not (ENGINE == "postgres" and one_engine(i))]
 
 
 def claimed(items, folder):

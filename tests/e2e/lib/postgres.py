@@ -29,7 +29,8 @@ class Postgres:
         subprocess.run(self._as([self.bin / "initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C",
                                  "--no-sync", "--no-instructions"]), check=True, stdout=subprocess.DEVNULL, cwd="/")
         settings = {"listen_addresses": "", "unix_socket_directories": self.sockets, "unix_socket_permissions": "0777", "fsync": "off",
-                    "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "200", "shared_buffers": "32MB"}
+                    "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "200", "shared_buffers": "32MB",
+                    "wal_level": "minimal", "max_wal_senders": "0", "max_wal_size": "128MB", "min_wal_size": "32MB", "autovacuum": "off"}
         self.child = process.start(self._as([self.bin / "postgres", "-D", self.data,
                                              *(w for k, v in settings.items() for w in ("-c", f"{k}={v}"))]), self.log, cwd="/")
         wait.until(self._answers, "PostgreSQL answers", 30)
@@ -43,7 +44,7 @@ class Postgres:
         return subprocess.run([str(self.bin / "pg_isready"), "-q", "-h", str(self.sockets)], check=False).returncode == 0
 
     def sql(self, text, database="postgres"):
-        done = subprocess.run(["psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", str(self.sockets), "-U", "postgres", "-d", database,
+        done = subprocess.run([str(self.bin / "psql"), "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", str(self.sockets), "-U", "postgres", "-d", database,
                                "-c", text], check=False, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         assert done.returncode == 0, done.stderr
         return done.stdout

@@ -6,15 +6,18 @@ import time
 
 
 def until(condition, what, seconds=10.0, every=0.02):
-    """Calls `condition` until what it returns is true, and returns that.  Fails with `what` and the last answer after `seconds`."""
-    deadline = time.monotonic() + seconds
+    """Calls `condition` until what it returns is true, and returns that.  Fails with `what` and the last answer after `seconds`.  Most
+    conditions start a program: they get a third of the time at most, and come less often the longer it takes."""
+    began = time.monotonic()
     while True:
+        asked = time.monotonic()
         got = condition()
         if got:
             return got
-        if time.monotonic() > deadline:
+        now = time.monotonic()
+        if now > began + seconds:
             raise AssertionError(f"after {seconds:g} s still not: {what} (last: {got!r})")
-        time.sleep(every)
+        time.sleep(max(every, min(max(2 * (now - asked), (now - began) / 10), 0.25)))
 
 
 _given = set()
