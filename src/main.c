@@ -11,6 +11,7 @@ int main(int argc, char **argv)
         return role_main(roles, SERVER_ROLES, argc, argv);
     }
     static const struct cli_hooks hooks = {.init = server_init, .run = server_run, .join = server_join, .check = server_check,
-                                           .restore = server_restore, .verify_backup = server_verify_backup};
+                                           .restore = server_restore, .verify_backup = server_verify_backup,
+                                           .recovery_split = server_recovery_split};
     return cli_main(argc, argv, &hooks);
 }

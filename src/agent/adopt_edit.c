@@ -147,6 +147,21 @@ static size_t find(struct bytes text, struct bytes what)
     return SIZE_MAX;
 }
 
+/* The line becomes a comment. */
+static RC comment_out(struct ctx *ctx, const char *name, const char *file, struct bytes all, struct bytes line,
+                      struct adopt_edit *edits, size_t *n)
+{
+    if (line.n > ADOPT_LINE_MAX || *n == ADOPT_EDITS_MAX)
+        return ctx_fail(ctx, E_TOO_LARGE, "%s: too many lines, or too long ones, name %s", file, name);
+    const struct bytes is = bytes_z(arena_printf(&ctx->arena, ADOPTED "%.*s", (int)line.n, (const char *)line.p));
+    if (is.n != line.n + sizeof ADOPTED - 1)
+        return ctx_fail(ctx, E_UNSUPPORTED, "%s is no text", file);
+    if (find(all, is) != SIZE_MAX) /* which of the two would come back? */
+        return ctx_fail(ctx, E_UNSUPPORTED, "%s has the line \"%s\" already: remove it", file, (const char *)is.p);
+    add(edits, n, (struct adopt_edit){.file = file, .was = line, .is = is});
+    return RC_OK;
+}
+
 static RC plan_dehydrated(struct ctx *ctx, const char *name, const char *file, struct bytes text, struct adopt_edit *edits,
                           size_t *n, const char **why)
 {
@@ -155,18 +170,81 @@ static RC plan_dehydrated(struct ctx *ctx, const char *name, const char *file, s
     while (next_line(&text, &line)) {
         if (!line_is_of(line, name))
             continue;
-        if (line.n > ADOPT_LINE_MAX || *n == ADOPT_EDITS_MAX)
-            return ctx_fail(ctx, E_TOO_LARGE, "%s: too many lines, or too long ones, name %s", file, name);
-        const struct bytes is = bytes_z(arena_printf(&ctx->arena, ADOPTED "%.*s", (int)line.n, (const char *)line.p));
-        if (is.n != line.n + sizeof ADOPTED - 1)
-            return ctx_fail(ctx, E_UNSUPPORTED, "%s is no text", file);
-        if (find(all, is) != SIZE_MAX) /* which of the two would come back? */
-            return ctx_fail(ctx, E_UNSUPPORTED, "%s has the line \"%s\" already: remove it", file, (const char *)is.p);
-        add(edits, n, (struct adopt_edit){.file = file, .was = line, .is = is});
+        TRY(comment_out(ctx, name, file, all, line, edits, n));
     }
     if (*n == 0)
         *why = arena_printf(&ctx->arena, "%s has no line for it", file);
     return RC_OK;
+}
+
+/* A word without quotes around it. */
+static bool next_argument(struct bytes *line, struct bytes *word)
+{
+    if (!next_word(line, word))
+        return false;
+    while (word->n > 1 && (*word->p == '\'' || *word->p == '"') && word->p[word->n - 1] == *word->p)
+        *word = bytes_of(word->p + 1, word->n - 2);
+    return true;
+}
+
+static struct bytes base_name(struct bytes path)
+{
+    const uint8_t *slash = path.n > 0 ? memrchr(path.p, '/', path.n) : NULL;
+    return slash != NULL ? bytes_of(slash + 1, (size_t)(path.p + path.n - slash - 1)) : path;
+}
+
+/* The certificate that a line of a crontab renews: of lego the first of its domains, of uacme what follows "issue".  False where it
+ * starts the client not at all, or more than once: then the rest of it is not ours to switch off. */
+static bool cron_line_of(struct bytes line, enum lineage_client client, struct bytes *name)
+{
+    struct bytes word;
+    size_t programs = 0;
+    bool is_next = false, after_option = false; /* --path /etc/lego is no program */
+    *name = (struct bytes){0};
+    if (trim(line).n == 0 || *trim(line).p == '#')
+        return false;
+    while (next_argument(&line, &word)) {
+        if (is_next && name->n == 0)
+            *name = word;
+        is_next = false;
+        if (!after_option && bytes_equal_z(base_name(word), lineage_client_name(client)))
+            programs++;
+        else if (programs > 0 && client == LINEAGE_LEGO)
+            is_next = bytes_equal_z(word, "-d") || bytes_equal_z(word, "--domains");
+        else if (programs > 0)
+            is_next = bytes_equal_z(word, "issue");
+        static const char with_value[] = "--domains=";
+        if (client == LINEAGE_LEGO && name->n == 0 && word.n > sizeof with_value - 1 &&
+            memcmp(word.p, with_value, sizeof with_value - 1) == 0)
+            *name = bytes_of(word.p + sizeof with_value - 1, word.n - (sizeof with_value - 1));
+        after_option = word.n > 0 && *word.p == '-';
+    }
+    return programs == 1 && name->n > 0;
+}
+
+static RC plan_cron(struct ctx *ctx, enum lineage_client client, const char *called, const char *file, struct bytes text,
+                    struct adopt_edit *edits, size_t *n, const char **why)
+{
+    const struct bytes all = text;
+    struct bytes line, name;
+    while (next_line(&text, &line))
+        if (cron_line_of(line, client, &name) && bytes_equal_nocase(name, bytes_z(called)))
+            TRY(comment_out(ctx, called, file, all, line, edits, n));
+    if (*n == 0)
+        *why = arena_printf(&ctx->arena, "%s has no line for it alone", file);
+    return RC_OK;
+}
+
+static RC plan_lego(struct ctx *ctx, const char *name, const char *file, struct bytes text, struct adopt_edit *edits, size_t *n,
+                    const char **why)
+{
+    return plan_cron(ctx, LINEAGE_LEGO, name, file, text, edits, n, why);
+}
+
+static RC plan_uacme(struct ctx *ctx, const char *name, const char *file, struct bytes text, struct adopt_edit *edits, size_t *n,
+                     const char **why)
+{
+    return plan_cron(ctx, LINEAGE_UACME, name, file, text, edits, n, why);
 }
 
 RC adopt_edit_plan(struct ctx *ctx, enum lineage_client client, const char *name, const char *file, struct bytes text,
@@ -174,7 +252,8 @@ RC adopt_edit_plan(struct ctx *ctx, enum lineage_client client, const char *name
 {
     static struct rc (*const plans[LINEAGE_CLIENTS])(struct ctx *, const char *, const char *, struct bytes, struct adopt_edit *,
                                                      size_t *, const char **) = {
-        [LINEAGE_CERTBOT] = plan_certbot, [LINEAGE_ACME_SH] = plan_acme_sh, [LINEAGE_DEHYDRATED] = plan_dehydrated};
+        [LINEAGE_CERTBOT] = plan_certbot, [LINEAGE_ACME_SH] = plan_acme_sh, [LINEAGE_DEHYDRATED] = plan_dehydrated,
+        [LINEAGE_LEGO] = plan_lego, [LINEAGE_UACME] = plan_uacme};
     *n = 0;
     *why = "";
     return plans[client] != NULL ? plans[client](ctx, name, file, text, edits, n, why) : RC_OK;

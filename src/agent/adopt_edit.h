@@ -5,8 +5,9 @@
  *     certbot      autorenew = False, in renewal/NAME.conf
  *     acme.sh      Le_NextRenewTime, in NAME.conf: the year 2100
  *     dehydrated   the line of domains.txt becomes a comment
+ *     lego, uacme  the line of a crontab that renews this certificate becomes a comment
  *
- * lego, uacme and Caddy renew what their command line or configuration names: there is no such line. */
+ * Timers, scripts and the Caddyfile are people's to change: there is no such line. */
 #ifndef AGENT_ADOPT_EDIT_H
 #define AGENT_ADOPT_EDIT_H
 

@@ -554,6 +554,8 @@ RC agent_enter(struct ctx *ctx, struct role_env *env)
     if (a == NULL)
         return ctx_fail(ctx, E_NO_MEMORY, "the agent");
     TRY(agent_config_parse(ctx, "agent.yaml", role_config(env), cfg));
+    pthread_mutex_init(&a->shelf.lock, NULL);
+    cfg->shelf = &a->shelf;
     a->cfg = cfg;
     a->clock = role_clock(env);
     TRY(prepare(ctx, a, env));

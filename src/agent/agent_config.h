@@ -115,7 +115,10 @@ struct agent_store {
     const char *file, *passphrase;
 };
 
+struct connector_shelf; /* agent/connector.h */
+
 struct agent_config {
+    struct connector_shelf *shelf; /* descriptions that were read already; NULL: none is kept */
     const char *file;
     const char *name;
     const char *hub_socket; /* NULL: the hub is on another host */

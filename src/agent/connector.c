@@ -272,18 +272,103 @@ RC connector_parse(struct ctx *ctx, const char *file, struct bytes text, struct 
     return read_all(ctx, &y, out);
 }
 
-RC connector_load(struct ctx *ctx, const struct agent_config *cfg, const char *name, struct connector *out)
+/* The text of a description, as it stands on the disk now. */
+static RC read_file(struct ctx *ctx, const struct agent_config *cfg, const char *name, const char **path, struct bytes *text)
 {
-    struct bytes text;
     if (!str_is_name(bytes_z(name)) || !str_list_has(&cfg->connectors, name))
         return ctx_fail(ctx, E_NOT_GRANTED, "connector %s is not allowed on this host: add it under connectors in %s", name,
                         cfg->file);
-    const char *path = arena_printf(&ctx->arena, "%s/%s.yaml", cfg->connectors_dir, name);
-    TRY(agent_file_trusted(ctx, path, 65536, &text));
+    *path = arena_printf(&ctx->arena, "%s/%s.yaml", cfg->connectors_dir, name);
+    return agent_file_trusted(ctx, *path, 65536, text);
+}
+
+static RC parse_as(struct ctx *ctx, const char *path, struct bytes text, const char *name, struct connector *out)
+{
     TRY(connector_parse(ctx, path, text, out));
     if (!str_equal(out->name, name))
         return ctx_fail(ctx, E_INVALID, "%s describes connector %s, not %s", path, out->name, name);
     return RC_OK;
+}
+
+RC connector_load(struct ctx *ctx, const struct agent_config *cfg, const char *name, struct connector *out)
+{
+    const char *path = NULL;
+    struct bytes text;
+    TRY(read_file(ctx, cfg, name, &path, &text));
+    return parse_as(ctx, path, text, name, out);
+}
+
+/* One text, and what it says. */
+struct connector_kept {
+    struct ctx ctx;
+    struct bytes text;
+    struct connector connector;
+    struct connector_kept *next;
+};
+
+/* Descriptions change with an upgrade, or under the hands of who writes one: those before stay until the end. */
+#define KEPT_MAX 100
+
+static const struct connector_kept *kept_find(struct connector_shelf *shelf, struct bytes text, const char *name)
+{
+    pthread_mutex_lock(&shelf->lock);
+    const struct connector_kept *k = shelf->first;
+    while (k != NULL && !(bytes_equal(k->text, text) && str_equal(k->connector.name, name)))
+        k = k->next;
+    pthread_mutex_unlock(&shelf->lock);
+    return k;
+}
+
+static void kept_free(struct connector_kept *k)
+{
+    ctx_free(&k->ctx);
+    free(k);
+}
+
+/* Two threads may keep the same: the first that is found is as good as the other. */
+static void keep(struct ctx *ctx, struct connector_shelf *shelf, const char *path, struct bytes text, const char *name)
+{
+    struct connector_kept *k = calloc(1, sizeof *k);
+    if (k == NULL)
+        return;
+    ctx_init(&k->ctx, ctx->clock);
+    k->text = arena_bytes(&k->ctx.arena, text);
+    bool kept = rc_ok(parse_as(&k->ctx, arena_strdup(&k->ctx.arena, path), k->text, name, &k->connector));
+    pthread_mutex_lock(&shelf->lock);
+    if ((kept = kept && shelf->n < KEPT_MAX)) {
+        k->next = shelf->first;
+        shelf->first = k;
+        shelf->n++;
+    }
+    pthread_mutex_unlock(&shelf->lock);
+    if (!kept)
+        kept_free(k);
+}
+
+RC connector_use(struct ctx *ctx, const struct agent_config *cfg, const char *name, struct connector *out)
+{
+    const struct connector_kept *k = NULL;
+    const char *path = NULL;
+    struct bytes text;
+    TRY(read_file(ctx, cfg, name, &path, &text));
+    if (cfg->shelf != NULL && (k = kept_find(cfg->shelf, text, name)) != NULL) {
+        *out = k->connector;
+        return RC_OK;
+    }
+    TRY(parse_as(ctx, path, text, name, out));
+    if (cfg->shelf != NULL)
+        keep(ctx, cfg->shelf, path, text, name);
+    return RC_OK;
+}
+
+void connector_shelf_free(struct connector_shelf *shelf)
+{
+    for (struct connector_kept *k = shelf->first, *next; k != NULL; k = next) {
+        next = k->next;
+        kept_free(k);
+    }
+    shelf->first = NULL;
+    pthread_mutex_destroy(&shelf->lock);
 }
 
 void connectors_tell(struct ctx *ctx, const struct agent_config *cfg)

@@ -20,6 +20,8 @@
 #ifndef AGENT_CONNECTOR_H
 #define AGENT_CONNECTOR_H
 
+#include <pthread.h>
+
 #include "agent/agent_config.h"
 #include "base/json.h"
 
@@ -77,6 +79,16 @@ bool connector_content_has_key(enum connector_content content);
 RC connector_parse(struct ctx *ctx, const char *file, struct bytes text, struct connector *out);
 /* connector_load finds `name` among those agent.yaml allows, reads its file from the connectors' folder. */
 RC connector_load(struct ctx *ctx, const struct agent_config *cfg, const char *name, struct connector *out);
+/* connector_use is connector_load for what is done for each certificate: the file is read and looked at as ever, but a text that is
+ * on cfg->shelf is not parsed again.  Threads may share a shelf; what it keeps lives until connector_shelf_free. */
+struct connector_shelf {
+    pthread_mutex_t lock;
+    struct connector_kept *first;
+    size_t n;
+};
+#define CONNECTOR_SHELF_INIT {.lock = PTHREAD_MUTEX_INITIALIZER}
+RC connector_use(struct ctx *ctx, const struct agent_config *cfg, const char *name, struct connector *out);
+void connector_shelf_free(struct connector_shelf *shelf);
 /* connectors_tell logs a warning for each connector of agent.yaml that cannot be used, with what is wrong. */
 void connectors_tell(struct ctx *ctx, const struct agent_config *cfg);
 

@@ -489,7 +489,7 @@ static RC read_body(struct ctx *ctx, struct deployment *d)
     TRY(hands_read_endpoints(ctx, ends, DEPLOY_ENDPOINTS_MAX, d->ends, &d->n_ends));
     if (*d->target_name == '\0')
         d->target_name = d->target;
-    TRY(connector_load(ctx, d->h->cfg, d->connector, &d->desc));
+    TRY(connector_use(ctx, d->h->cfg, d->connector, &d->desc));
     d->check = connector_command(d->params, d->desc.check);
     d->reload = connector_command(d->params, d->desc.reload);
     return RC_OK;

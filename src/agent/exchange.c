@@ -1,5 +1,6 @@
 #include "agent/exchange.h"
 
+#include "agent/live.h"
 #include "agent/push_desc.h"
 #include "agent/send_desc.h"
 #include "agent/share.h"
@@ -304,6 +305,8 @@ static RC take_reply(struct ctx *ctx, struct agent *a, const json_t *reply, cons
             drop(a, json_string_value(id));
     }
     json_array_foreach(jobs, i, v) agent_start_job(a, v);
+    if (json_is_true(json_object_get(reply, "live")))
+        live_begin(a);
     if (a->results.first != NULL && n > 0)
         a->news = true; /* more than one exchange could carry */
     pthread_mutex_unlock(&a->lock);

@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 
+#include "agent/connector.h"
 #include "agent/fleet.h"
 #include "agent/jobs.h"
 #include "agent/results.h"
@@ -29,6 +30,7 @@ struct running {
 
 struct agent {
     const struct agent_config *cfg;
+    struct connector_shelf shelf;
     const struct clock *clock;
     struct hands hands;
     const char *hub;         /* "https://hub.example.org:8444", or "http://hub" over its socket */
@@ -51,6 +53,7 @@ struct agent {
     size_t holding_from;    /* from where on, where it is more than an exchange says */
     unsigned missed, recovered; /* answers that may have been missed so far; how many of them the hub was told of */
     bool introduced;     /* the hub knows what our connectors do */
+    bool live;           /* a thread waits for live questions (agent/live.h) */
     bool stop;
     bool drained;         /* what still runs is not waited for */
 };

@@ -308,6 +308,7 @@ static bool names(struct bytes line, const char *word)
 static void look_at_crontab(struct ctx *ctx, const char *shown, const char *path, struct lineage_schedules *out)
 {
     struct bytes text, line;
+    const bool is_script = strstr(shown, "ly/") != NULL; /* /etc/cron.daily/… */
     if (rc_failed(disk_read(ctx, path, LINEAGE_FILE_MAX, &text, NULL))) {
         ctx_forget(ctx);
         return;
@@ -318,9 +319,14 @@ static void look_at_crontab(struct ctx *ctx, const char *shown, const char *path
             text = (struct bytes){0};
         }
         line = bytes_trim(line);
-        for (size_t i = 0; i < LINEAGE_CLIENTS && line.n > 0 && *line.p != '#'; i++)
-            if (*out->by[i] == '\0' && names(line, lineage_client_name((enum lineage_client)i)))
+        for (size_t i = 0; i < LINEAGE_CLIENTS && line.n > 0 && *line.p != '#'; i++) {
+            if (!names(line, lineage_client_name((enum lineage_client)i)))
+                continue;
+            if (*out->by[i] == '\0')
                 out->by[i] = shown;
+            if (!is_script && !str_list_has(&out->crontabs[i], shown))
+                str_list_add(&ctx->arena, &out->crontabs[i], shown);
+        }
     }
 }
 
@@ -356,6 +362,7 @@ static void look_into(struct ctx *ctx, const char *root, const char *folder, str
 
 void lineage_schedules(struct ctx *ctx, const char *root, struct lineage_schedules *out)
 {
+    *out = (struct lineage_schedules){0};
     for (size_t i = 0; i < LINEAGE_CLIENTS; i++)
         out->by[i] = "";
     for (size_t i = 0; schedule_paths[i] != NULL; i++) {

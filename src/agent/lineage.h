@@ -56,6 +56,7 @@ RC lineage_read(struct ctx *ctx, const char *path, enum lineage_client client, i
  * with a line that names it; "" where none was found.  `root` is before all paths: "" but in tests. */
 struct lineage_schedules {
     const char *by[LINEAGE_CLIENTS];
+    struct str_list crontabs[LINEAGE_CLIENTS]; /* all crontabs proper (not scripts that cron starts) with such a line */
 };
 void lineage_schedules(struct ctx *ctx, const char *root, struct lineage_schedules *out);
 /* The folders and files it looks at, NULL-terminated. */

@@ -6,6 +6,7 @@
 #include "base/encode.h"
 #include "base/uri.h"
 #include "cli/audit_file.h"
+#include "cli/ca.h"
 #include "cli/cli.h"
 #include "os/file.h"
 #include "pki/merkle.h"
@@ -369,7 +370,7 @@ RC verb_audit_accept(struct cli *cli)
     const struct wire_signer_audit_last ask = {.log = MERKLE_AUDIT_LOG};
     TRY(wire_call_signer_audit_last(ctx, signer, &ask, &last));
     const struct wire_signer_audit_accept in = {.log = MERKLE_AUDIT_LOG, .size = size, .root = root};
-    TRY(wire_call_signer_audit_accept(ctx, signer, &in, &made));
+    TRY(cli_officer_change(cli, signer, WIRE_signer_audit_accept, &in, WIRE_signer_audit_signed, &made));
     cli_say(cli, "The log goes on from entry %lld.  The signer had signed %lld: exports of then are not extended by it; keep them.",
             (long long)size, (long long)last.size);
     return RC_OK;

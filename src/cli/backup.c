@@ -107,3 +107,9 @@ RC verb_verify_backup(struct cli *cli)
     return cli->hooks->verify_backup ? cli->hooks->verify_backup(cli)
                                      : ctx_fail(cli->ctx, E_UNSUPPORTED, "this program only talks to a hub");
 }
+
+RC verb_recovery_split(struct cli *cli)
+{
+    return cli->hooks->recovery_split ? cli->hooks->recovery_split(cli)
+                                      : ctx_fail(cli->ctx, E_UNSUPPORTED, "this program only talks to a hub");
+}

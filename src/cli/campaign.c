@@ -23,6 +23,31 @@ static const char *span_words(struct ctx *ctx, int64_t s)
                           : arena_printf(&ctx->arena, "%lld minutes", (long long)((s + 59) / 60));
 }
 
+/* "  policy: 3 are forbidden (rule never: not now): a.example, b.example, …" */
+static void print_policy(const json_t *impact)
+{
+    const json_t *list = json_object_get(impact, "policy");
+    const long long judged = number(impact, "judged");
+    if (judged && judged < number(impact, "certificates"))
+        printf("  policy was asked about the first %lld of them\n", judged);
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *v = json_array_get(list, i), *names = json_object_get(v, "examples");
+        const long long n = number(v, "certificates");
+        const char *role = cli_text(v, "role"), *until = cli_text(v, "until");
+        const char *rule = cli_text(v, "rule"), *words = cli_text(v, "words");
+        const bool named = *words && strncmp(words, rule, strlen(rule)) == 0; /* words that begin with the rule's name */
+        printf("  policy: %lld ", n);
+        if (str_equal(cli_text(v, "verdict"), "approval"))
+            printf("%s for approval by %lld%s%s", n == 1 ? "waits" : "wait", number(v, "approvals"), *role ? " of " : "", role);
+        else
+            printf("%s forbidden%s%s", n == 1 ? "is" : "are", *until ? " until " : "", until);
+        printf(" (%s%s%s)", named ? "" : rule, named || !*words || !*rule ? "" : ": ", words);
+        for (size_t k = 0; k < json_array_size(names); k++)
+            printf("%s%s", k ? ", " : ": ", json_string_value(json_array_get(names, k)));
+        puts((long long)json_array_size(names) < n ? ", …" : "");
+    }
+}
+
 static struct rc print_impact(struct cli *cli, const json_t *impact)
 {
     if (cli->output != CLI_TABLE)
@@ -44,6 +69,7 @@ static struct rc print_impact(struct cli *cli, const json_t *impact)
         for (size_t k = 0; k < json_array_size(limits); k++)
             printf("    %s\n", json_string_value(json_array_get(limits, k)));
     }
+    print_policy(impact);
     if (lasts)
         printf("It takes %s at least.\n", span_words(cli->ctx, lasts));
     return RC_OK;
@@ -94,7 +120,8 @@ static struct rc show(struct cli *cli, const char *base)
                *cli_text(c, "rehearsal_error") ? cli_text(c, "rehearsal_error") : "passed");
     if (*cli_text(c, "ends_at"))
         printf("  as it goes now it is done at %s\n", cli_text(c, "ends_at"));
-    TRY(print_impact(cli, json_object_get(c, "impact")));
+    if (json_object_get(c, "impact"))
+        TRY(print_impact(cli, json_object_get(c, "impact")));
     return print_failed(cli, base, ref);
 }
 

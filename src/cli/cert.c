@@ -20,8 +20,9 @@ RC verb_cert_list(struct cli *cli)
 {
     if (cli_found_asked(cli))
         return cli_found_list(cli);
-    if (cli->output == CLI_PEM)
-        return ctx_fail(cli->ctx, E_USAGE, "-o pem is for certificates of the inventory: --found, or --where \"managed\"");
+    if (cli->output >= CLI_PEM)
+        return ctx_fail(cli->ctx, E_USAGE, "-o %s is for certificates of the inventory: --found, or --where \"managed\"",
+                        cli_opt(cli, "output"));
     json_auto_t *all = NULL;
     TRY(cli_all(cli, CERTS, INT64_MAX, &all));
     if (!json_array_size(all) && cli->output == CLI_TABLE) {

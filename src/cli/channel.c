@@ -2,8 +2,10 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/found.h"
 
 #define CHANNELS      "/api/v1/channels"
+#define ADDRESSES     "/api/v1/addresses"
 #define NOTIFICATIONS "/api/v1/notifications"
 #define TEST_S        90
 #define POLL_US       200000
@@ -141,12 +143,36 @@ RC verb_channel_test(struct cli *cli)
     return RC_OK;
 }
 
+static struct rc confirm_address(struct cli *cli, const char *address, struct bytes body)
+{
+    TRY(cli_call(cli, "POST", cli_path(cli, ADDRESSES "/", address, "/confirm"), body, NULL));
+    cli_say(cli,
+            cli->args.n > 1 ? "confirmed: rules and reports write to %s" : "a code goes to %s: certwright channel confirm %s CODE",
+            address, address);
+    return RC_OK;
+}
+
+RC verb_channel_addresses(struct cli *cli)
+{
+    static const struct cli_column shown[] = {{"ADDRESS", "address", CLI_PLAIN},    {"CONFIRMED", "confirmed", CLI_YES},
+                                              {"TEAM", "team", CLI_PLAIN},          {"ASKED BY", "asked_by", CLI_PLAIN},
+                                              {"CREATED", "created_at", CLI_AGO}};
+    return cli_list_some(cli, ADDRESSES, shown, sizeof shown / sizeof *shown, "address");
+}
+
+RC verb_channel_forget(struct cli *cli)
+{
+    return cli_remove_each(cli, ADDRESSES "/");
+}
+
 RC verb_channel_confirm(struct cli *cli)
 {
     struct cli_body b;
     json_auto_t *now = NULL;
     cli_body_begin(cli, &b);
     cli_body_text(&b, "code", cli->args.n > 1 ? cli->args.v[1] : NULL);
+    if (strchr(cli->args.v[0], '@'))
+        return confirm_address(cli, cli->args.v[0], cli_body_end(&b));
     TRY(cli_call(cli, "POST", cli_path(cli, CHANNELS "/", cli->args.v[0], "/confirm"), cli_body_end(&b), &now));
     if (cli->output != CLI_TABLE)
         return cli_print_object(cli, now, "name");

@@ -14,7 +14,7 @@ struct http_client;
 struct cli;
 
 enum cli_kind { CLI_FLAG, CLI_TEXT, CLI_LIST, CLI_NUMBER, CLI_SPAN };
-enum cli_output { CLI_TABLE, CLI_JSON, CLI_CSV, CLI_NAME, CLI_JSONL, CLI_PEM };
+enum cli_output { CLI_TABLE, CLI_JSON, CLI_CSV, CLI_NAME, CLI_JSONL, CLI_PEM, CLI_TENABLE, CLI_RAPID7, CLI_QUALYS };
 
 struct cli_noun {
     const char *noun, *text;
@@ -49,6 +49,7 @@ struct cli_hooks {
     struct rc (*check)(struct cli *cli);
     struct rc (*restore)(struct cli *cli);
     struct rc (*verify_backup)(struct cli *cli);
+    struct rc (*recovery_split)(struct cli *cli);
 };
 
 struct cli {

@@ -1,5 +1,7 @@
 #include "cli/found.h"
 
+#include "cli/assets.h"
+
 #define CERTS      "/api/v1/certificates"
 #define TABLE_ROWS 100
 #define PAGE_ITEMS 500
@@ -66,7 +68,8 @@ struct some {
     const char *name_path;
     bool begun;
     json_t *table; /* all rows of it, for its widths */
-    json_t *told;  /* PEM: fingerprints that were written */
+    json_t *told;  /* PEM: fingerprints that were written; assets: hosts */
+    struct cli_assets assets;
 };
 
 /* The certificate of a row: in it, or that which it names, each once. */
@@ -93,6 +96,8 @@ static struct rc some_page(struct cli *cli, void *arg, const json_t *items)
     if (cli->output == CLI_TABLE)
         return json_array_extend(s->table, (json_t *)(uintptr_t)items) ? ctx_fail(cli->ctx, E_NO_MEMORY, "no memory for the list")
                                                                        : RC_OK;
+    if (cli_assets_asked(cli))
+        return cli_assets_put(cli, &s->assets, items);
     for (size_t i = 0; cli->output == CLI_PEM && i < json_array_size(items); i++)
         TRY(some_pem(cli, s, json_array_get(items, i)));
     if (cli->output == CLI_PEM)
@@ -110,7 +115,8 @@ static struct rc some_page(struct cli *cli, void *arg, const json_t *items)
 RC cli_list_some(struct cli *cli, const char *path, const struct cli_column *columns, size_t n, const char *name_path)
 {
     json_auto_t *table = json_array(), *told = json_object();
-    struct some s = {.columns = columns, .n = n, .name_path = name_path, .table = table, .told = told};
+    struct some s = {
+        .columns = columns, .n = n, .name_path = name_path, .table = table, .told = told, .assets = {.told = told}};
     bool more = false;
     const int64_t most = cli_number(cli, "limit", cli->output == CLI_TABLE ? TABLE_ROWS : INT64_MAX);
     if (most < 1)
@@ -120,6 +126,8 @@ RC cli_list_some(struct cli *cli, const char *path, const struct cli_column *col
         TRY(cli_print_list(cli, table, columns, n, name_path));
     else if (cli->output == CLI_JSON)
         puts(s.begun ? "\n]" : "[]");
+    else if (cli_assets_asked(cli))
+        cli_assets_end(cli, &s.assets);
     else if (cli->output == CLI_CSV && !s.begun)
         TRY(cli_print_list(cli, table, columns, n, name_path)); /* titles alone */
     if (ferror(stdout) || fflush(stdout))
@@ -256,6 +264,7 @@ RC cli_found_list(struct cli *cli)
                                             {"source", "source", CLI_PLAIN},
                                             {"findings", "findings", CLI_JOIN},
                                             {"tags", "tags", CLI_JOIN},
+                                            {"owner", "owner", CLI_PLAIN},
                                             {"first_seen", "created_at", CLI_PLAIN},
                                             {"last_seen", "last_seen", CLI_PLAIN},
                                             {"spki_sha256", "spki_sha256", CLI_PLAIN}};

@@ -121,16 +121,24 @@ static bool has_certificates(const struct cli_verb *verb)
     return verb && (str_equal(verb->noun, "cert") || str_equal(verb->noun, "endpoint") || str_equal(verb->noun, "finding"));
 }
 
+static bool has_hosts(const struct cli_verb *verb)
+{
+    return verb && str_equal(verb->verb, "list") && (str_equal(verb->noun, "cert") || str_equal(verb->noun, "endpoint"));
+}
+
 static struct rc output_of(struct cli *cli)
 {
     static const char *const words[] = {[CLI_TABLE] = "table", [CLI_JSON] = "json", [CLI_CSV] = "csv", [CLI_NAME] = "name",
-                                        [CLI_JSONL] = "jsonl", [CLI_PEM] = "pem"};
+                                        [CLI_JSONL] = "jsonl", [CLI_PEM] = "pem", [CLI_TENABLE] = "tenable",
+                                        [CLI_RAPID7] = "rapid7", [CLI_QUALYS] = "qualys"};
     const char *word = cli_opt(cli, "output");
     for (size_t i = 0; word && i < sizeof words / sizeof *words; i++)
         if (str_equal(words[i], word)) {
             cli->output = (enum cli_output)i;
             if (cli->output == CLI_PEM && !has_certificates(cli->verb))
                 return ctx_fail(cli->ctx, E_USAGE, "only certificates, endpoints and findings are written as PEM");
+            if (cli->output > CLI_PEM && !has_hosts(cli->verb))
+                return ctx_fail(cli->ctx, E_USAGE, "-o %s is for: certwright cert list --found, certwright endpoint list", word);
             return RC_OK;
         }
     return word ? ctx_fail(cli->ctx, E_USAGE, "-o takes table, json, jsonl, csv or name (certificates also pem), not \"%s\"", word)

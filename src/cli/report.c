@@ -53,7 +53,8 @@ RC verb_report_schedules(struct cli *cli)
 {
     static const struct cli_column columns[] = {{"NAME", "name", CLI_PLAIN},   {"REPORT", "report", CLI_PLAIN},
                                                 {"TEAM", "team", CLI_PLAIN},   {"EVERY", "every_s", CLI_SPAN_S},
-                                                {"NEXT", "next_at", CLI_DATE}, {"TO", "to", CLI_PLAIN}};
+                                                {"NEXT", "next_at", CLI_DATE}, {"TO", "to", CLI_PLAIN},
+                                                {"HALTED", "halted", CLI_PLAIN}};
     json_auto_t *all = NULL;
     TRY(cli_all(cli, SCHEDULES, INT64_MAX, &all));
     return cli_print_list(cli, all, columns, sizeof columns / sizeof *columns, "name");

@@ -38,6 +38,11 @@ static void print_wanted(struct cli *cli, const json_t *request)
                                           "download", "issuers",     "targets", "validity_s", "version",   "format",
                                           "reason"};
     const json_t *wanted = json_object_get(request, "wanted"), *before = json_object_get(request, "before");
+    for (const char *line = cli_text(wanted, "change"); *line; line += strspn(line, "\n")) {
+        const int n = (int)strcspn(line, "\n");
+        printf("  %-14s %.*s\n", "change", n, line);
+        line += n;
+    }
     for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
         const json_t *now = json_object_get(wanted, members[i]), *was = json_object_get(before, members[i]);
         const char *texts[2] = {"", ""};

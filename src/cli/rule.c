@@ -14,7 +14,8 @@ RC verb_rule_list(struct cli *cli)
     static const struct cli_column columns[] = {{"NAME", "name", CLI_PLAIN},       {"TEAM", "team", CLI_PLAIN},
                                                 {"ENABLED", "enabled", CLI_YES},   {"BUILT IN", "built_in", CLI_YES},
                                                 {"ALERTS", "alerts", CLI_PLAIN},   {"EVENTS", "spec.on", CLI_JOIN},
-                                                {"CERTIFICATES", "spec.where", CLI_PLAIN}, {"TROUBLE", "trouble", CLI_PLAIN}};
+                                                {"CERTIFICATES", "spec.where", CLI_PLAIN}, {"HALTED", "halted", CLI_PLAIN},
+                                                {"TROUBLE", "trouble", CLI_PLAIN}};
     return cli_list_some(cli, RULES, columns, sizeof columns / sizeof *columns, "name");
 }
 

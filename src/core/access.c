@@ -5,6 +5,7 @@
 #include "base/str.h"
 #include "core/request.h"
 #include "core/role.h"
+#include "core/rule_author.h"
 #include "core/scope.h"
 #include "pki/digest.h"
 #include "store/queries.h"
@@ -158,6 +159,7 @@ static struct rc token_again(struct ctx *ctx, struct core *core, struct txn *txn
 RC access_again(struct ctx *ctx, struct core *core, struct txn *txn, enum principal_kind kind, const char *id,
                 const struct principal **out)
 {
+    const char *why = NULL;
     int64_t uid = 0;
     switch (kind) {
     case PRINCIPAL_USER:
@@ -167,6 +169,9 @@ RC access_again(struct ctx *ctx, struct core *core, struct txn *txn, enum princi
     case PRINCIPAL_HUB:
         *out = access_hub(ctx, core);
         return RC_OK;
+    case PRINCIPAL_RULE:
+        TRY(rule_acts(ctx, core, txn, id, out, &why));
+        return why ? ctx_fail(ctx, E_UNAUTHENTICATED, "%s", why) : RC_OK;
     case PRINCIPAL_OWNER:
         if (strncmp(id, "uid:", 4) == 0 && str_to_i64(bytes_z(id + 4), &uid)) {
             *out = access_owner(ctx, core, uid);
@@ -284,7 +289,7 @@ const char *access_agent_of(const struct ctx *ctx)
 /* Whose rights are a list of grants. */
 static bool has_rights(const struct principal *p)
 {
-    return p->kind == PRINCIPAL_TOKEN || p->kind == PRINCIPAL_USER;
+    return p->kind == PRINCIPAL_TOKEN || p->kind == PRINCIPAL_USER || p->kind == PRINCIPAL_RULE;
 }
 
 /* where_may gives the scope of a permission: NULL where the principal has it nowhere. */

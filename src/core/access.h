@@ -8,7 +8,15 @@
 #include "core/core.h"
 #include "core/permission.h"
 
-enum principal_kind { PRINCIPAL_NONE, PRINCIPAL_OWNER, PRINCIPAL_TOKEN, PRINCIPAL_AGENT, PRINCIPAL_HUB, PRINCIPAL_USER };
+enum principal_kind {
+    PRINCIPAL_NONE,
+    PRINCIPAL_OWNER,
+    PRINCIPAL_TOKEN,
+    PRINCIPAL_AGENT,
+    PRINCIPAL_HUB,
+    PRINCIPAL_USER,
+    PRINCIPAL_RULE
+};
 
 /* One grant. */
 struct access_right {
@@ -28,7 +36,7 @@ struct once {
 /* Who acts; travels in ctx->principal. */
 struct principal {
     enum principal_kind kind;
-    const char *id;   /* token, account or agent id; "uid:N" for the owner on the admin socket; "hub" */
+    const char *id;   /* token, account, agent or rule id; "uid:N" for the owner on the admin socket; "hub" */
     const char *name; /* as the audit shows it: "user:anna", "token:deploy", "uid:0", "agent:web1", "hub" */
     const char
         *team; /* whose subtree they see: a team, or several as one (core/scope.h), of the permission that was asked for last */
@@ -41,7 +49,6 @@ struct principal {
     struct request_pass *pass; /* what is done is asked for, or was approved (core/request.h); NULL: it is done as it comes */
     const struct permission_set *most; /* of a token: what it may be used for at all, and in which team (id); NULL: no limit */
     const char *most_team;
-    bool cannot_wait;          /* nobody whom approvals could be for later (a rule): what policy wants approved fails */
 };
 
 /* access_owner makes the principal of somebody on the admin socket: root, or the user the hub runs as. */

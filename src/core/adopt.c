@@ -6,6 +6,7 @@
 #include "core/access.h"
 #include "core/agent.h"
 #include "core/audit.h"
+#include "core/heard.h"
 #include "core/inventory.h"
 #include "core/issuer.h"
 #include "core/job.h"
@@ -58,6 +59,26 @@ bool adoption_open(const char *state)
            str_equal(state, "releasing");
 }
 
+/* Nobody is told to look after the hub's own agent: the hub starts it again. */
+RC adoption_away(struct ctx *ctx, struct core *core, struct txn *txn, const char *agent_id, const char **why)
+{
+    struct q_agent_get_row agent;
+    struct buf b;
+    bool found = false;
+    *why = NULL;
+    TRY(q_agent_get(ctx, txn, agent_id, core->team_root, &agent, &found));
+    if (!found || bytes_starts_with(bytes_z(agent.identity), BYTES_LIT("unix:")) ||
+        !heard_away(ctx, core, agent.id, agent.seen_at))
+        return RC_OK;
+    buf_init_arena(&b, &ctx->arena, 1024);
+    buf_printf(&b, "agent %s has not called since ", agent.name);
+    time_put_rfc3339(&b, heard_at(core, agent.id, agent.seen_at));
+    buf_put_z(&b, ", so nothing on its host can be done: start it there (systemctl start certwright-agent) and do this again");
+    TRY(buf_status(&b));
+    *why = buf_z(&b);
+    return RC_OK;
+}
+
 /* A new look at what is not ours; what was seen, has failed, or was given back is forgotten for it. */
 static struct rc begin(struct ctx *ctx, struct txn *txn, struct looking *l, const struct q_lineage_list_row *e, const char *client,
                        const char *name)
@@ -88,8 +109,14 @@ static struct rc begin(struct ctx *ctx, struct txn *txn, struct looking *l, cons
                                           .created_by = ctx->principal ? ctx->principal->name : "hub",
                                           .now = ctx_now_s(ctx)};
     TRY(q_adoption_add(ctx, txn, &add));
-    TRY(payload_of(ctx, id, path, NULL, &payload));
-    TRY(adoption_job(ctx, l->core, txn, "adopt", e->agent_id, id, path, payload));
+    const char *away = NULL;
+    TRY(adoption_away(ctx, l->core, txn, e->agent_id, &away));
+    if (away) { /* nobody waits for it; the lineages of other hosts are looked at */
+        TRY(adoption_move(ctx, txn, id, "looking", "failed", E_UNREACHABLE, away));
+    } else {
+        TRY(payload_of(ctx, id, path, NULL, &payload));
+        TRY(adoption_job(ctx, l->core, txn, "adopt", e->agent_id, id, path, payload));
+    }
     TRY(audit_write(ctx, txn, "adoption.look", "adoption", id, e->team_id,
                     audit_facts(ctx, "client", client, "name", name, "agent", e->agent, "path", path, NULL)));
     str_list_add(&ctx->arena, &l->ids, id);
@@ -431,7 +458,7 @@ static struct rc adopt_write(struct ctx *ctx, struct txn *txn, void *arg)
     struct q_adoption_get_row row;
     struct managed_input m;
     struct bytes payload;
-    const char *managed = NULL;
+    const char *managed = NULL, *away = NULL;
     a->targets = (struct str_list){0};
     a->own = a->last = NULL;
     TRY(find(ctx, txn, a->id, &row));
@@ -442,6 +469,9 @@ static struct rc adopt_write(struct ctx *ctx, struct txn *txn, void *arg)
                         row.managed ? row.managed
                         : row.error ? row.error
                                     : "");
+    TRY(adoption_away(ctx, a->core, txn, row.agent_id, &away));
+    if (away)
+        return ctx_fail(ctx, E_UNREACHABLE, "%s", away);
     TRY(view_of(ctx, txn, &row, &a->v));
     TRY(service_targets(ctx, txn, a));
     TRY(files_target(ctx, txn, a));

@@ -138,6 +138,7 @@ static struct rc release_write(struct ctx *ctx, struct txn *txn, void *arg)
     struct q_adoption_get_row row;
     struct adoption_view v = {0};
     struct bytes payload;
+    const char *away = NULL;
     bool found = false;
     TRY(managed_find(ctx, txn, r->ref, &m));
     TRY(decide(ctx, r->core, txn, "adoption.release", m.team_id));
@@ -153,6 +154,12 @@ static struct rc release_write(struct ctx *ctx, struct txn *txn, void *arg)
                         "%s is being taken over from %s, and agent %s has to answer first; where that is gone for good: "
                         "certwright agent remove %s --force, then certwright cert remove %s",
                         m.name, row.client, row.agent, row.agent, m.name);
+    TRY(adoption_away(ctx, r->core, txn, row.agent_id, &away));
+    if (away)
+        return ctx_fail(ctx, E_UNREACHABLE,
+                        "%s; where that host is gone for good: certwright agent remove %s --force, then certwright cert "
+                        "remove %s",
+                        away, row.agent, m.name);
     TRY(adoption_plan(ctx, row.plan, &v));
     if (m.version && !r->keep_files && v.not_after <= ctx_now_s(ctx))
         return ctx_fail(ctx, E_CONFLICT,

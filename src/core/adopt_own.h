@@ -14,6 +14,8 @@ RC adoption_job(struct ctx *ctx, struct core *core, struct txn *txn, const char 
                 const char *path, struct bytes payload);
 /* adoption_plan reads what was seen, where it was. */
 RC adoption_plan(struct ctx *ctx, const char *json, struct adoption_view *v);
+/* adoption_away says that an agent does not call, and what to do; NULL where it does. */
+RC adoption_away(struct ctx *ctx, struct core *core, struct txn *txn, const char *agent_id, const char **why);
 /* adoption_open: it is looked at, or ours. */
 bool adoption_open(const char *state);
 

@@ -78,7 +78,7 @@ RC alert_begin(struct ctx *ctx, struct txn *txn, const struct rule_live *rule, c
                                       .pass = a->pass,
                                       .state = a->counting ? "counting" : "open",
                                       .due_at = a->counting ? NULL : &now,
-                                      .now = now};
+                                      .now = a->at ? a->at : now};
     return q_alert_add(ctx, txn, &in);
 }
 
@@ -211,6 +211,7 @@ static struct rc happened(struct ctx *ctx, struct txn *txn, const struct rule_li
                                  .why = alert_why(ctx, e->detail),
                                  .severity = rule->spec.severity >= 0 ? (enum check_severity)rule->spec.severity : kind->severity,
                                  .number = e->leaf + 1,
+                                 .at = e->at,
                                  .count = 1,
                                  .counting = rule->spec.times > 1};
     return alert_begin(ctx, txn, rule, &in);
@@ -229,6 +230,8 @@ static struct rc is_over(struct ctx *ctx, struct core *core, struct txn *txn, st
 static bool is_gone(const struct q_rule_events_row *e)
 {
     const size_t n = strlen(e->object_kind);
+    if (str_equal(e->action, "report.unschedule"))
+        return true;
     return strncmp(e->action, e->object_kind, n) == 0 && str_equal(e->action + n, ".delete");
 }
 

@@ -26,11 +26,27 @@ struct alert_new {
     const char *event, *words, *why; /* event "": a condition */
     enum check_severity severity;
     int64_t number, count, pass;
+    int64_t at;    /* when it happened; 0: now */
     bool counting; /* it did not happen often enough yet */
 };
 RC alert_begin(struct ctx *ctx, struct txn *txn, const struct rule_live *rule, const struct alert_new *a);
 /* alert_end closes one, since what it was about is over, and tells those that were told of it.  `rule` NULL: it is gone. */
 RC alert_end(struct ctx *ctx, struct core *core, struct txn *txn, struct rule_live *rule, const struct q_alert_by_id_row *a);
+
+/* What an action of a step is done to, and what came of it (core/alert_act.c). */
+struct alert_deed {
+    const struct q_alert_by_id_row *alert;
+    const struct rule_live *rule;
+    const struct rule_step *step;
+    const char *managed; /* id; NULL: it is of none */
+    const char *print;   /* fingerprint; NULL: it is no certificate */
+    int64_t later_s;     /* not done yet: it is looked at again then */
+    const char *trouble; /* why it did not work */
+    const char *halts;   /* why the rule may not act any more */
+    const char *note;    /* for people: what waits for them */
+};
+/* alert_act does it in the rule's name, outside of a transaction; false: it is tried again, for there is no room now. */
+bool alert_act(struct ctx *ctx, struct core *core, struct alert_deed *deed);
 
 /* Numbers of steps a round, of what is told: more than a rule may have. */
 #define ALERT_ROUND 100

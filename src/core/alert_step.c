@@ -8,10 +8,9 @@
 #include "core/alert_own.h"
 #include "core/audit.h"
 #include "core/job.h"
-#include "core/managed.h"
 #include "core/notify.h"
-#include "core/remark.h"
 #include "core/result.h"
+#include "core/rule_author.h"
 #include "core/target.h"
 
 #define AT_ONCE    100 /* alerts a transaction */
@@ -144,13 +143,22 @@ static struct rc count_one(struct ctx *ctx, struct txn *txn, struct rule_live *r
     return q_rule_sent(ctx, txn, rule->id, rule->hour, rule->sent);
 }
 
+static struct rc noted(struct ctx *ctx, struct txn *txn, const struct q_alert_by_id_row *a, const char *note)
+{
+    return note ? q_alert_note(ctx, txn, a->id, note) : RC_OK;
+}
+
 static struct rc send(struct ctx *ctx, struct core *core, struct txn *txn, const struct rule_live *rule,
                       const struct q_alert_by_id_row *a, const struct to *to, int64_t step, const char *state)
 {
+    const char *note = NULL;
     const char *severity = check_severity_word((enum check_severity)a->severity);
     const struct notify_what what = {.alert = a->id,
                                      .channel = *to->channel ? to->channel : NULL,
                                      .to = *to->address ? to->address : NULL,
+                                     .asks = arena_printf(&ctx->arena, "rule %s", rule->name),
+                                     .asks_team = rule->team,
+                                     .note = &note,
                                      .subject = arena_printf(&ctx->arena, "%s: %s", severity, line_of(ctx, a, state)),
                                      .text = text_of(ctx, rule, a, state),
                                      .url_path = arena_printf(&ctx->arena, "/alerts/%s", a->id),
@@ -161,7 +169,23 @@ static struct rc send(struct ctx *ctx, struct core *core, struct txn *txn, const
                                      .object_name = a->object_name,
                                      .team = a->team_id,
                                      .step = step};
-    return notify_send(ctx, core, txn, &what);
+    TRY(notify_send(ctx, core, txn, &what));
+    return noted(ctx, txn, a, note);
+}
+
+/* An address is whoever reads there: it is told only as long as who wrote the rule may know of it themselves. */
+static struct rc may_write(struct ctx *ctx, struct core *core, struct txn *txn, const struct rule_live *rule,
+                           const struct q_alert_by_id_row *a, struct to *to)
+{
+    const struct principal *as = NULL;
+    const char *why = NULL;
+    TRY(rule_acts(ctx, core, txn, rule->id, &as, &why));
+    if (!why)
+        return RC_OK;
+    TRY(rule_halt(ctx, txn, rule->id, why));
+    TRY(noted(ctx, txn, a, arena_printf(&ctx->arena, "%s was not told: %s", to->address, why)));
+    to->address = "";
+    return RC_OK;
 }
 
 RC alert_tell(struct ctx *ctx, struct core *core, struct txn *txn, struct rule_live *rule, const struct q_alert_by_id_row *a,
@@ -171,6 +195,8 @@ RC alert_tell(struct ctx *ctx, struct core *core, struct txn *txn, struct rule_l
     const int64_t now = ctx_now_s(ctx), number = a->round * ALERT_ROUND + (int64_t)step;
     int64_t at = rule_tells_at(&rule->spec, (enum check_severity)a->severity, now);
     TRY(whom(ctx, txn, rule, &rule->spec.steps[step], a, &to));
+    if (rule_step_writes(&rule->spec.steps[step]))
+        TRY(may_write(ctx, core, txn, rule, a, &to));
     if (at <= now)
         TRY(count_one(ctx, txn, rule, &at));
     if (at <= now)
@@ -243,6 +269,8 @@ static struct rc tell_group(struct ctx *ctx, struct core *core, struct txn *txn,
     const struct notify_what what = {.alert = rule->id,
                                      .channel = *to.channel ? to.channel : NULL,
                                      .to = *to.address ? to.address : NULL,
+                                     .asks = arena_printf(&ctx->arena, "rule %s", rule->name),
+                                     .asks_team = rule->team,
                                      .subject = arena_printf(&ctx->arena, "%s: %lld alerts of rule %s", severity, (long long)g->n,
                                                              rule->name),
                                      .text = buf_z(&b),
@@ -304,8 +332,9 @@ struct one {
     const char *id;
     struct q_alert_by_id_row a;
     struct rule_live rule;
-    bool acts, acted; /* its next step does something; that was tried, and `trouble` is why it did not work, NULL: it did */
-    const char *trouble, *managed, *print;
+    bool acts, acted; /* its next step does something; that was tried */
+    const char *managed, *print;
+    struct alert_deed deed;
 };
 struct walking {
     struct core *core;
@@ -361,58 +390,6 @@ static struct rc due_read(struct ctx *ctx, struct txn *txn, void *arg)
     return RC_OK;
 }
 
-static struct rc act(struct ctx *ctx, struct core *core, const struct one *o, const struct rule_step *step)
-{
-    const bool tag = str_equal(step->action, "tag"), untag = str_equal(step->action, "untag");
-    if (tag || untag) {
-        struct remark_input in = {0};
-        if (!o->print)
-            return ctx_fail(ctx, E_INVALID, "%s is no certificate", o->a.object_kind);
-        *(tag ? &in.add : &in.remove) = step->tags;
-        TRY(access_enter(ctx, core, "certificate.update"));
-        return remark_put(ctx, core, o->print, &in);
-    }
-    if (!o->managed)
-        return ctx_fail(ctx, E_INVALID, "%s %s is not managed here", o->a.object_kind, o->a.object_name);
-    if (str_equal(step->action, "renew") || str_equal(step->action, "retry")) {
-        TRY(access_enter(ctx, core, "managed-certificate.renew"));
-        return str_equal(step->action, "renew") ? managed_renew(ctx, core, o->managed) : managed_retry(ctx, core, o->managed);
-    }
-    if (str_equal(step->action, "pause") || str_equal(step->action, "resume")) {
-        TRY(access_enter(ctx, core, "managed-certificate.pause"));
-        return str_equal(step->action, "pause")
-                   ? managed_pause(ctx, core, o->managed, arena_printf(&ctx->arena, "by rule %s", o->rule.name))
-                   : managed_resume(ctx, core, o->managed);
-    }
-    TRY(access_enter(ctx, core, "certificate.revoke"));
-    return managed_revoke(ctx, core, o->managed, 0, 0, REVOCATION_USUAL);
-}
-
-/* It is done as one who may do what the rule needs, in the rule's team, and nothing else.  The key of the request is that of the
- * step: a crash behind it does not make it happen twice. */
-static void act_as_rule(struct ctx *ctx, struct core *core, struct one *o)
-{
-    const struct principal *hub = ctx->principal;
-    const struct access_right right = {.team = o->rule.team, .role = "rule", .may = rule_needs(&o->rule.spec)};
-    const struct once once = {.key = arena_printf(&ctx->arena, "alert:%s:%lld", o->id, (long long)o->a.step),
-                              .request_hash = BYTES_LIT("rule")};
-    const struct principal rule = {.kind = PRINCIPAL_TOKEN,
-                                   .id = o->rule.id,
-                                   .name = arena_printf(&ctx->arena, "rule:%s", o->rule.name),
-                                   .team = o->rule.team,
-                                   .role = "rule",
-                                   .rights = &right,
-                                   .rights_n = 1,
-                                   .cannot_wait = true,
-                                   .once = &once};
-    ctx->principal = &rule;
-    struct rc rc = act(ctx, core, o, &o->rule.spec.steps[o->a.step]);
-    ctx->principal = hub;
-    o->acted = rc_ok(rc) || err_info(rc.e)->category != CAT_RESOURCE;
-    o->trouble = rc_ok(rc) ? NULL : arena_strdup(&ctx->arena, ctx_why(ctx));
-    ctx_forget(ctx);
-}
-
 struct claimed {
     const struct one *o;
     bool found;
@@ -432,10 +409,13 @@ static struct rc do_actions(struct ctx *ctx, struct walking *w)
         if (!w->v[i].acts)
             continue;
         TRY(store_read(ctx, w->core->store, claimed_read, &c));
-        if (c.found)
-            w->v[i].acted = true;
-        else
-            act_as_rule(ctx, w->core, &w->v[i]);
+        struct one *o = &w->v[i];
+        o->deed = (struct alert_deed){.alert = &o->a,
+                                      .rule = &o->rule,
+                                      .step = &o->rule.spec.steps[o->a.step],
+                                      .managed = o->managed,
+                                      .print = o->print};
+        o->acted = c.found || alert_act(ctx, w->core, &o->deed);
         FAILPOINT("alert.acted");
     }
     return RC_OK;
@@ -446,8 +426,12 @@ static struct rc do_actions(struct ctx *ctx, struct walking *w)
 static struct rc acted(struct ctx *ctx, struct txn *txn, const struct one *o, const struct q_alert_by_id_row *a,
                        const struct rule_step *step)
 {
-    return audit_write(ctx, txn, o->trouble ? "alert.action-failed" : "alert.action", "alert", a->id, a->team_id,
-                       audit_facts(ctx, "rule", a->rule_name, "action", step->action, "why", o->trouble, NULL));
+    const struct alert_deed *d = &o->deed;
+    if (d->halts)
+        TRY(rule_halt(ctx, txn, a->rule_id, d->halts));
+    TRY(noted(ctx, txn, a, d->trouble ? arena_printf(&ctx->arena, "%s did not work: %s", step->action, d->trouble) : d->note));
+    return audit_write(ctx, txn, d->trouble ? "alert.action-failed" : "alert.action", "alert", a->id, a->team_id,
+                       audit_facts(ctx, "rule", a->rule_name, "action", step->action, "why", d->trouble, NULL));
 }
 
 /* Who is told first is told that it is open, the others are reminded of it. */
@@ -468,8 +452,13 @@ static struct rc begin_program(struct ctx *ctx, struct core *core, struct txn *t
     struct json_out j;
     bool found = false;
     const char *why = NULL;
+    const struct principal *as = NULL;
     TRY(q_agent_get(ctx, txn, step->agent, rule->team, &agent, &found));
-    if (!found || !str_equal(agent.state, "active"))
+    TRY(rule_acts(ctx, core, txn, rule->id, &as, &why));
+    if (why) {
+        TRY(rule_halt(ctx, txn, rule->id, why));
+        TRY(noted(ctx, txn, a, arena_printf(&ctx->arena, "%s was not run: %s", step->run, why)));
+    } else if (!found || !str_equal(agent.state, "active"))
         why = arena_printf(&ctx->arena, "agent %s is not there", step->agent);
     TRY(audit_write(ctx, txn, why ? "alert.action-failed" : "alert.action", "alert", a->id, a->team_id,
                     audit_facts(ctx, "rule", a->rule_name, "run", step->run, "agent", step->agent, "why", why, NULL)));
@@ -521,8 +510,8 @@ static struct rc walk_steps(struct ctx *ctx, struct core *core, struct txn *txn,
         case RULE_ACT:
             if (a->round) /* once is enough */
                 break;
-            if (!o->acted || a->step != first || a->step != o->a.step) {
-                *due = ctx_now_s(ctx); /* it is tried outside of a transaction */
+            if (!o->acted || o->deed.later_s || a->step != first || a->step != o->a.step) {
+                *due = ctx_now_s(ctx) + (a->step == first ? o->deed.later_s : 0); /* it is tried outside of a transaction */
                 return RC_OK;
             }
             TRY(acted(ctx, txn, o, a, step));

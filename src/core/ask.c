@@ -9,6 +9,7 @@
 
 #define TRY_LOOKS    250 /* how far each way is gone to find the best */
 #define CHUNK_MAX    4000
+#define FEW_LOOKS    4000 /* certificates that are put in order here, where their rows say all */
 #define ROWS_AT_ONCE 64
 #define PAGE_BYTES   ((size_t)8 << 20) /* of DER: a page of large certificates is short */
 
@@ -24,6 +25,7 @@ struct asking {
     int64_t looked;
     bool after;
     int64_t after_id, after_key;
+    bool tally; /* facets are made of what is found */
 };
 
 /* What a way has led to. */
@@ -133,13 +135,10 @@ static struct rc go_on(struct asking *a, const struct select_ask *q, const struc
     return RC_OK;
 }
 
-/* way_go goes on along a way until `want` are found, it ends, or `looks` more certificates were looked at. */
-static struct rc way_go(struct asking *a, const struct plan_way *way, size_t want, int64_t looks, struct found *out)
+/* way_ask is a question along a way, from its beginning. */
+static struct select_ask way_ask(const struct asking *a, const struct plan_way *way)
 {
-    CERT_HASHER_CLEANUP struct cert_hasher *hasher = NULL;
-    const bool by_key = way->by == SELECT_BY_NOT_AFTER || way->by == SELECT_BY_LAST;
-    const struct plan_part *rest = way->by == SELECT_BY_TERMS ? a->plan.rest_after_terms : a->plan.rest;
-    struct select_ask q = {
+    return (struct select_ask){
         .by = way->by,
         .terms = way->terms,
         .text = way->text,
@@ -148,15 +147,32 @@ static struct rc way_go(struct asking *a, const struct plan_way *way, size_t wan
         .to = a->plan.to,
         .ids = way->by == SELECT_BY_SET ? way->numbers : NULL,
         .teams = way->by == SELECT_BY_WITHIN ? way->numbers : NULL,
+        .issuers = way->by == SELECT_BY_ISSUERS ? way->numbers : NULL,
         .n = way->n,
-        .where = a->plan.where,
-        .bits = a->plan.bits,
-        .bits_n = a->plan.bits_n,
         .scope = a->plan.scope,
-        .after = a->after || out->any_last,
-        .after_id = out->any_last ? out->last_id : a->after_id,
-        .after_key = out->any_last ? out->last_key : a->after_key,
     };
+}
+
+/* rest_of: what the certificates themselves are asked on a way. */
+static const struct plan_part *rest_of(const struct asking *a, const struct plan_way *way)
+{
+    return way->by == SELECT_BY_TERMS ? a->plan.rest_after_terms : a->plan.rest;
+}
+
+/* way_go goes on along a way until `want` are found, it ends, or `looks` more certificates were looked at. */
+static struct rc way_go(struct asking *a, const struct plan_way *way, size_t want, int64_t looks, struct found *out)
+{
+    CERT_HASHER_CLEANUP struct cert_hasher *hasher = NULL;
+    const bool by_key = way->by == SELECT_BY_NOT_AFTER || way->by == SELECT_BY_LAST;
+    const struct plan_part *rest = rest_of(a, way);
+    struct select_ask q = way_ask(a, way);
+    q.where = way->by == SELECT_BY_ISSUERS ? a->plan.where_issued : a->plan.where;
+    q.bits = a->plan.bits;
+    q.bits_n = a->plan.bits_n;
+    q.tally = a->tally;
+    q.after = a->after || out->any_last;
+    q.after_id = out->any_last ? out->last_id : a->after_id;
+    q.after_key = out->any_last ? out->last_key : a->after_key;
     if (by_key && a->after && !out->any_last && a->order == ASK_ANY)
         q.after = false;
     int64_t more = 1; /* where few of those that were read pass, more are read at once */
@@ -229,33 +245,47 @@ static int soonest_first(const void *x, const void *y)
     return a->id < b->id ? -1 : a->id > b->id;
 }
 
+/* way_ends: no more than `most` certificates lie on it.  Their rows are not looked at. */
+static struct rc way_ends(struct asking *a, const struct plan_way *way, int64_t most, bool *ends)
+{
+    struct select_ask q = way_ask(a, way);
+    struct select_answer answer;
+    q.limit = q.most = most + 1;
+    TRY(select_run(a->ctx, a->txn, &q, &answer));
+    *ends = answer.end;
+    return RC_OK;
+}
+
 /* few finds all there are where they are so few that they can be put in order here; false where they are not. */
 static struct rc few(struct asking *a, struct found *out, bool *all)
 {
     const struct asking as = *a;
     *all = false;
     a->after = false; /* in their own order they begin with the first */
+    a->tally = true;
     for (size_t i = 0; i < a->plan.ways_n && !*all; i++) {
-        if (a->plan.ways[i].by == SELECT_BY_ID)
+        const struct plan_way *way = &a->plan.ways[i];
+        const int64_t most = way->by == SELECT_BY_TERMS && !rest_of(a, way) ? FEW_LOOKS : SELECT_SET_MAX;
+        bool ends = false;
+        if (way->by != SELECT_BY_ID)
+            TRY(way_ends(a, way, most, &ends));
+        if (!ends)
             continue;
         *out = (struct found){0};
-        TRY(way_go(a, &a->plan.ways[i], SELECT_SET_MAX, SELECT_SET_MAX, out));
+        TRY(way_go(a, way, (size_t)most + 1, most + 1, out));
         *all = out->end;
     }
     a->after = as.after;
+    a->tally = as.tally;
     if (!*all) {
         a->looks = as.looks;
         a->reads = as.reads;
         return RC_OK;
     }
-    int64_t *ids = arena_array(&a->ctx->arena, out->n, sizeof *ids);
-    struct select_row *rows = NULL;
-    size_t got = 0, kept = 0;
-    for (size_t i = 0; i < out->n; i++)
-        ids[i] = out->hits[i].id;
-    TRY(select_rows(a->ctx, a->txn, ids, out->n, false, &rows, &got));
+    const size_t got = out->n;
+    size_t kept = 0;
     for (size_t i = 0; i < got; i++)
-        out->hits[i] = (struct select_hit){.id = rows[i].id, .key = rows[i].not_after};
+        out->hits[i].key = out->hits[i].tally->not_after;
     if (got)
         qsort(out->hits, got, sizeof *out->hits, soonest_first);
     for (size_t i = 0; i < got / 2 && a->order == ASK_LATEST; i++) {
@@ -554,7 +584,7 @@ static int64_t month_of(int64_t at)
     return out;
 }
 
-static void count_row(struct tally *t, const struct select_tally_row *row)
+static void count_row(struct tally *t, const struct select_tally *row)
 {
     count(&t[ISSUER], row->issuer_name_id);
     count(&t[KEY], row->key_bits << 16 | (row->key_kind & 0xffff));
@@ -573,23 +603,18 @@ static struct rc facets_of_rows(struct ctx *ctx, struct core *core, struct txn *
     struct asking a;
     struct found found = {0};
     struct tally t[ASK_FACETS];
-    struct select_tally_row *rows = NULL;
-    size_t n = 0;
     TRY(asking_begin(ctx, core, txn, where, &a));
     a.want = ASK_FACET_ROWS;
+    a.tally = true;
     TRY(search(&a, &found));
-    int64_t *ids = arena_array(&ctx->arena, found.n, sizeof *ids);
-    for (size_t i = 0; i < found.n; i++)
-        ids[i] = found.hits[i].id;
-    TRY(select_tally(ctx, txn, ids, found.n, &rows, &n));
     for (size_t i = 0; i < ASK_FACETS; i++)
         t[i] = (struct tally){.ctx = ctx};
-    for (size_t i = 0; i < n; i++)
-        count_row(t, &rows[i]);
+    for (size_t i = 0; i < found.n; i++)
+        count_row(t, found.hits[i].tally);
     for (size_t i = 0; i < ASK_FACETS; i++)
         for (size_t k = 0; k < t[i].n; k++)
             facet_add(ctx, &out->v[i], facet_key(ctx, txn, i, t[i].v[k].key), t[i].v[k].n);
-    out->total = (int64_t)n;
+    out->total = (int64_t)found.n;
     out->more = !found.end;
     return facets_end(ctx, txn, out);
 }

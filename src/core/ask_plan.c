@@ -10,6 +10,37 @@
 #define NAMES_LOOKS       4000 /* certificates of a name that are looked at before its terms are intersected with frequent ones */
 #define ISSUERS_LOOKED_AT 2000 /* of a part of their names: an inventory with more issuers reads certificates instead */
 
+/* The issuers that a test of their names means, where they are few. */
+struct issuers {
+    const struct filter *test;
+    int64_t numbers[PLAN_ISSUERS_MAX];
+    struct bytes hashes[PLAN_ISSUERS_MAX];
+    size_t n;
+    const struct issuers *next;
+};
+
+struct planner {
+    struct ctx *ctx;
+    struct txn *txn;
+    struct plan *plan;
+    struct finding_policy policy;
+    const struct issuers *issuers;      /* of all tests of the filter */
+    struct select_terms *terms, *names; /* of all parts; of those that the rows alone do not tell */
+    bool known, more;                   /* rows tell other parts; there are terms of them too */
+    const struct issuers *by;           /* those that are gone by: `issued` is kept apart for them */
+    struct select_cond *issued;
+    struct select_cond *dear; /* conditions that look into other tables */
+    bool full;
+};
+
+static const struct issuers *issuers_of(const struct planner *p, const struct filter *f)
+{
+    const struct issuers *found = p->issuers;
+    while (found && found->test != f)
+        found = found->next;
+    return found;
+}
+
 /* --- conditions of the database */
 
 static struct select_cond *cond_new(struct ctx *ctx, enum select_test test)
@@ -195,9 +226,27 @@ static struct select_cond *cond_number(struct ctx *ctx, const struct filter *f, 
     return cond_range(ctx, test, from, to);
 }
 
-/* What one test is to the database, NE as EQ; NULL where it does not know. */
-static struct select_cond *cond_test(struct ctx *ctx, const struct finding_policy *policy, const struct filter *f)
+static struct select_cond *cond_issuer(const struct planner *p, const struct filter *f)
 {
+    const struct issuers *of = issuers_of(p, f);
+    if (of && !of->n)
+        return cond_never(p->ctx);
+    if (of) {
+        struct select_cond *c = cond_new(p->ctx, SELECT_ISSUER);
+        c->numbers = of->numbers;
+        c->n = of->n;
+        return c;
+    }
+    if (f->op == FILTER_HAS || f->field == FILTER_ISSUER)
+        return NULL;
+    return cond_text(p->ctx, f->field == FILTER_ISSUER_O ? SELECT_ISSUER_O : SELECT_ISSUER_CN, f->value.text);
+}
+
+/* What one test is to the database, NE as EQ; NULL where it does not know. */
+static struct select_cond *cond_test(const struct planner *p, const struct filter *f)
+{
+    struct ctx *ctx = p->ctx;
+    const struct finding_policy *policy = &p->policy;
     switch (f->field) {
     case FILTER_EXPIRES:
         return cond_time(ctx, f, SELECT_NOT_AFTER);
@@ -218,7 +267,10 @@ static struct select_cond *cond_test(struct ctx *ctx, const struct finding_polic
     case FILTER_SOURCE: /* its numbers begin with 1 */
         return cond_range(ctx, SELECT_SOURCE, f->value.number + 1, f->value.number + 1);
     case FILTER_MANAGED:
-        return cond_flag(ctx, f, CERTIFICATE_MANAGED);
+        /* An older version is neither: nobody who asks for either means it. */
+        return cond_flag(ctx, f, CERTIFICATE_MANAGED | (f->value.number ? 0 : CERTIFICATE_SUPERSEDED));
+    case FILTER_SUPERSEDED:
+        return cond_flag(ctx, f, CERTIFICATE_SUPERSEDED);
     case FILTER_CA:
         return cond_flag(ctx, f, CERTIFICATE_CA);
     case FILTER_SELF_SIGNED:
@@ -234,10 +286,10 @@ static struct select_cond *cond_test(struct ctx *ctx, const struct finding_polic
     }
     case FILTER_SEVERITY:
         return cond_severity(ctx, policy, f);
+    case FILTER_ISSUER:
     case FILTER_ISSUER_O:
-        return f->op == FILTER_HAS ? NULL : cond_text(ctx, SELECT_ISSUER_O, f->value.text);
     case FILTER_ISSUER_CN:
-        return f->op == FILTER_HAS ? NULL : cond_text(ctx, SELECT_ISSUER_CN, f->value.text);
+        return cond_issuer(p, f);
     case FILTER_FINGERPRINT:
         return strlen(f->value.text) == 2 * SHA1_LEN ? NULL : cond_print(ctx, f->value.text);
     case FILTER_TEAM:
@@ -277,16 +329,17 @@ RC ask_place(struct ctx *ctx, const char *text, struct select_cond **out)
 }
 
 /* cond_of: the whole of a filter; NULL where a part of it is not the database's. */
-static struct select_cond *cond_of(struct ctx *ctx, const struct finding_policy *policy, const struct filter *f)
+static struct select_cond *cond_of(const struct planner *p, const struct filter *f)
 {
+    struct ctx *ctx = p->ctx;
     if (f->kind == FILTER_TEST) {
-        struct select_cond *c = cond_test(ctx, policy, f);
+        struct select_cond *c = cond_test(p, f);
         return c && f->op == FILTER_NE ? cond_not(ctx, c) : c;
     }
     struct select_cond *all = ARENA_NEW(&ctx->arena, struct select_cond), **end = &all->first;
     all->kind = f->kind == FILTER_AND ? SELECT_ALL : f->kind == FILTER_OR ? SELECT_ANY : SELECT_NONE;
     for (const struct filter *k = f->first; k; k = k->next) {
-        *end = cond_of(ctx, policy, k);
+        *end = cond_of(p, k);
         if (!*end)
             return NULL;
         end = &(*end)->next;
@@ -295,17 +348,6 @@ static struct select_cond *cond_of(struct ctx *ctx, const struct finding_policy 
 }
 
 /* --- what is left for the certificates themselves */
-
-struct planner {
-    struct ctx *ctx;
-    struct txn *txn;
-    struct plan *plan;
-    struct finding_policy policy;
-    struct select_terms *terms, *names; /* of all parts; of those that the rows alone do not tell */
-    bool known;                         /* there are others */
-    struct select_cond *dear;           /* conditions that look into other tables */
-    bool full;
-};
 
 static struct plan_part *part_bit(struct planner *p, struct select_cond *cond)
 {
@@ -323,7 +365,7 @@ static struct plan_part *part_bit(struct planner *p, struct select_cond *cond)
 /* part_of: parts of one AND or OR that the database knows are one bit. */
 static struct plan_part *part_of(struct planner *p, const struct filter *f)
 {
-    struct select_cond *known = NULL, *cond = cond_of(p->ctx, &p->policy, f);
+    struct select_cond *known = NULL, *cond = cond_of(p, f);
     if (cond)
         return part_bit(p, cond);
     struct plan_part *part = ARENA_NEW(&p->ctx->arena, struct plan_part), **end = &part->first;
@@ -335,7 +377,7 @@ static struct plan_part *part_of(struct planner *p, const struct filter *f)
         return part;
     }
     for (const struct filter *k = f->first; k; k = k->next) {
-        struct select_cond *c = cond_of(p->ctx, &p->policy, k);
+        struct select_cond *c = cond_of(p, k);
         if (c) {
             known = cond_join(p->ctx, f->kind == FILTER_OR ? SELECT_ANY : SELECT_ALL, c, known);
             continue;
@@ -563,45 +605,15 @@ static struct select_terms *terms_subject(struct ctx *ctx, const struct filter *
     return all;
 }
 
-static struct select_terms *terms_issuers(struct ctx *ctx, const struct bytes *hashes, size_t n)
+static struct select_terms *terms_issuer(const struct planner *p, const struct filter *f)
 {
+    const struct issuers *of = issuers_of(p, f);
     struct select_terms *any = NULL;
-    if (!n) /* nobody: what no certificate has */
-        return term_new(ctx, "i:none");
-    for (size_t i = 0; i < n; i++)
-        any = terms_join(ctx, SELECT_ANY, term_of(ctx, "i:", hex_str(&ctx->arena, bytes_of(hashes[i].p, 8))), any);
+    if (of && !of->n) /* nobody: what no certificate has */
+        return term_new(p->ctx, "i:none");
+    for (size_t i = 0; of && i < of->n; i++)
+        any = terms_join(p->ctx, SELECT_ANY, term_of(p->ctx, "i:", hex_str(&p->ctx->arena, bytes_of(of->hashes[i].p, 8))), any);
     return any;
-}
-
-/* Issuers by a name that is indexed, or by looking at all of them where they are few. */
-static struct rc terms_issuer(struct planner *p, const struct filter *f, struct select_terms **out)
-{
-    struct ctx *ctx = p->ctx;
-    struct bytes hashes[PLAN_ISSUERS_MAX];
-    size_t n = 0, found = 0;
-    if (f->op == FILTER_EQ && f->field != FILTER_ISSUER) {
-        struct q_issuer_name_of_row *rows = NULL;
-        const char *o = f->field == FILTER_ISSUER_O ? f->value.text : NULL, *cn = o ? NULL : f->value.text;
-        TRY(q_issuer_name_of(ctx, p->txn, o, cn, PLAN_ISSUERS_MAX + 1, &rows, &n));
-        for (; found < n && found < PLAN_ISSUERS_MAX; found++)
-            hashes[found] = rows[found].sha256;
-        *out = n <= PLAN_ISSUERS_MAX ? terms_issuers(ctx, hashes, n) : NULL;
-        return RC_OK;
-    }
-    if (f->field != FILTER_ISSUER)
-        return RC_OK;
-    struct q_issuer_name_first_row *rows = NULL;
-    TRY(q_issuer_name_first(ctx, p->txn, ISSUERS_LOOKED_AT + 1, &rows, &n));
-    if (n > ISSUERS_LOOKED_AT)
-        return RC_OK;
-    for (size_t i = 0; i < n; i++)
-        if (text_passes(ctx, rows[i].text, f)) {
-            if (found == PLAN_ISSUERS_MAX)
-                return RC_OK;
-            hashes[found++] = rows[i].sha256;
-        }
-    *out = terms_issuers(ctx, hashes, found);
-    return RC_OK;
 }
 
 static struct select_terms *terms_name(struct ctx *ctx, const struct filter *f)
@@ -654,7 +666,8 @@ static struct rc terms_of(struct planner *p, const struct filter *f, struct sele
     case FILTER_ISSUER:
     case FILTER_ISSUER_O:
     case FILTER_ISSUER_CN:
-        return terms_issuer(p, f, out);
+        *out = terms_issuer(p, f);
+        break;
     case FILTER_SUBJECT_O:
     case FILTER_SUBJECT_CN:
         if (f->op == FILTER_EQ) {
@@ -695,6 +708,66 @@ static struct rc terms_of(struct planner *p, const struct filter *f, struct sele
         break;
     default:
         break;
+    }
+    return RC_OK;
+}
+
+/* --- issuers */
+
+/* issuer_has: text_passes() of what the test asks for. */
+static bool issuer_has(struct ctx *ctx, const struct q_issuer_name_first_row *row, const struct filter *f)
+{
+    const char *text = f->field == FILTER_ISSUER ? row->text : f->field == FILTER_ISSUER_O ? row->organization : row->common_name;
+    return text_passes(ctx, text ? text : "", f);
+}
+
+/* Issuers by a name that is indexed, or by looking at all of them where they are few; `all` where no other one is meant. */
+static struct rc issuers_find(struct planner *p, const struct filter *f, struct issuers *out, bool *all)
+{
+    struct ctx *ctx = p->ctx;
+    size_t n = 0;
+    *all = false;
+    if (f->op != FILTER_HAS && f->field != FILTER_ISSUER) {
+        struct q_issuer_name_of_row *rows = NULL;
+        const char *o = f->field == FILTER_ISSUER_O ? f->value.text : NULL, *cn = o ? NULL : f->value.text;
+        TRY(q_issuer_name_of(ctx, p->txn, o, cn, PLAN_ISSUERS_MAX + 1, &rows, &n));
+        *all = n <= PLAN_ISSUERS_MAX && *f->value.text; /* "" also means those without */
+        for (; *all && out->n < n; out->n++) {
+            out->numbers[out->n] = rows[out->n].id;
+            out->hashes[out->n] = rows[out->n].sha256;
+        }
+        return RC_OK;
+    }
+    struct q_issuer_name_first_row *rows = NULL;
+    TRY(q_issuer_name_first(ctx, p->txn, ISSUERS_LOOKED_AT + 1, &rows, &n));
+    if (n > ISSUERS_LOOKED_AT)
+        return RC_OK;
+    for (size_t i = 0; i < n; i++) {
+        if (!issuer_has(ctx, &rows[i], f))
+            continue;
+        if (out->n == PLAN_ISSUERS_MAX)
+            return RC_OK;
+        out->numbers[out->n] = rows[i].id;
+        out->hashes[out->n++] = rows[i].sha256;
+    }
+    *all = true;
+    return RC_OK;
+}
+
+/* issuers_read finds those of all tests: they are asked for as conditions, as terms and as ways. */
+static struct rc issuers_read(struct planner *p, const struct filter *f)
+{
+    for (const struct filter *k = f->kind == FILTER_TEST ? NULL : f->first; k; k = k->next)
+        TRY(issuers_read(p, k));
+    if (f->kind != FILTER_TEST || (f->field != FILTER_ISSUER && f->field != FILTER_ISSUER_O && f->field != FILTER_ISSUER_CN))
+        return RC_OK;
+    struct issuers *found = ARENA_NEW(&p->ctx->arena, struct issuers);
+    bool all = false;
+    found->test = f;
+    TRY(issuers_find(p, f, found, &all));
+    if (all) {
+        found->next = p->issuers;
+        p->issuers = found;
     }
     return RC_OK;
 }
@@ -855,16 +928,37 @@ static bool is_column(const struct select_cond *c)
     return c->kind == SELECT_NONE ? is_column(c->first) : c->kind == SELECT_TEST && c->test <= SELECT_PRINT;
 }
 
+/* issued_add keeps what issuers are asked for apart, where they are so few that they are a way: to go by it is to meet it.  Of
+ * several the fewest are gone by. */
+static bool issued_add(struct planner *p, const struct filter *f, struct select_cond *cond)
+{
+    const struct issuers *of = f->kind == FILTER_TEST && f->op != FILTER_NE ? issuers_of(p, f) : NULL;
+    if (!of || !of->n || of->n > SELECT_ISSUERS_MAX)
+        return false;
+    p->known = true;
+    if (p->by && p->by->n <= of->n) {
+        p->plan->where = cond_join(p->ctx, SELECT_ALL, cond, p->plan->where);
+        return true;
+    }
+    if (p->issued)
+        p->plan->where = cond_join(p->ctx, SELECT_ALL, p->issued, p->plan->where);
+    p->by = of;
+    p->issued = cond;
+    return true;
+}
+
 static struct rc plan_part_add(struct planner *p, const struct filter *f)
 {
     struct select_terms *mine = NULL;
-    struct select_cond *cond = cond_of(p->ctx, &p->policy, f);
+    struct select_cond *cond = cond_of(p, f);
+    if (issued_add(p, f, cond))
+        return RC_OK;
     TRY(terms_of(p, f, &mine));
     struct select_terms *again = mine ? arena_dup(&p->ctx->arena, mine, sizeof *mine) : NULL;
     p->terms = terms_join(p->ctx, SELECT_ALL, mine, p->terms);
-    if (cond)
-        p->known |= again != NULL;
-    else
+    if (cond && again)
+        p->known = p->more = true;
+    else if (!cond)
         p->names = terms_join(p->ctx, SELECT_ALL, again, p->names);
     TRY(ways_of(p, f, cond));
     if (cond) {
@@ -897,6 +991,31 @@ static void way_terms(struct plan *plan, const struct select_terms *terms, int64
     }
 }
 
+static void way_issuers(struct plan *plan, const struct issuers *by)
+{
+    struct plan_way *w = way_add(plan, SELECT_BY_ISSUERS);
+    if (w) {
+        w->numbers = by->numbers;
+        w->n = by->n;
+    }
+}
+
+/* where_issued: what was kept apart holds on all other ways, and is looked at first. */
+static void where_issued(struct planner *p)
+{
+    struct plan *plan = p->plan;
+    plan->where_issued = plan->where;
+    if (!p->issued || !plan->where) {
+        plan->where = p->issued ? p->issued : plan->where;
+        return;
+    }
+    struct select_cond *both = ARENA_NEW(&p->ctx->arena, struct select_cond);
+    both->kind = SELECT_ALL;
+    both->first = p->issued;
+    p->issued->next = plan->where;
+    plan->where = both;
+}
+
 RC plan_make(struct ctx *ctx, struct core *core, struct txn *txn, const struct filter *filter, struct plan *out)
 {
     struct planner p = {.ctx = ctx, .txn = txn, .plan = out};
@@ -904,18 +1023,23 @@ RC plan_make(struct ctx *ctx, struct core *core, struct txn *txn, const struct f
     *out = (struct plan){.from = INT64_MIN, .to = INT64_MAX, .scope = str_equal(scope, core->team_root) ? NULL : scope};
     if (filter) {
         TRY(finding_policy_read(ctx, txn, &p.policy));
+        TRY(issuers_read(&p, filter));
         TRY(plan_parts(&p, filter));
     }
     out->where = cond_join(ctx, SELECT_ALL, out->where, p.dear);
+    if (out->scope)
+        out->where = cond_join(ctx, SELECT_ALL, cond_text(ctx, SELECT_WITHIN, scope), out->where);
+    where_issued(&p);
     if (p.full)
         return ctx_fail_field(ctx, "/where", "the filter mixes too many things; split it in two");
     /* Names are rare, kinds of keys and issuers are not: to intersect what has millions costs more than to look at the row. */
     if (p.names && p.known)
         way_terms(out, p.names, NAMES_LOOKS);
-    if (p.terms)
+    if (p.terms && (p.more || !p.names || !p.known))
         way_terms(out, p.terms, 0);
+    if (p.by)
+        way_issuers(out, p.by);
     if (out->scope) {
-        out->where = cond_join(ctx, SELECT_ALL, cond_text(ctx, SELECT_WITHIN, scope), out->where);
         const size_t before = out->ways_n;
         TRY(way_teams(&p, scope));
         if (out->ways_n > before) /* what others have is not gone through */

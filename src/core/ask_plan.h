@@ -5,7 +5,7 @@
 #include "core/ask.h"
 
 #define PLAN_WAYS_MAX    24
-#define PLAN_ISSUERS_MAX 64 /* more issuers than these are no way of their own */
+#define PLAN_ISSUERS_MAX 64 /* more issuers than these are asked for by their name at each certificate */
 
 /* What has to be seen of the DER: as a filter, but whole parts of it that the database knows are one of its bits. */
 struct plan_part {
@@ -21,13 +21,14 @@ struct plan_way {
     const struct select_terms *terms;
     const char *text;
     int64_t check;
-    const int64_t *numbers; /* SET: certificates; WITHIN: teams */
+    const int64_t *numbers; /* SET: certificates; WITHIN: teams; ISSUERS: issuers */
     size_t n;
     int64_t looks; /* how far it is gone before others are tried; 0: as all */
 };
 
 struct plan {
     struct select_cond *where;          /* NULL: all pass */
+    struct select_cond *where_issued;   /* what is left of it where the way is by issuers */
     struct plan_part *rest;             /* NULL: nothing */
     struct plan_part *rest_after_terms; /* what is left of it where the way is by terms */
     const struct select_cond *bits[SELECT_BITS_MAX];

@@ -621,7 +621,7 @@ int64_t renewal_time(const struct wish *w, int64_t not_before, int64_t not_after
 static struct rc inventory_add(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_managed_by_id_row *m,
                                const struct issued_chain *chain, int64_t *id)
 {
-    const struct inventory_item item = {.der = chain->leaf, .flags = CERTIFICATE_MANAGED};
+    const struct inventory_item item = {.der = chain->leaf, .flags = CERTIFICATE_MANAGED | CERTIFICATE_OURS};
     const struct inventory_from from = {.source = INVENTORY_ISSUED, .team_id = m->team_id};
     struct inventory_batch batch;
     TRY(inventory_prepare(ctx, core, &item, 1, &batch));
@@ -660,6 +660,8 @@ static struct rc version_make(struct ctx *ctx, struct core *core, struct txn *tx
                                         .now = now};
     TRY(q_version_add(ctx, txn, &in));
     TRY(q_attempt_version(ctx, txn, a->id, *number));
+    TRY(inventory_version(ctx, core, txn, a->managed_id, m->version, VERSION_SUPERSEDED));
+    TRY(inventory_version(ctx, core, txn, a->managed_id, *number, VERSION_CURRENT)); /* the same certificate may come twice */
     TRY(q_managed_version_set(ctx, txn, a->managed_id, *number, now));
     TRY(late_arm(ctx, txn, a->managed_id, chain->not_before, chain->not_after));
     return timer_arm(ctx, txn, "renew", a->managed_id, in.renew_at);

@@ -3,6 +3,9 @@
 #include "core/access.h"
 #include "core/audit.h"
 #include "core/managed.h"
+#include "core/request.h"
+
+#define ASKED_MAX 2000 /* one who asks has fewer that wait: core/request.c */
 
 RC campaign_note_served(struct ctx *ctx, struct core *core, struct txn *txn, const char *managed, int64_t version)
 {
@@ -94,7 +97,11 @@ static struct rc show(struct ctx *ctx, struct txn *txn, void *arg)
     struct q_campaign_get_row row;
     TRY(find(ctx, txn, s->kind, s->ref, &row));
     TRY(view_of(ctx, txn, &row, true, s->v));
-    return s->impact ? campaign_impact(ctx, txn, &row, &s->v->params, s->impact) : RC_OK;
+    if (!s->impact)
+        return RC_OK;
+    *s->impact = (struct campaign_impact){0};
+    const bool ahead = str_equal(row.state, "draft") || str_equal(row.state, "rehearsing");
+    return ahead ? campaign_impact(ctx, txn, &row, &s->v->params, s->impact) : RC_OK;
 }
 
 RC campaign_show(struct ctx *ctx, struct core *core, const char *kind, const char *ref, struct campaign_view *out,
@@ -176,6 +183,29 @@ static struct rc rehearsal_drop(struct ctx *ctx, struct core *core, struct txn *
     return m.removed_at ? RC_OK : managed_drop(ctx, core, txn, m.id);
 }
 
+RC campaign_asks_no_more(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_campaign_get_row *row,
+                         const char *why)
+{
+    struct q_campaign_asked_row *asked = NULL;
+    size_t n = 0;
+    TRY(q_campaign_asked(ctx, txn, row->id, ASKED_MAX, &asked, &n));
+    for (size_t i = 0; i < n; i++) {
+        bool dropped = false;
+        TRY(request_drop(ctx, core, txn, asked[i].request_id, why, &dropped));
+        if (!dropped || !str_equal(asked[i].state, "running"))
+            continue;
+        const struct q_campaign_member_set_in in = {.campaign_id = row->id,
+                                                    .number = asked[i].number,
+                                                    .from = "running",
+                                                    .to = "failed",
+                                                    .why = why,
+                                                    .above = asked[i].above,
+                                                    .at = ctx_now_s(ctx)};
+        TRY(q_campaign_member_set(ctx, txn, &in));
+    }
+    return RC_OK;
+}
+
 static struct rc say(struct ctx *ctx, struct txn *txn, void *arg)
 {
     const struct saying *s = arg;
@@ -194,8 +224,10 @@ static struct rc say(struct ctx *ctx, struct txn *txn, void *arg)
             return ctx_fail(ctx, E_CONFLICT, "nothing is issued by %s: there is nothing to rehearse", row.name);
         if (s->verb == CAMPAIGN_RESUME)
             TRY(q_campaign_again(ctx, txn, row.id, ctx_now_s(ctx)));
-        if (s->verb == CAMPAIGN_CANCEL)
+        if (s->verb == CAMPAIGN_CANCEL) {
             TRY(rehearsal_drop(ctx, s->core, txn, &row));
+            TRY(campaign_asks_no_more(ctx, s->core, txn, &row, arena_printf(&ctx->arena, "%s was cancelled", row.name)));
+        }
         const struct q_campaign_move_in in = {.id = row.id, .from = row.state, .to = moves[i].to, .why = "", .now = ctx_now_s(ctx)};
         TRY(q_campaign_move(ctx, txn, &in));
         core_wake_after_commit(ctx, s->core, txn, CORE_SCHEDULE_KEY, "");

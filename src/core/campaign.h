@@ -56,6 +56,14 @@ struct campaign_issuer {
     int64_t certificates;
     struct str_list limits; /* "300 orders in 3 h, 12 of them used" */
 };
+/* What policy will say to some of them: whatever it does not allow at once. */
+struct campaign_verdict {
+    const char *verdict;               /* forbidden, approval */
+    const char *rule, *words, *role;   /* as in struct policy_verdict; words are of the first */
+    int64_t approvals, until;          /* until: of a freeze */
+    int64_t certificates;
+    struct str_list examples;          /* the first few, by name */
+};
 struct campaign_impact {
     int64_t certificates, targets, endpoints;
     int64_t lasts_s; /* at least so long, as far as it can be told */
@@ -65,6 +73,10 @@ struct campaign_impact {
     size_t issuers_n;
     struct q_campaign_members_row *examples;
     size_t examples_n;
+    /* Of a dry run. */
+    int64_t judged; /* so many of them, the first, was policy asked about */
+    struct campaign_verdict *verdicts;
+    size_t verdicts_n;
 };
 /* campaign_make settles who its members are, and says what it means.  With `dry_run` nothing is kept (`id` is NULL). */
 RC campaign_make(struct ctx *ctx, struct core *core, const struct campaign_input *in, bool dry_run, const char **id,
@@ -82,6 +94,7 @@ struct campaign_view {
     int64_t ends_at; /* 0: not to be told */
 };
 #define CAMPAIGN_WAVES_MAX 1000
+/* `impact` (may be NULL) is of what has not begun; else of no certificates. */
 RC campaign_show(struct ctx *ctx, struct core *core, const char *kind, const char *ref, struct campaign_view *out,
                  struct campaign_impact *impact);
 /* campaign_list gives those before `before` (an id; "" the newest), without their impact. */
@@ -109,6 +122,13 @@ RC campaign_note_failed(struct ctx *ctx, struct core *core, struct txn *txn, con
 
 /* --- shared by campaign*.c */
 
+/* campaign_asks_no_more withdraws what its members wait to have approved; they have failed, for `why`. */
+RC campaign_asks_no_more(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_campaign_get_row *row,
+                         const char *why);
+
+/* campaign_page reads, and gives back the memory that it took: of many pages each has a snapshot of its own, and nobody waits. */
+RC campaign_page(struct ctx *ctx, struct core *core, store_fn *fn, void *arg);
+
 enum campaign_object { CAMPAIGN_MANAGED, CAMPAIGN_FOUND };
 struct campaign_act {
     const char *word;
@@ -122,6 +142,9 @@ const char *campaign_params_text(struct ctx *ctx, const struct campaign_params *
 RC campaign_params_read(struct ctx *ctx, const char *text, struct campaign_params *out);
 /* campaign_wish puts what a replacement asks for into a wish. */
 void campaign_wish(struct ctx *ctx, const struct campaign_params *p, struct wish *w);
+/* campaign_policy asks policy about members, without waiting for what it takes: the first of them, where they are many. */
+RC campaign_policy(struct ctx *ctx, struct core *core, const struct campaign_act *act, const struct campaign_params *p,
+                   const struct q_campaign_member_add_in *members, size_t n, struct campaign_impact *out);
 RC campaign_impact(struct ctx *ctx, struct txn *txn, const struct q_campaign_get_row *row, const struct campaign_params *p,
                    struct campaign_impact *out);
 

@@ -180,12 +180,12 @@ static struct rc waves_put(struct ctx *ctx, struct making *m, int64_t *waves)
                : RC_OK;
 }
 
-static struct rc page_one(struct ctx *ctx, struct making *m)
+RC campaign_page(struct ctx *ctx, struct core *core, store_fn *fn, void *arg)
 {
     CTX_CLEANUP struct ctx own;
     ctx_init(&own, ctx->clock);
     own.principal = ctx->principal;
-    struct rc rc = store_read(&own, m->core->store, page_choose, m);
+    struct rc rc = store_read(&own, core->store, fn, arg);
     return rc_ok(rc) ? RC_OK : ctx_fail(ctx, rc.e, "%s", ctx_why(&own));
 }
 
@@ -205,7 +205,7 @@ static struct rc choose(struct ctx *ctx, struct making *m)
             if (i == PAGES_MAX)
                 return ctx_fail_field(ctx, "/where",
                                       "the filter finds too few among too many certificates; say more, as team or issuer");
-            TRY(page_one(ctx, m));
+            TRY(campaign_page(ctx, m->core, page_choose, m));
         }
     }
     members_once(m);
@@ -423,7 +423,7 @@ RC campaign_make(struct ctx *ctx, struct core *core, const struct campaign_input
     rc = store_write(ctx, core->store, keep, &m);
     if (m.undone && rc_failed(rc)) {
         ctx_forget(ctx);
-        return RC_OK;
+        return campaign_policy(ctx, core, m.act, &m.params, m.members, m.n, out);
     }
     TRY(rc);
     *id = m.id;

@@ -5,6 +5,7 @@
 #include "core/campaign.h"
 #include "core/managed.h"
 #include "core/rehearsal.h"
+#include "core/request.h"
 
 #define AT_ONCE 20 /* campaigns a turn */
 /* Of its time this much is spent on looking; what is served wakes the schedule, and would have it look all the time. */
@@ -97,6 +98,8 @@ static struct rc become(struct ctx *ctx, struct txn *txn, void *arg)
     const struct turn *t = arg;
     const struct q_campaign_move_in in = {.id = t->id, .from = t->row.state, .to = t->to, .why = t->why, .now = ctx_now_s(ctx)};
     TRY(q_campaign_move(ctx, txn, &in));
+    if (str_equal(t->to, "done")) /* of those that were renewed otherwise meanwhile */
+        TRY(campaign_asks_no_more(ctx, t->core, txn, &t->row, arena_printf(&ctx->arena, "%s is done without it", t->row.name)));
     return audit_write(ctx, txn, arena_printf(&ctx->arena, "%s.%s", t->row.kind, t->to), t->row.kind, t->id, t->row.team_id,
                        audit_facts(ctx, "name", t->row.name, "why", *t->why ? t->why : NULL,
                                    "done:", audit_number(ctx, t->sum.done), "failed:", audit_number(ctx, t->sum.failed),
@@ -175,7 +178,7 @@ static struct rc member_do(struct ctx *ctx, struct txn *txn, const struct turn *
         return RC_OK;
     }
     TRY(rc);
-    rc = issued ? managed_act_in(ctx, t->core, txn, MANAGED_RETRY, w->object, NULL, 0, REVOCATION_USUAL)
+    rc = issued ? managed_act_in(ctx, t->core, txn, MANAGED_FINISH, w->object, NULL, 0, REVOCATION_USUAL)
                 : t->act->act(ctx, t->core, txn, &t->params, w->object);
     if (rc.e == E_PENDING) { /* policy wants it approved: it is done once it is (core/request.h) */
         const char *why = arena_strdup(&ctx->arena, ctx_why(ctx)), *request = ctx->pending;
@@ -253,11 +256,14 @@ static struct rc lose(struct ctx *ctx, struct txn *txn, void *arg)
                           : l->paused_reason
                               ? arena_printf(&ctx->arena, "paused: %s", l->paused_reason)
                               : arena_printf(&ctx->arena, "the request for it was not approved: it is %s", l->request);
+        bool dropped = false;
         struct rc rc = member_step(ctx, txn, t, l->number, "running", "failed", why, l->above);
         if (rc.e == E_CHANGED)
             ctx_forget(ctx);
         else
             TRY(rc);
+        if (l->request_id)
+            TRY(request_drop(ctx, t->core, txn, l->request_id, why, &dropped));
     }
     return RC_OK;
 }

@@ -7,12 +7,9 @@
 #include "core/audit.h"
 #include "core/audit_stream.h"
 #include "core/job.h"
+#include "core/mail_address.h"
 #include "core/notify.h"
-#include "pki/digest.h"
 
-#define CODE_DIGITS   8
-#define CODE_FOR_S    86400
-#define CODE_TRIES    10
 #define LIFE_EVERY_S  86400
 #define LIFE          "channel-life"
 #define DEAD_TOLD_S   (7 * 86400)
@@ -25,7 +22,9 @@ struct channel_change {
     const struct channel_input *in;
     struct str_list addresses;
     int64_t revision;
-    bool good; /* the code was one */
+    bool good;               /* the code was one */
+    int64_t waits, wait_s;   /* addresses whose next code has to wait, and how long the first of them */
+    size_t sent;
 };
 
 static struct rc find(struct ctx *ctx, struct txn *txn, const char *ref, struct q_channel_get_row *out)
@@ -46,27 +45,16 @@ RC channel_ref(struct ctx *ctx, struct txn *txn, const char *ref, const char **i
 
 /* --- what is wished */
 
-/* What can be an address at all; the agent's relay says so in detail when it writes there (net/deliver.h). */
-static bool is_address(const char *text)
-{
-    const char *at = strrchr(text, '@');
-    for (const char *c = text; *c; c++)
-        if ((unsigned char)*c <= 0x20 || (unsigned char)*c >= 0x7f || strchr("<>,;:\"\\()[]", *c))
-            return false;
-    return at && at > text && at[1] && strlen(text) <= 254;
-}
-
-/* The domain is written in lower case, so that nobody is there twice. */
+/* The domain is written in lower case, so that nobody is there twice; the agent's relay looks at all of it when it writes there
+ * (net/deliver.h). */
 static struct rc addresses_of(struct ctx *ctx, const struct str_list *given, struct str_list *out)
 {
     if (given->n > CHANNEL_ADDRESSES_MAX)
         return ctx_fail_field(ctx, "/addresses", "at most %d addresses; make another channel for the rest", CHANNEL_ADDRESSES_MAX);
     for (size_t i = 0; i < given->n; i++) {
-        char *address = arena_strdup(&ctx->arena, given->v[i]);
-        if (!is_address(address))
-            return ctx_fail_field(ctx, arena_printf(&ctx->arena, "/addresses/%zu", i), "%s is no mail address", address);
-        for (char *c = strrchr(address, '@'); *c; c++)
-            *c = (char)(*c >= 'A' && *c <= 'Z' ? *c | 0x20 : *c);
+        const char *address = mail_address_plain(ctx, given->v[i]);
+        if (!address)
+            return ctx_fail_field(ctx, arena_printf(&ctx->arena, "/addresses/%zu", i), "%s is no mail address", given->v[i]);
         if (!str_list_has(out, address))
             str_list_add(&ctx->arena, out, address);
     }
@@ -114,15 +102,14 @@ static struct rc told(struct ctx *ctx, const char *kind, const char *agent, cons
 
 /* --- addresses */
 
-static struct rc code_hash(struct ctx *ctx, const char *channel, const char *address, const char *code, struct bytes *out)
-{
-    return digest_sha256_new(ctx, bytes_z(arena_printf(&ctx->arena, "%s %s %s", channel, address, code)), out);
-}
-
+/* *wait_s: it was not sent, since another was so short a time ago. */
 static struct rc code_send(struct ctx *ctx, struct core *core, struct txn *txn, const char *channel, const char *name,
-                           const char *team, const char *address)
+                           const char *team, const char *address, int64_t *wait_s)
 {
-    char *code = arena_printf(&ctx->arena, "%0*llu", CODE_DIGITS, (unsigned long long)random_below(100000000));
+    const char *code = mail_code_new(ctx);
+    TRY(mail_code_may(ctx, txn, address, wait_s));
+    if (*wait_s)
+        return RC_OK;
     const struct notify_what what = {.subject = arena_printf(&ctx->arena, "Confirm that %s tells you of certificates", name),
                                      .text = arena_printf(&ctx->arena,
                                                           "Somebody wishes that channel %s of Certwright at %s writes to %s.\n\n"
@@ -138,8 +125,8 @@ static struct rc code_send(struct ctx *ctx, struct core *core, struct txn *txn, 
                                      .team = team};
     const struct notify_row row = {.what = &what, .channel = channel, .recipient = address, .code = code};
     struct bytes hash;
-    TRY(code_hash(ctx, channel, address, code, &hash));
-    TRY(q_channel_code_set(ctx, txn, channel, address, hash, ctx_now_s(ctx) + CODE_FOR_S));
+    TRY(mail_code_hash(ctx, channel, address, code, &hash));
+    TRY(q_channel_code_set(ctx, txn, channel, address, hash, ctx_now_s(ctx) + MAIL_CODE_FOR_S));
     return notify_row(ctx, core, txn, &row);
 }
 
@@ -149,6 +136,7 @@ static struct rc addresses_keep(struct ctx *ctx, struct core *core, struct txn *
 {
     struct q_channel_address_list_row *have = NULL;
     size_t n = 0;
+    int64_t wait_s = 0; /* `channel confirm` tells of it */
     *had = (struct str_list){0};
     TRY(q_channel_address_list(ctx, txn, id, &have, &n));
     for (size_t i = 0; i < n; i++) {
@@ -159,7 +147,7 @@ static struct rc addresses_keep(struct ctx *ctx, struct core *core, struct txn *
     for (size_t i = 0; wished && i < wished->n; i++)
         if (!str_list_has(had, wished->v[i])) {
             TRY(q_channel_address_add(ctx, txn, id, wished->v[i]));
-            TRY(code_send(ctx, core, txn, id, name, team, wished->v[i]));
+            TRY(code_send(ctx, core, txn, id, name, team, wished->v[i], &wait_s));
         }
     return RC_OK;
 }
@@ -172,6 +160,8 @@ static struct rc confirm(struct ctx *ctx, struct txn *txn, void *arg)
     struct bytes hash;
     size_t n = 0;
     c->good = true;
+    c->waits = c->wait_s = 0;
+    c->sent = 0;
     TRY(find(ctx, txn, c->ref, &row));
     TRY(decide(ctx, c->core, txn, "channel.update", row.team_id));
     TRY(q_channel_address_list(ctx, txn, row.id, &to, &n));
@@ -179,17 +169,24 @@ static struct rc confirm(struct ctx *ctx, struct txn *txn, void *arg)
         if (to[i].confirmed_at)
             continue;
         if (!c->code) {
-            TRY(code_send(ctx, c->core, txn, row.id, row.name, row.team_id, to[i].address));
+            int64_t wait_s = 0;
+            TRY(code_send(ctx, c->core, txn, row.id, row.name, row.team_id, to[i].address, &wait_s));
+            c->sent += !wait_s;
+            c->waits += wait_s > 0;
+            c->wait_s = wait_s && (!c->wait_s || wait_s < c->wait_s) ? wait_s : c->wait_s;
             continue;
         }
-        TRY(code_hash(ctx, row.id, to[i].address, c->code, &hash));
+        TRY(mail_code_hash(ctx, row.id, to[i].address, c->code, &hash));
         const bool open = to[i].code_hash.n && to[i].code_until && *to[i].code_until >= ctx_now_s(ctx);
-        if (!open || to[i].code_tries >= CODE_TRIES || !bytes_equal_secret(hash, to[i].code_hash))
+        if (!open || to[i].code_tries >= MAIL_CODE_TRIES || !bytes_equal_secret(hash, to[i].code_hash))
             continue;
         TRY(q_channel_confirmed(ctx, txn, row.id, to[i].address, ctx_now_s(ctx)));
+        TRY(mail_code_good(ctx, txn, to[i].address));
         return audit_write(ctx, txn, "channel.confirm", "channel", row.id, row.team_id,
                            audit_facts(ctx, "address", to[i].address, NULL));
     }
+    if (!c->code && !c->sent)
+        return RC_OK;
     if (!c->code)
         return audit_write(ctx, txn, "channel.confirm", "channel", row.id, row.team_id, audit_facts(ctx, "sent", "codes", NULL));
     c->good = false; /* counted, so committed */
@@ -200,6 +197,9 @@ RC channel_confirm(struct ctx *ctx, struct core *core, const char *ref, const ch
 {
     struct channel_change c = {.core = core, .ref = ref, .code = code};
     TRY(store_write(ctx, core->store, confirm, &c));
+    if (c.waits && !c.sent)
+        return ctx_fail(ctx, E_RATE_LIMITED, "a code was sent a short time ago; the next one can be in %lld seconds",
+                        (long long)c.wait_s);
     return c.good ? RC_OK
                   : ctx_fail_field(ctx, "/code",
                                    "the code is not, or no longer, that of an address that waits for one; a new one is sent by: "

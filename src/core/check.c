@@ -146,8 +146,8 @@ static struct rc certificates(struct ctx *keep, struct txn *txn, struct checking
 
 static bool is_ours(const char *dimension)
 {
-    static const char *const ours[] = {COUNTER_TOTAL,   COUNTER_ISSUER,  COUNTER_KEY,     COUNTER_SIGNATURE,
-                                       COUNTER_FINDING, COUNTER_MANAGED, COUNTER_EXPIRES, COUNTER_SOURCE, COUNTER_LIFETIME};
+    static const char *const ours[] = {COUNTER_TOTAL,   COUNTER_ISSUER,     COUNTER_KEY,     COUNTER_SIGNATURE, COUNTER_FINDING,
+                                       COUNTER_MANAGED, COUNTER_SUPERSEDED, COUNTER_EXPIRES, COUNTER_SOURCE,    COUNTER_LIFETIME};
     for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
         if (str_equal(ours[i], dimension))
             return true;
@@ -169,6 +169,19 @@ static struct rc counters(struct ctx *ctx, struct txn *txn, struct checking *c)
             wrong(ctx, c, "the counter %s %s of team %lld is %lld too %s", v->dimension, v->key, (long long)v->team,
                   (long long)(v->n < 0 ? -v->n : v->n), v->n < 0 ? "high" : "low");
     }
+    return RC_OK;
+}
+
+/* What is known of days that are forgotten is of day 1: see counter_expire(). */
+static struct rc days(struct ctx *ctx, struct txn *txn, struct checking *c)
+{
+    struct q_counter_days_wrong_row *rows = NULL;
+    size_t n = 0;
+    TRY(q_counter_days_wrong(ctx, txn, SLICE, &rows, &n));
+    for (size_t i = 0; i < n; i++)
+        if (is_ours(rows[i].dimension))
+            wrong(ctx, c, "the counter %s %s of team %lld is %lld, and all its days together %lld", rows[i].dimension, rows[i].key,
+                  (long long)rows[i].team, (long long)rows[i].now, (long long)rows[i].days);
     return RC_OK;
 }
 
@@ -209,6 +222,7 @@ static struct rc run(struct ctx *ctx, struct txn *txn, void *arg)
     struct checking *c = arg;
     TRY(certificates(ctx, txn, c));
     TRY(counters(ctx, txn, c));
+    TRY(days(ctx, txn, c));
     TRY(tallies(ctx, txn, c));
     return references(ctx, txn, c);
 }

@@ -14,6 +14,7 @@ struct heard;
 struct inventory;
 struct finding_rules;
 struct sign_in;
+struct live;
 struct role_cache;
 struct backup_settings;
 struct policy_cache;
@@ -43,6 +44,7 @@ struct core {
     struct role_cache *roles; /* permissions of the roles that were read (core/role.h); NULL: made out each time */
     struct policy_cache *policy; /* the policy in force, parsed (core/policy.h); NULL: read each time */
     struct sign_in *sign_in; /* who hashes passwords now (core/sign_in.h) */
+    struct live *live; /* what the hub's own agent is asked while somebody waits (core/live.h) */
     _Atomic bool backup_stop; /* the hub ends: one that is being made is given up */
     const struct backup_settings *backup; /* core/backup.h; NULL: backups are not this hub's */
     /* Joins that were refused: one line of log a second, with how many there were since (core/agent.c). */

@@ -129,5 +129,7 @@ RC counter_fold(struct ctx *ctx, struct txn *txn, bool *more)
 
 RC counter_expire(struct ctx *ctx, struct txn *txn)
 {
-    return q_counter_expire(ctx, txn, ctx_now_s(ctx) / 86400 - COUNTER_DAYS_KEPT);
+    const int64_t before = ctx_now_s(ctx) / 86400 - COUNTER_DAYS_KEPT;
+    TRY(q_counter_carry(ctx, txn, before));
+    return q_counter_expire(ctx, txn, before);
 }

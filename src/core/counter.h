@@ -11,7 +11,8 @@
 #define COUNTER_KEY "key"             /* inventory_key_word() */
 #define COUNTER_SIGNATURE "signature" /* cert_signature_word() */
 #define COUNTER_FINDING "finding"     /* id of the check */
-#define COUNTER_MANAGED "managed"     /* "" */
+#define COUNTER_MANAGED "managed"     /* "": current versions of managed certificates */
+#define COUNTER_SUPERSEDED "superseded" /* "": those another version took the place of */
 #define COUNTER_EXPIRES "expires"     /* month in which they end, "2026-11"; "never" */
 #define COUNTER_SOURCE "source"       /* inventory_source_word() */
 #define COUNTER_LIFETIME "lifetime"   /* of those that are no CA's: the least of the limits below that it keeps; "longer" */
@@ -47,6 +48,8 @@ const char *counter_month(struct ctx *ctx, int64_t at);
 /* counter_fold folds the oldest changes; `more` where there are others. */
 RC counter_fold(struct ctx *ctx, struct txn *txn, bool *more);
 #define COUNTER_DAYS_KEPT 800
+/* counter_expire adds the days before to day 1, so that all days of a number are that number together (certwright check proves it).
+ * A migration that sets a number sets day 1 as well. */
 RC counter_expire(struct ctx *ctx, struct txn *txn);
 
 #endif

@@ -16,13 +16,13 @@ struct asking {
 
 static bool has_no_key(const char *dimension)
 {
-    return str_equal(dimension, COUNTER_TOTAL) || str_equal(dimension, COUNTER_MANAGED);
+    return str_equal(dimension, COUNTER_TOTAL) || str_equal(dimension, COUNTER_MANAGED) || str_equal(dimension, COUNTER_SUPERSEDED);
 }
 
 static bool is_dimension(const char *text)
 {
-    static const char *const all[] = {COUNTER_TOTAL,   COUNTER_ISSUER,  COUNTER_KEY,     COUNTER_SIGNATURE,
-                                      COUNTER_FINDING, COUNTER_MANAGED, COUNTER_EXPIRES, COUNTER_SOURCE, COUNTER_LIFETIME};
+    static const char *const all[] = {COUNTER_TOTAL,   COUNTER_ISSUER,     COUNTER_KEY,     COUNTER_SIGNATURE, COUNTER_FINDING,
+                                      COUNTER_MANAGED, COUNTER_SUPERSEDED, COUNTER_EXPIRES, COUNTER_SOURCE,    COUNTER_LIFETIME};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (str_equal(all[i], text))
             return true;

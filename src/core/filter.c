@@ -646,6 +646,14 @@ static bool ends_test(const struct reader *r)
     return r->token == END || r->token == CLOSE || is_word(r, "and") || is_word(r, "or");
 }
 
+/* An older version is neither managed nor not managed, so what is not managed is asked by the test itself. */
+static struct filter *not_managed(struct filter *managed)
+{
+    managed->op = FILTER_EQ;
+    managed->value.number = !managed->value.number;
+    return managed;
+}
+
 static struct rc read_test(struct reader *r, struct filter **out)
 {
     const unsigned column = r->here;
@@ -673,7 +681,10 @@ static struct rc read_test(struct reader *r, struct filter **out)
         return FAIL(r, r->here, "\"%s\" is not compared by %s; it has %s", fields[field].word, shown(r), ops_text(r, type));
     TRY(next(r));
     TRY(new_test(r, field, op, column, out));
-    return read_value(r, field, op, &(*out)->value);
+    TRY(read_value(r, field, op, &(*out)->value));
+    if (field == FILTER_MANAGED && op == FILTER_NE)
+        *out = not_managed(*out);
+    return RC_OK;
 }
 
 static struct rc read_factor(struct reader *r, unsigned depth, struct filter **out)
@@ -683,8 +694,12 @@ static struct rc read_factor(struct reader *r, unsigned depth, struct filter **o
         return FAIL(r, column, "parentheses and \"not\" go %d deep at most", FILTER_DEPTH_MAX);
     if (is_word(r, "not")) {
         TRY(next(r));
-        *out = node(r, FILTER_NOT, column);
-        return read_factor(r, depth + 1, &(*out)->first);
+        struct filter *not = node(r, FILTER_NOT, column);
+        TRY(read_factor(r, depth + 1, &not->first));
+        *out = not;
+        if (not->first->kind == FILTER_TEST && not->first->field == FILTER_MANAGED)
+            *out = not_managed(not->first);
+        return RC_OK;
     }
     if (r->token != OPEN)
         return read_test(r, out);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/address.h"
+#include "core/inventory.h"
 #include "pki/name.h"
 #include "pki/name_text.h"
 #include "pki/weak.h"
@@ -294,7 +295,7 @@ void findings_of(const struct cert_fields *cert, const struct finding_context *c
 {
     const unsigned are = (finding_is_leaf(cert) ? OF_LEAVES : 0) | (context->trust == ISSUER_PUBLIC ? OF_PUBLIC : 0);
     *out = (struct findings){0};
-    if (!(cert->defects & (CERT_DEFECT_BIT(NOT_BEFORE) | CERT_DEFECT_BIT(NOT_AFTER))))
+    if (!(cert->defects & (CERT_DEFECT_BIT(NOT_BEFORE) | CERT_DEFECT_BIT(NOT_AFTER))) && !(context->flags & CERTIFICATE_SUPERSEDED))
         findings_by_clock(cert->not_before, cert->not_after, context->now, context->limits, out);
     for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
         if ((rules[i].of & are) == rules[i].of && rules[i].holds(cert))

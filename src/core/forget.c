@@ -18,7 +18,7 @@ struct forgetting {
 
 static bool goes(const struct q_certificate_row_row *row)
 {
-    return !(row->flags & CERTIFICATE_MANAGED) && (row->source == INVENTORY_SCAN || row->source == INVENTORY_HOST);
+    return !(row->flags & CERTIFICATE_OURS) && (row->source == INVENTORY_SCAN || row->source == INVENTORY_HOST);
 }
 
 /* Certificates that nobody sees any more. */
@@ -70,6 +70,7 @@ static struct rc forget(struct ctx *ctx, struct txn *txn, void *arg)
         TRY(q_observation_showed(ctx, txn, rows[i].id, access_scope(ctx), &of, &of_n));
         TRY(inventory_endpoint_drop(ctx, f->core, txn, rows[i].id));
         TRY(q_observation_drop_at(ctx, txn, rows[i].id));
+        TRY(q_observation_before_drop_at(ctx, txn, rows[i].id));
         TRY(drop_unseen(ctx, f, txn, of, of_n));
     }
     return audit_write(ctx, txn, "endpoint.delete", "endpoint", "", access_scope(ctx),

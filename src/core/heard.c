@@ -129,6 +129,14 @@ int64_t heard_at(struct core *core, const char *agent, int64_t row)
     return at;
 }
 
+bool heard_away(struct ctx *ctx, struct core *core, const char *agent, int64_t row)
+{
+    const int64_t now = ctx_now_s(ctx), at = heard_at(core, agent, row);
+    if (core->heard && now >= core->heard->started_at && now < core->heard->started_at + HEARD_AWAY_S)
+        return false;
+    return at < now - HEARD_AWAY_S;
+}
+
 static int by_time(const void *a, const void *b)
 {
     const struct one *x = a, *y = b;

@@ -18,6 +18,9 @@ void heard_note(struct ctx *ctx, struct core *core, const char *agent);
 void heard_forget(struct core *core, const char *agent);
 /* heard_at returns when the agent was last heard: not before `row`, when its row says it was. */
 int64_t heard_at(struct core *core, const char *agent, int64_t row);
+/* heard_away: it was not heard for HEARD_AWAY_S, so nobody should wait for it; a hub that has just started does not know yet.  Its
+ * row says `row`. */
+bool heard_away(struct ctx *ctx, struct core *core, const char *agent, int64_t row);
 /* heard_silent returns the ids of those not heard for HEARD_SILENT_S, the longest silent first; none soon after a start. */
 RC heard_silent(struct ctx *ctx, struct core *core, const char *const **ids, size_t *n);
 

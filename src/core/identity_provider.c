@@ -1,16 +1,21 @@
 #include "core/identity_provider.h"
 
+#include "api/types.h"
+#include "base/encode.h"
 #include "base/json.h"
 #include "base/random.h"
 #include "base/uri.h"
 #include "core/access.h"
 #include "core/audit.h"
 #include "core/job.h"
+#include "core/live.h"
 #include "core/result.h"
 #include "core/role.h"
 #include "core/scope.h"
 #include "core/sign_in_factor.h"
 #include "core/user.h"
+#include "net/directory.h"
+#include "pki/digest.h"
 
 #define LOOK_SPREAD_S 3600
 #define LOOK_AGAIN_S  300 /* after one that failed */
@@ -40,17 +45,22 @@ const char *identity_provider_grant_source(struct ctx *ctx, const char *name)
     return arena_printf(&ctx->arena, "identity-provider:%s", name);
 }
 
+static bool is_oidc(const struct q_identity_provider_get_row *p)
+{
+    return str_equal(p->kind, "oidc");
+}
+
 /* --- asking it */
 
-RC identity_provider_ask(struct ctx *ctx, struct core *core, struct txn *txn, const char *kind, const char *ref,
-                         struct bytes payload)
+RC identity_provider_ask(struct ctx *ctx, struct core *core, struct txn *txn, const char *kind, const char *lane,
+                         const char *ref, struct bytes payload)
 {
     struct q_agent_first_row agent;
     bool found = false;
     TRY(q_agent_first(ctx, txn, &agent, &found));
     if (!found)
         return ctx_fail(ctx, E_CONFLICT, "the hub has no agent of its own that could ask: certwright agent list");
-    return job_add(ctx, core, txn, kind, agent.id, arena_printf(&ctx->arena, "oidc:%s", ref), ref, payload, 0);
+    return job_add(ctx, core, txn, kind, agent.id, lane, ref, payload, 0);
 }
 
 static struct rc ask(struct ctx *ctx, struct core *core, struct txn *txn, const char *id, const char *issuer,
@@ -66,7 +76,7 @@ static struct rc ask(struct ctx *ctx, struct core *core, struct txn *txn, const 
     json_close(&j);
     TRY(buf_status(&b));
     TRY(q_job_cancel_ref(ctx, txn, id, "oidc_look", ctx_now_s(ctx)));
-    TRY(identity_provider_ask(ctx, core, txn, "oidc_look", id, buf_bytes(&b)));
+    TRY(identity_provider_ask(ctx, core, txn, "oidc_look", arena_printf(&ctx->arena, "oidc:%s", id), id, buf_bytes(&b)));
     return timer_arm(ctx, txn, "oidc-look", id, ctx_now_s(ctx) + IDENTITY_LOOK_S + (int64_t)random_below(LOOK_SPREAD_S));
 }
 
@@ -75,7 +85,7 @@ RC identity_provider_due(struct ctx *ctx, struct core *core, struct txn *txn, co
     struct q_identity_provider_get_row row;
     bool found = false;
     TRY(q_identity_provider_get(ctx, txn, id, &row, &found));
-    return found ? ask(ctx, core, txn, row.id, row.issuer, row.credential) : RC_OK;
+    return found && is_oidc(&row) ? ask(ctx, core, txn, row.id, row.issuer, row.credential) : RC_OK;
 }
 
 static struct rc failed(struct ctx *ctx, struct txn *txn, const struct checked_result *r)
@@ -146,6 +156,127 @@ static struct rc check_scopes(struct ctx *ctx, const struct str_list *l)
                                            : ctx_fail_field(ctx, "/scopes", "openid is one of them: without it nobody is named");
 }
 
+/* --- directories */
+
+static const char *or_usual(const char *said, const char *usual)
+{
+    return said && *said ? said : usual;
+}
+
+static void fill_usual(struct api_directory *d)
+{
+    d->user_filter = or_usual(d->user_filter, "(uid={user})");
+    d->login_attribute = or_usual(d->login_attribute, "uid");
+    d->name_attribute = or_usual(d->name_attribute, "cn");
+    d->mail_attribute = or_usual(d->mail_attribute, "mail");
+    d->second_factor = or_usual(d->second_factor, "here");
+    const char **rest[] = {&d->ca_pem, &d->bind_name, &d->subject_attribute, &d->group_attribute, &d->group_base, &d->group_filter};
+    for (size_t i = 0; i < sizeof rest / sizeof *rest; i++)
+        *rest[i] = or_usual(*rest[i], "");
+}
+
+RC identity_provider_directory(struct ctx *ctx, const struct q_identity_provider_get_row *row, struct api_directory *out)
+{
+    json_auto_t *root = NULL;
+    if (!row->directory)
+        return ctx_fail(ctx, E_CONFLICT, "%s is an OpenID provider, not a directory", row->name);
+    TRY(json_read(ctx, bytes_z(row->directory), &root));
+    TRY(api_directory_decode(ctx, root, out));
+    fill_usual(out);
+    return RC_OK;
+}
+
+static const char *directory_json(struct ctx *ctx, const struct api_directory *d)
+{
+    struct buf b;
+    struct json_out j;
+    buf_init_arena(&b, &ctx->arena, 1 << 18);
+    json_begin(&j, &b);
+    api_directory_encode(&j, NULL, d);
+    return rc_ok(buf_status(&b)) ? buf_z(&b) : "{}";
+}
+
+static struct rc check_attributes(struct ctx *ctx, const struct api_directory *d)
+{
+    const char *const v[][2] = {{"subject", d->subject_attribute},
+                                {"login", d->login_attribute},
+                                {"name", d->name_attribute},
+                                {"mail", d->mail_attribute},
+                                {"group", d->group_attribute}};
+    for (size_t i = 0; i < sizeof v / sizeof *v; i++)
+        for (const char *p = v[i][1]; p && *p; p++)
+            if (!(*p >= 'a' && *p <= 'z') && !(*p >= 'A' && *p <= 'Z') && !(*p >= '0' && *p <= '9') && !strchr("-.;", *p))
+                return ctx_fail_field(ctx, arena_printf(&ctx->arena, "/directory/%s_attribute", v[i][0]),
+                                      "an attribute's name is of letters, digits and hyphens");
+    return RC_OK;
+}
+
+static struct rc field_of(struct ctx *ctx, struct rc rc, const char *field)
+{
+    if (rc_failed(rc))
+        ctx->field = field;
+    return rc;
+}
+
+static struct rc check_directory(struct ctx *ctx, const struct api_directory *d)
+{
+    struct directory_server server;
+    struct tls_trust *trust = NULL;
+    if (d->urls.n == 0)
+        return ctx_fail_field(ctx, "/directory/urls", "where is it? such as ldaps://ldap.example.org");
+    for (size_t i = 0; i < d->urls.n; i++)
+        TRY(field_of(ctx, directory_server_read(ctx, d->urls.v[i], &server),
+                     arena_printf(&ctx->arena, "/directory/urls/%zu", i)));
+    if (d->ca_pem && *d->ca_pem)
+        TRY(field_of(ctx, tls_trust_new(ctx, false, bytes_z(d->ca_pem), &trust), "/directory/ca_pem"));
+    tls_trust_free(trust);
+    if (d->user_filter && *d->user_filter && !strstr(d->user_filter, "{user}"))
+        return ctx_fail_field(ctx, "/directory/user_filter", "it finds somebody by what they typed: {user} is in it");
+    if (d->group_filter && *d->group_filter && !strstr(d->group_filter, "{dn}") && !strstr(d->group_filter, "{user}"))
+        return ctx_fail_field(ctx, "/directory/group_filter", "it finds the groups of one person: {dn} or {user} is in it");
+    return check_attributes(ctx, d);
+}
+
+/* For the audit log: certificates by their hash. */
+static struct rc directory_facts(struct ctx *ctx, const char *text, const char **out)
+{
+    struct api_directory d;
+    json_auto_t *root = NULL;
+    uint8_t hash[SHA256_LEN];
+    *out = "{}";
+    if (!text)
+        return RC_OK;
+    TRY(json_read(ctx, bytes_z(text), &root));
+    TRY(api_directory_decode(ctx, root, &d));
+    if (d.ca_pem) {
+        TRY(digest_sha256(ctx, bytes_z(d.ca_pem), hash));
+        d.ca_pem = arena_printf(&ctx->arena, "sha256:%s", hex_str(&ctx->arena, bytes_of(hash, sizeof hash)));
+    }
+    *out = directory_json(ctx, &d);
+    return RC_OK;
+}
+
+static struct rc check_kind(struct ctx *ctx, const struct identity_provider_input *in, bool ldap)
+{
+    if (!ldap && (!in->issuer || !in->client_id))
+        return ctx_fail_field(ctx, in->issuer ? "/client_id" : "/issuer",
+                              "an OpenID provider has an issuer, and a name for this hub");
+    if (!ldap)
+        return in->directory ? ctx_fail_field(ctx, "/directory", "only what is of kind ldap has one")
+                             : check_issuer(ctx, in->issuer);
+    if (in->issuer || in->client_id || (in->group_claim && *in->group_claim) || (in->scopes && in->scopes->n) ||
+        (in->acr && in->acr->n) || (in->amr && in->amr->n))
+        return ctx_fail_field(ctx, "/kind", "a directory has neither issuer, client, scopes, group claim, acr nor amr");
+    if (!in->directory)
+        return ctx_fail_field(ctx, "/directory", "where is it, and where in it are people?");
+    if (!in->credential || !*in->credential)
+        return ctx_fail_field(
+            ctx, "/credential",
+            "a row of credentials in agent.yaml of the hub's own agent says where passwords may be sent, and holds "
+            "that of the bind name");
+    return check_directory(ctx, in->directory);
+}
+
 static struct rc groups_held(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_identity_group_list_row *v,
                              size_t n)
 {
@@ -189,7 +320,9 @@ static struct rc facts(struct ctx *ctx, struct txn *txn, const char *id, struct 
     size_t n = 0;
     struct buf b;
     struct json_out j;
+    const char *directory = NULL;
     TRY(find(ctx, txn, id, &p));
+    TRY(directory_facts(ctx, p.directory, &directory));
     TRY(q_identity_group_list(ctx, txn, id, &groups, &n));
     buf_init_arena(&b, &ctx->arena, 1 << 16);
     json_begin(&j, &b);
@@ -198,9 +331,10 @@ static struct rc facts(struct ctx *ctx, struct txn *txn, const char *id, struct 
         json_put_str(&j, NULL, arena_printf(&ctx->arena, "%s: %s in %s", groups[i].name, groups[i].role, groups[i].team));
     json_close(&j);
     TRY(buf_status(&b));
-    *out = audit_facts(ctx, "name", p.name, "issuer", p.issuer, "client_id", p.client_id, "credential", p.credential,
-                       "scopes:", p.scopes, "group_claim", p.group_claim, "acr:", p.acr, "amr:", p.amr, "create_accounts",
-                       p.create_accounts ? "yes" : "no", "team", p.team, "state", p.state, "groups:", buf_z(&b), NULL);
+    *out = audit_facts(ctx, "name", p.name, "kind", p.kind, "directory:", directory, "issuer", p.issuer, "client_id", p.client_id,
+                       "credential", p.credential, "scopes:", p.scopes, "group_claim", p.group_claim, "acr:", p.acr, "amr:", p.amr,
+                       "create_accounts", p.create_accounts ? "yes" : "no", "team", p.team, "state", p.state, "groups:", buf_z(&b),
+                       NULL);
     return RC_OK;
 }
 
@@ -210,17 +344,33 @@ static struct rc told(struct ctx *ctx, struct core *core, struct txn *txn, const
     return audit_write(ctx, txn, action, "identity-provider", id, core->team_root, audit_change(ctx, before, after));
 }
 
+/* The agent hears that it shall wait for live questions. */
+static struct rc agent_told(struct ctx *ctx, struct core *core, struct txn *txn)
+{
+    struct q_agent_first_row agent;
+    bool found = false;
+    TRY(q_agent_first(ctx, txn, &agent, &found));
+    if (!found)
+        return ctx_fail(ctx, E_CONFLICT, "the hub has no agent of its own that could ask: certwright agent list");
+    live_want(core);
+    core_wake_after_commit(ctx, core, txn, "agent:", agent.id);
+    return RC_OK;
+}
+
 static struct rc create(struct ctx *ctx, struct txn *txn, void *arg)
 {
     struct change *c = arg;
     const char *team = c->in->team;
     struct bytes now;
+    const bool ldap = str_equal(c->in->kind, "ldap");
     TRY(access_everywhere(ctx, c->core, txn, "identity-provider.create"));
     TRY(access_team(ctx, txn, team, &team));
     const struct q_identity_provider_add_in in = {.id = c->id,
                                                   .name = c->in->name,
-                                                  .issuer = c->in->issuer,
-                                                  .client_id = c->in->client_id,
+                                                  .kind = ldap ? "ldap" : "oidc",
+                                                  .directory = ldap ? directory_json(ctx, c->in->directory) : NULL,
+                                                  .issuer = ldap ? c->in->directory->base : c->in->issuer,
+                                                  .client_id = ldap ? "" : c->in->client_id,
                                                   .credential = c->in->credential ? c->in->credential : "",
                                                   .scopes = c->in->scopes ? list_json(ctx, c->in->scopes)
                                                                           : "[\"openid\",\"profile\",\"email\"]",
@@ -242,13 +392,13 @@ static struct rc create(struct ctx *ctx, struct txn *txn, void *arg)
     TRY(groups_put(ctx, c->core, txn, c->id, c->in));
     TRY(facts(ctx, txn, c->id, &now));
     TRY(told(ctx, c->core, txn, "identity-provider.create", c->id, (struct bytes){0}, now));
-    return ask(ctx, c->core, txn, c->id, in.issuer, in.credential);
+    return ldap ? agent_told(ctx, c->core, txn) : ask(ctx, c->core, txn, c->id, in.issuer, in.credential);
 }
 
 RC identity_provider_create(struct ctx *ctx, struct core *core, const struct identity_provider_input *in, const char **id)
 {
     struct change c = {.core = core, .in = in, .id = id_new(&ctx->arena, clock_unix_ms(ctx->clock))};
-    TRY(check_issuer(ctx, in->issuer));
+    TRY(check_kind(ctx, in, str_equal(in->kind, "ldap")));
     TRY(check_scopes(ctx, in->scopes));
     TRY(check_words(ctx, "/acr", in->acr));
     TRY(check_words(ctx, "/amr", in->amr));
@@ -272,6 +422,12 @@ static struct rc update(struct ctx *ctx, struct txn *txn, void *arg)
     TRY(q_identity_group_list(ctx, txn, row.id, &groups, &n));
     TRY(groups_held(ctx, c->core, txn, groups, n));
     TRY(facts(ctx, txn, row.id, &before));
+    if (is_oidc(&row) && in->directory)
+        return ctx_fail_field(ctx, "/directory", "%s is an OpenID provider", row.name);
+    if (in->directory)
+        TRY(check_directory(ctx, in->directory));
+    if (!is_oidc(&row) && in->credential && !*in->credential)
+        return ctx_fail_field(ctx, "/credential", "a directory has one: it says where passwords may be sent");
     if (in->team)
         TRY(access_team(ctx, txn, in->team, &team));
     const char *credential = in->credential ? in->credential : row.credential;
@@ -279,6 +435,7 @@ static struct rc update(struct ctx *ctx, struct txn *txn, void *arg)
         ctx, txn,
         &(struct q_identity_provider_update_in){.id = row.id,
                                                 .revision = c->revision ? c->revision : row.revision,
+                                                .directory = in->directory ? directory_json(ctx, in->directory) : row.directory,
                                                 .client_id = in->client_id ? in->client_id : row.client_id,
                                                 .credential = credential,
                                                 .scopes = in->scopes ? list_json(ctx, in->scopes) : row.scopes,
@@ -293,7 +450,7 @@ static struct rc update(struct ctx *ctx, struct txn *txn, void *arg)
         TRY(groups_put(ctx, c->core, txn, row.id, in));
     TRY(facts(ctx, txn, row.id, &after));
     TRY(told(ctx, c->core, txn, "identity-provider.update", row.id, before, after));
-    return ask(ctx, c->core, txn, row.id, row.issuer, credential);
+    return is_oidc(&row) ? ask(ctx, c->core, txn, row.id, row.issuer, credential) : RC_OK;
 }
 
 RC identity_provider_update(struct ctx *ctx, struct core *core, const char *ref, int64_t revision,
@@ -357,6 +514,9 @@ static struct rc look(struct ctx *ctx, struct txn *txn, void *arg)
     struct q_identity_provider_get_row row;
     TRY(access_everywhere(ctx, c->core, txn, "identity-provider.update"));
     TRY(find(ctx, txn, c->ref, &row));
+    if (!is_oidc(&row))
+        return ctx_fail(ctx, E_CONFLICT,
+                        "a directory has no configuration to be looked at; certwright identity-provider test %s asks it", row.name);
     return ask(ctx, c->core, txn, row.id, row.issuer, row.credential);
 }
 

@@ -1,4 +1,4 @@
-/* OpenID providers: where people may sign in, and what the groups they are in there give them here.
+/* OpenID providers and directories: where people may sign in, and what the groups they are in there give them here.
  *
  * They are of no team: whoever changes one can let people in as anybody, so it takes the permission everywhere, and all that its
  * groups give.  What a provider says of itself and its keys are asked for by the hub's own agent alone, whose word is then believed
@@ -18,8 +18,10 @@ struct identity_group {
     const char *name, *role, *team;
 };
 
+struct api_directory;
 struct identity_provider_input { /* NULL: as it is, or what is usual */
-    const char *name, *issuer, *client_id;
+    const char *name, *kind, *issuer, *client_id;
+    const struct api_directory *directory; /* all of it */
     const char *credential, *group_claim; /* "": none */
     const struct str_list *scopes, *acr, *amr;
     const struct identity_group *groups;
@@ -46,6 +48,9 @@ RC identity_provider_look(struct ctx *ctx, struct core *core, const char *ref);
 /* identity_provider_grant_source is what grants of its groups have as who made them. */
 const char *identity_provider_grant_source(struct ctx *ctx, const char *name);
 
+/* identity_provider_directory reads what is kept of a directory, with what is usual where nothing is said. */
+RC identity_provider_directory(struct ctx *ctx, const struct q_identity_provider_get_row *row, struct api_directory *out);
+
 /* --- accounts that are bound to what a provider says */
 
 RC identity_bind(struct ctx *ctx, struct core *core, const char *user, const char *provider, const char *subject);
@@ -54,9 +59,9 @@ RC identity_unbind(struct ctx *ctx, struct core *core, const char *user, const c
 
 /* --- inside transactions */
 
-/* identity_provider_ask makes a job of the hub's own agent; E_CONFLICT where there is none. */
-RC identity_provider_ask(struct ctx *ctx, struct core *core, struct txn *txn, const char *kind, const char *ref,
-                         struct bytes payload);
+/* identity_provider_ask makes a job of the hub's own agent, one of a lane at a time; E_CONFLICT where there is none. */
+RC identity_provider_ask(struct ctx *ctx, struct core *core, struct txn *txn, const char *kind, const char *lane,
+                         const char *ref, struct bytes payload);
 struct checked_result;
 RC identity_provider_looked(struct ctx *ctx, struct core *core, struct txn *txn, const struct checked_result *r);
 RC identity_provider_due(struct ctx *ctx, struct core *core, struct txn *txn, const char *id);

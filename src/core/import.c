@@ -261,8 +261,14 @@ static struct rc place_say(struct ctx *ctx, struct importing *m, struct txn *txn
         return RC_OK;
     TRY(shown_at(ctx, txn, l->in->place, &rows, &n));
     for (size_t i = 0; i < n; i++) {
+        const char *before = l->text;
+        l->text = NULL;
         TRY(note_say(ctx, m, txn, l, rows[i].certificate_id));
         TRY(tags_say(ctx, m, txn, l, rows[i].certificate_id));
+        const char *said = l->text;
+        l->text = before;
+        if (said) /* of which certificate: several may be there */
+            difference(ctx, l, "%.12s: %s", hex_str(&ctx->arena, rows[i].fingerprint), said);
     }
     return RC_OK;
 }

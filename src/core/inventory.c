@@ -330,7 +330,7 @@ static int64_t flags_read(const struct cert_fields *c, const struct inventory_te
 
 int64_t inventory_due(int64_t findings_due, int64_t not_after, int64_t last_seen, int64_t flags)
 {
-    if (findings_due || flags & CERTIFICATE_MANAGED || not_after == CERT_NO_EXPIRY)
+    if (findings_due || flags & CERTIFICATE_OURS || not_after == CERT_NO_EXPIRY)
         return findings_due;
     return (not_after > last_seen ? not_after : last_seen) + INVENTORY_KEPT_S;
 }
@@ -493,7 +493,9 @@ const char *inventory_source_word(int64_t source)
 }
 
 /* What a certificate is counted under: a dimension, and a number that its key is made of. */
-enum counted_by { BY_TOTAL, BY_ISSUER, BY_KEY, BY_SIGNATURE, BY_END, BY_SOURCE, BY_MANAGED, BY_FINDING, BY_LIFETIME, COUNTED_BY };
+enum counted_by {
+    BY_TOTAL, BY_ISSUER, BY_KEY, BY_SIGNATURE, BY_END, BY_SOURCE, BY_MANAGED, BY_SUPERSEDED, BY_FINDING, BY_LIFETIME, COUNTED_BY
+};
 #define NEVER INT64_MAX
 struct counted_key {
     enum counted_by by;
@@ -515,6 +517,8 @@ static size_t counted_keys(const struct counted *c, struct counted_key out[KEYS_
         out[n++] = (struct counted_key){BY_LIFETIME, counter_lifetime(c->not_before, c->not_after)};
     if (c->flags & CERTIFICATE_MANAGED)
         out[n++] = (struct counted_key){BY_MANAGED, 0};
+    if (c->flags & CERTIFICATE_SUPERSEDED)
+        out[n++] = (struct counted_key){BY_SUPERSEDED, 0};
     for (unsigned k = 1; k <= CHECK_NUMBER_MAX && c->findings >> (k - 1); k++)
         if (c->findings & CHECK_BIT(k))
             out[n++] = (struct counted_key){BY_FINDING, k};
@@ -545,9 +549,12 @@ static const char *counted_text(struct ctx *ctx, enum counted_by by, int64_t key
 
 static void counted_add(struct ctx *ctx, struct counter_sum *sum, int64_t team, struct counted_key k, int64_t n)
 {
-    static const char *const dimensions[COUNTED_BY] = {COUNTER_TOTAL,     COUNTER_ISSUER,  COUNTER_KEY,
-                                                       COUNTER_SIGNATURE, COUNTER_EXPIRES, COUNTER_SOURCE,
-                                                       COUNTER_MANAGED,   COUNTER_FINDING, COUNTER_LIFETIME};
+    static const char *const dimensions[COUNTED_BY] = {
+        [BY_TOTAL] = COUNTER_TOTAL,         [BY_ISSUER] = COUNTER_ISSUER,         [BY_KEY] = COUNTER_KEY,
+        [BY_SIGNATURE] = COUNTER_SIGNATURE, [BY_END] = COUNTER_EXPIRES,           [BY_SOURCE] = COUNTER_SOURCE,
+        [BY_MANAGED] = COUNTER_MANAGED,     [BY_SUPERSEDED] = COUNTER_SUPERSEDED, [BY_FINDING] = COUNTER_FINDING,
+        [BY_LIFETIME] = COUNTER_LIFETIME,
+    };
     counter_add(ctx, sum, team, dimensions[k.by], counted_text(ctx, k.by, k.key), n);
 }
 

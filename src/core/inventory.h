@@ -22,7 +22,7 @@ enum {
     CERTIFICATE_CA = 1 << 0,
     CERTIFICATE_SELF_SIGNED = 1 << 1,   /* issuer and subject are the same */
     CERTIFICATE_WILDCARD = 1 << 2,
-    CERTIFICATE_MANAGED = 1 << 3,       /* a version of a managed certificate */
+    CERTIFICATE_MANAGED = 1 << 3,       /* the current version of a managed certificate */
     CERTIFICATE_REVOKED = 1 << 4,
     CERTIFICATE_VERIFIED = 1 << 5,      /* somebody proved in a full handshake that they have its key */
     CERTIFICATE_PRECERTIFICATE = 1 << 6,
@@ -30,10 +30,14 @@ enum {
     CERTIFICATE_DEFECTS = 1 << 8,       /* breaks a rule of its format: cert_read() says which */
     CERTIFICATE_MUST_STAPLE = 1 << 9,
     CERTIFICATE_LOOKED = 1 << 10,       /* all checks have been made once, those that take long as well (core/look.h) */
+    CERTIFICATE_OURS = 1 << 11,         /* is, or was, a version of a managed certificate */
+    CERTIFICATE_SUPERSEDED = 1 << 12,   /* another version took its place, or nothing ever served it: that it ends is no harm */
     CERTIFICATE_DEPTH = 15 << 16,       /* of an issuer that was fetched: how far above what was found (core/outside.h) */
 };
 #define CERTIFICATE_DEPTH_SHIFT 16
-#define CERTIFICATE_KNOWN_MASK (CERTIFICATE_MANAGED | CERTIFICATE_REVOKED | CERTIFICATE_VERIFIED | CERTIFICATE_DEPTH)
+#define CERTIFICATE_KNOWN_MASK                                                                                                     \
+    (CERTIFICATE_MANAGED | CERTIFICATE_REVOKED | CERTIFICATE_VERIFIED | CERTIFICATE_OURS | CERTIFICATE_SUPERSEDED |                \
+     CERTIFICATE_DEPTH)
 
 /* certificate.key_kind and certificate.signature_kind: numbers of pki/cert_algs.def, which never change there (a test holds
  * them). */
@@ -196,6 +200,7 @@ struct inventory_sighting {
     int64_t at;                /* 0: now */
 };
 #define INVENTORY_CHAIN_MAX 32 /* those behind are left out */
+#define INVENTORY_TIMES_MAX 8  /* that a leaf was shown before, and another one after it; of more the oldest are one */
 
 /* inventory_observe notes what was looked at: the endpoint's row, and which certificates it showed first and last when.
  * Fingerprints that the inventory does not have are passed over and counted in `unknown` (may be NULL): take them first.  An
@@ -215,6 +220,14 @@ RC inventory_find(struct ctx *ctx, struct txn *txn, struct bytes fingerprint, in
 RC inventory_assign(struct ctx *ctx, struct core *core, struct txn *txn, int64_t id, const char *team_id);
 /* inventory_flag sets and clears bits of CERTIFICATE_KNOWN_MASK. */
 RC inventory_flag(struct ctx *ctx, struct core *core, struct txn *txn, int64_t id, int64_t set, int64_t clear);
+/* inventory_version says what has become of a version of a managed certificate (number 0, or one that is not there: nothing). */
+enum inventory_version {
+    VERSION_CURRENT,
+    VERSION_SUPERSEDED,
+    VERSION_LEFT, /* it is managed no more, and may be served all the same */
+};
+RC inventory_version(struct ctx *ctx, struct core *core, struct txn *txn, const char *managed, int64_t number,
+                     enum inventory_version what);
 /* inventory_finding opens (`holds`) or closes a finding of a certificate, or of an endpoint that shows it (endpoint_id not 0): the
  * row, the bit, and the counters.  `detail` may be "".  Idempotent. */
 RC inventory_finding(struct ctx *ctx, struct core *core, struct txn *txn, int64_t id, int64_t endpoint_id, unsigned check,

@@ -48,10 +48,29 @@ RC inventory_flag(struct ctx *ctx, struct core *core, struct txn *txn, int64_t i
         return RC_OK;
     if ((flags ^ row.flags) & CERTIFICATE_MANAGED)
         counter_add(ctx, &sum, row.team, COUNTER_MANAGED, "", flags & CERTIFICATE_MANAGED ? 1 : -1);
+    if ((flags ^ row.flags) & CERTIFICATE_SUPERSEDED)
+        counter_add(ctx, &sum, row.team, COUNTER_SUPERSEDED, "", flags & CERTIFICATE_SUPERSEDED ? 1 : -1);
     TRY(q_certificate_seen(ctx, txn, id, row.last_seen, flags));
-    if ((flags ^ row.flags) & CERTIFICATE_MANAGED)
+    if ((flags ^ row.flags) & (CERTIFICATE_MANAGED | CERTIFICATE_SUPERSEDED))
         TRY(look_again(ctx, txn, id));
     return counter_write(ctx, txn, &sum);
+}
+
+RC inventory_version(struct ctx *ctx, struct core *core, struct txn *txn, const char *managed, int64_t number,
+                     enum inventory_version what)
+{
+    static const int64_t flags[] = {[VERSION_CURRENT] = CERTIFICATE_MANAGED | CERTIFICATE_OURS,
+                                    [VERSION_SUPERSEDED] = CERTIFICATE_SUPERSEDED,
+                                    [VERSION_LEFT] = 0};
+    struct q_version_certificate_row v;
+    bool found = false;
+    TRY(q_version_certificate(ctx, txn, managed, number, &v, &found));
+    if (!found)
+        return RC_OK;
+    TRY(inventory_flag(ctx, core, txn, v.certificate_id, flags[what],
+                       (CERTIFICATE_MANAGED | CERTIFICATE_SUPERSEDED) & ~flags[what]));
+    /* Nobody is harmed by what is revoked and not in use. */
+    return what == VERSION_SUPERSEDED ? inventory_finding(ctx, core, txn, v.certificate_id, 0, CHECK_REVOKED, false, "") : RC_OK;
 }
 
 RC inventory_finding(struct ctx *ctx, struct core *core, struct txn *txn, int64_t id, int64_t endpoint_id, unsigned check,
@@ -105,6 +124,7 @@ RC inventory_drop(struct ctx *ctx, struct txn *txn, struct counter_sum *sum, con
             TRY(q_finding_drop_all(ctx, txn, k, row->id));
     TRY(inventory_due_move(ctx, txn, row->id, row->due_at, 0));
     TRY(q_observation_drop_of(ctx, txn, row->id));
+    TRY(q_observation_before_drop_of(ctx, txn, row->id));
     TRY(q_endpoint_without(ctx, txn, row->id));
     TRY(q_outside_ask_drop_of(ctx, txn, row->id));
     TRY(q_certificate_said_drop(ctx, txn, row->id));

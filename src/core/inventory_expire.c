@@ -26,8 +26,10 @@ static struct rc expire_endpoints(struct ctx *ctx, struct core *core, struct txn
     if (!k->walked && now < k->walk_at)
         return RC_OK;
     TRY(q_endpoint_after(ctx, txn, k->walked, WALK_MOST, &rows, &n));
-    if (n)
+    if (n) {
         TRY(q_observation_expire(ctx, txn, rows[0].id, rows[n - 1].id, before));
+        TRY(q_observation_before_expire(ctx, txn, rows[0].id, rows[n - 1].id, before));
+    }
     for (size_t i = 0; i < n; i++)
         if (rows[i].last_seen < before)
             TRY(inventory_endpoint_drop(ctx, core, txn, rows[i].id));

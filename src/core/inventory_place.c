@@ -50,6 +50,33 @@ static void address_of_listed(struct ctx *ctx, const char *name, struct bytes *a
         *address = address_mapped(ctx, &a);
 }
 
+/* A leaf that is shown again after another one: the time before stays, and a new one begins.  Of a place that goes to and fro all
+ * the time (behind it are several servers) the oldest times are one row, which counts them. */
+static struct rc again(struct ctx *ctx, struct txn *txn, int64_t endpoint, int64_t leaf, int64_t at)
+{
+    struct q_observation_gone_row gone;
+    struct q_observation_before_of_row *had = NULL;
+    struct q_observation_before_put_in in = {.endpoint_id = endpoint, .certificate_id = leaf, .times = 1};
+    bool back = false;
+    size_t n = 0;
+    TRY(q_observation_gone(ctx, txn, endpoint, leaf, at, &gone, &back));
+    if (!back)
+        return RC_OK;
+    TRY(q_observation_before_of(ctx, txn, endpoint, leaf, INVENTORY_TIMES_MAX, &had, &n));
+    if (n == INVENTORY_TIMES_MAX) {
+        in.first_seen = had[0].first_seen;
+        in.last_seen = had[1].last_seen;
+        in.times = had[0].times + had[1].times;
+        TRY(q_observation_before_put(ctx, txn, &in));
+        TRY(q_observation_before_drop(ctx, txn, endpoint, leaf, had[1].first_seen));
+    }
+    in.first_seen = gone.first_seen;
+    in.last_seen = gone.last_seen;
+    in.times = 1;
+    TRY(q_observation_before_put(ctx, txn, &in));
+    return q_observation_again(ctx, txn, endpoint, leaf, at);
+}
+
 RC inventory_observe(struct ctx *ctx, struct core *core, struct txn *txn, const char *team_id, const struct inventory_sighting *s,
                      int64_t *endpoint_id, int64_t *unknown)
 {
@@ -88,6 +115,8 @@ RC inventory_observe(struct ctx *ctx, struct core *core, struct txn *txn, const 
                                          .options = s->options,
                                          .at = at};
     TRY(q_endpoint_put(ctx, txn, &in, &row));
+    if (ids[0] && row.changed_at == at && row.first_seen < at)
+        TRY(again(ctx, txn, row.id, ids[0], at));
     for (size_t i = 0; i < n; i++) {
         if (ids[i])
             TRY(q_observation_put(ctx, txn, row.id, ids[i], (int64_t)i, at));

@@ -74,7 +74,6 @@ static struct rc ready(struct ctx *ctx, struct txn *txn, const char *agent, int6
                                              .kind = rows[i].kind,
                                              .lane = rows[i].lane,
                                              .ref = rows[i].ref,
-                                             .payload = bytes_z(rows[i].payload),
                                              .tries = rows[i].tries + 1};
     }
     return RC_OK;
@@ -114,7 +113,10 @@ static struct rc lease_ready(struct ctx *ctx, struct core *core, struct txn *txn
                                            a.version, jobs[i].kind);
             TRY(job_refuse(ctx, core, txn, jobs[i].id, E_UNSUPPORTED, why));
         } else if (!allows.later) {
+            struct q_job_carries_row carries;
             TRY(lease_one(ctx, core, txn, &jobs[i]));
+            TRY(q_job_carries(ctx, txn, jobs[i].id, &carries));
+            jobs[i].payload = bytes_z(carries.payload);
             jobs[kept++] = jobs[i];
         }
     }
@@ -230,6 +232,7 @@ struct exchange {
     struct report report;
     struct str_list dropped, extend;
     struct offer offer;
+    bool looked; /* dropped and extend are known */
 };
 
 /* What the agent says it holds, beside what it has leases of. */
@@ -256,7 +259,7 @@ static struct rc exchange_look(struct ctx *ctx, struct txn *txn, void *arg)
 {
     struct exchange *x = arg;
     TRY(leases_look(ctx, txn, x));
-    return x->offer.most > 0 ? offer_look(ctx, txn, &x->offer) : RC_OK;
+    return x->offer.most > 0 ? ready(ctx, txn, x->agent, 1, &x->offer.jobs, &x->offer.n) : RC_OK;
 }
 
 static bool reported(const struct api_agent_exchange *in, const char *job)
@@ -298,6 +301,10 @@ static struct rc exchange_rest(struct ctx *ctx, struct txn *txn, void *arg)
 static struct rc exchange_write(struct ctx *ctx, struct txn *txn, void *arg)
 {
     struct exchange *x = arg;
+    if (!x->looked) {
+        x->dropped = x->extend = (struct str_list){0};
+        TRY(leases_look(ctx, txn, x)); /* first: what is reported is held until it is applied */
+    }
     for (size_t i = 0; i < x->in->progress.n; i++)
         TRY(result_progress(ctx, x->core, txn, x->agent, &x->in->progress.v[i]));
     TRY(report_apply(ctx, txn, &x->report));
@@ -318,8 +325,13 @@ RC job_exchange(struct ctx *ctx, struct core *core, const char *agent, const str
     for (size_t i = 0; i < in->progress.n; i++)
         TRY(host_inventory_took(ctx, core, agent, &in->progress.v[i]));
     TRY(results_check(ctx, core, in->results.v, in->results.n, x.report.results));
-    TRY(store_read(ctx, core->store, exchange_look, &x));
-    if (in->progress.n || in->results.n || in->recover || x.extend.n || x.offer.n) {
+    bool write = in->progress.n || in->results.n || in->recover;
+    if (!write) { /* most find nothing: a look costs no write */
+        TRY(store_read(ctx, core->store, exchange_look, &x));
+        x.looked = true;
+        write = x.extend.n || x.offer.n;
+    }
+    if (write) {
         struct rc rc = store_write(ctx, core->store, exchange_write, &x);
         if (rc_failed(rc) && in->results.n && err_info(rc.e)->category != CAT_RESOURCE) {
             TRY(report_apart(ctx, &x.report));

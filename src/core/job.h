@@ -21,7 +21,7 @@ struct leased_job {
     struct bytes payload; /* JSON */
     int64_t fence, lease_until, tries;
 };
-/* job_ready says what an agent may lease now, at most one of each lane; job_lease leases up to `most` to it. */
+/* job_ready says what an agent may lease now, at most one of each lane, without payloads; job_lease leases up to `most` to it. */
 RC job_ready(struct ctx *ctx, struct core *core, const char *agent, int64_t most, struct leased_job **out, size_t *n);
 RC job_lease(struct ctx *ctx, struct core *core, const char *agent, int64_t most, struct leased_job **out, size_t *n);
 

@@ -125,7 +125,7 @@ static void look_at_standing(struct ctx *ctx, const struct looking *k, struct lo
 {
     const struct finding_policy *policy = &k->policy;
     const struct cert_fields *c = &l->cert;
-    const bool managed = l->of.flags & CERTIFICATE_MANAGED;
+    const bool managed = l->of.flags & (CERTIFICATE_MANAGED | CERTIFICATE_SUPERSEDED), ours = l->of.flags & CERTIFICATE_OURS;
     const bool serves = finding_is_leaf(c) && !(c->extensions & EXT_POISON) && c->not_after >= ctx_now_s(ctx);
     const struct {
         unsigned check;
@@ -135,7 +135,7 @@ static void look_at_standing(struct ctx *ctx, const struct looking *k, struct lo
         {CHECK_UNKNOWN_ISSUER, k->core->rules && !c->self_issued && l->trust.how == ISSUER_NOT_KNOWN},
         {CHECK_DISTRUSTED_ISSUER,
          l->trust.distrusted && finding_is_leaf(c) && !c->self_issued && c->not_before >= l->trust.distrusted_from},
-        {CHECK_ROGUE, policy->domains.n && policy->issuers.n && serves && !managed &&
+        {CHECK_ROGUE, policy->domains.n && policy->issuers.n && serves && !ours &&
                           !finding_rules_allowed(ctx, policy, &c->issuer) && finding_rules_ours(ctx, policy, c, &l->rogue)},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -148,7 +148,7 @@ static void look_at_standing(struct ctx *ctx, const struct looking *k, struct lo
 static bool has_gone(const struct ctx *ctx, const struct subject *s)
 {
     const int64_t seen = s->last_seen > s->not_after ? s->last_seen : s->not_after;
-    return !(s->flags & CERTIFICATE_MANAGED) && s->not_after != CERT_NO_EXPIRY && seen + INVENTORY_KEPT_S <= ctx_now_s(ctx);
+    return !(s->flags & CERTIFICATE_OURS) && s->not_after != CERT_NO_EXPIRY && seen + INVENTORY_KEPT_S <= ctx_now_s(ctx);
 }
 
 static struct rc trust_of(struct ctx *ctx, struct txn *txn, struct looking *k, const struct cert_fields *cert, struct trust *out)

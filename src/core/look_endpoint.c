@@ -127,7 +127,7 @@ static struct rc look_at_renewal(struct ctx *ctx, struct txn *txn, struct seen_e
     if (!client)
         return RC_OK;
     TRY(q_certificate_row(ctx, txn, e->leaf, &row, &there));
-    if (!there || row.flags & CERTIFICATE_MANAGED)
+    if (!there || row.flags & (CERTIFICATE_MANAGED | CERTIFICATE_SUPERSEDED))
         return RC_OK;
     TRY(q_adoption_of_endpoint(ctx, txn, e->id, &adopted, &ours));
     if (ours)

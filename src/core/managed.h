@@ -54,10 +54,20 @@ RC managed_revoke(struct ctx *ctx, struct core *core, const char *ref, int64_t v
 
 /* The same in a transaction, for what is done to many (core/campaign.h): decided, policed and audited as if done singly.  `reason`:
  * of a pause, never NULL; `code` and `when`: of a revocation. */
-enum managed_act { MANAGED_RENEW, MANAGED_RETRY, MANAGED_PAUSE, MANAGED_RESUME, MANAGED_REVOKE, MANAGED_REMOVE };
+enum managed_act {
+    MANAGED_RENEW,
+    MANAGED_RETRY,
+    MANAGED_NOW,
+    MANAGED_FINISH, /* as RETRY, of what policy was asked about when it began */
+    MANAGED_PAUSE,
+    MANAGED_RESUME,
+    MANAGED_REVOKE,
+    MANAGED_REMOVE
+};
 RC managed_act_in(struct ctx *ctx, struct core *core, struct txn *txn, enum managed_act what, const char *ref, const char *reason,
                   int64_t code, enum revocation_when when);
 RC managed_update_in(struct ctx *ctx, struct core *core, struct txn *txn, const char *ref, const struct managed_input *in);
+RC managed_rollback_in(struct ctx *ctx, struct core *core, struct txn *txn, const char *ref, int64_t version);
 RC managed_revoke_in(struct ctx *ctx, struct core *core, struct txn *txn, const char *ref, int64_t version, int64_t reason,
                      enum revocation_when when);
 

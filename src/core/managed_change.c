@@ -353,27 +353,48 @@ static struct bytes act_told(struct ctx *ctx, const struct act *a, const struct 
     return a->number ? audit_facts(ctx, "version:", audit_number(ctx, a->number), NULL) : (struct bytes){0};
 }
 
+static struct rc now_it(struct ctx *ctx, struct txn *txn, struct act *a, const struct q_managed_get_row *row);
+static struct rc rollback_to(struct ctx *ctx, struct txn *txn, const struct act *a, const struct q_managed_get_row *row,
+                             int64_t *number, struct q_version_get_row *v);
+
 static struct rc act_gate(struct ctx *ctx, struct txn *txn, const struct act *a, const struct q_managed_get_row *row)
 {
     struct wish w;
     struct buf b;
     struct json_out j;
-    const bool revokes = str_equal(a->asks, "revoke");
+    const bool revokes = str_equal(a->asks, "revoke"), back = str_equal(a->asks, "rollback");
+    struct q_version_get_row v;
+    int64_t to = a->number ? a->number : row->version;
     if (!a->asks)
         return RC_OK;
+    if (back) /* nobody is asked for what cannot be */
+        TRY(rollback_to(ctx, txn, a, row, &to, &v));
     TRY(wish_decode(ctx, row->wish, &w));
     buf_init_arena(&b, &ctx->arena, 256);
     json_begin(&j, &b);
     json_open_obj(&j, NULL);
+    if (revokes || back)
+        json_put_int(&j, "version", to);
+    if (back)
+        json_put_int(&j, "from", row->version);
     if (revokes) {
-        json_put_int(&j, "version", a->number ? a->number : row->version);
         json_put_int(&j, "reason", a->code);
         json_put_int(&j, "when", a->when);
     }
+    if (a->act == now_it)
+        json_put_bool(&j, "now", true);
     json_close(&j);
-    const struct policy_asked asked = {
-        .act = revokes ? POLICY_REVOKE : POLICY_RENEW, .team = row->team_id, .managed = row->id, .wish = &w};
-    return gate(ctx, a->core, txn, a->asks, asked, row->name, buf_bytes(&b), false);
+    const struct request_wanted wanted = {.kind = a->asks,
+                                          .asked = {.act = revokes ? POLICY_REVOKE
+                                                           : back  ? POLICY_ROLLBACK
+                                                                   : POLICY_RENEW,
+                                                    .team = row->team_id,
+                                                    .managed = row->id,
+                                                    .wish = &w},
+                                          .name = row->name,
+                                          .payload = buf_bytes(&b),
+                                          .renews = revokes && to == row->version && revocation_renews(a->code, a->when)};
+    return request_gate(ctx, a->core, txn, &wanted);
 }
 
 static struct rc act_run(struct ctx *ctx, struct txn *txn, void *arg)
@@ -397,6 +418,15 @@ static struct rc act_do(struct ctx *ctx, struct core *core, struct act a)
 
 RC managed_drop(struct ctx *ctx, struct core *core, struct txn *txn, const char *id)
 {
+    struct q_managed_by_id_row m;
+    struct wish w;
+    struct q_managed_targets_row *targets = NULL;
+    size_t targets_n = 0;
+    TRY(q_managed_by_id(ctx, txn, id, &m));
+    TRY(wish_decode(ctx, m.wish, &w));
+    TRY(q_managed_targets(ctx, txn, id, &targets, &targets_n));
+    const bool nowhere = !targets_n && !w.csr.n && !w.download; /* a rehearsal */
+    TRY(inventory_version(ctx, core, txn, id, m.version, nowhere ? VERSION_SUPERSEDED : VERSION_LEFT));
     TRY(attempt_cancel(ctx, core, txn, id, "the managed certificate was removed"));
     TRY(deployment_cancel_all(ctx, core, txn, id));
     TRY(rollout_forget(ctx, txn, id));
@@ -462,7 +492,7 @@ static struct rc retry_it(struct ctx *ctx, struct txn *txn, struct act *a, const
 
 RC managed_retry(struct ctx *ctx, struct core *core, const char *ref)
 {
-    return act_do(ctx, core, (struct act){.ref = ref, .action = "managed-certificate.renew", .act = retry_it});
+    return act_do(ctx, core, (struct act){.ref = ref, .action = "managed-certificate.renew", .asks = "retry", .act = retry_it});
 }
 
 static struct rc now_it(struct ctx *ctx, struct txn *txn, struct act *a, const struct q_managed_get_row *row)
@@ -474,8 +504,8 @@ static struct rc now_it(struct ctx *ctx, struct txn *txn, struct act *a, const s
 
 RC managed_now(struct ctx *ctx, struct core *core, const char *ref)
 {
-    return act_do(ctx, core,
-                  (struct act){.ref = ref, .action = "managed-certificate.renew", .noted = "deployment.now", .act = now_it});
+    return act_do(ctx, core, (struct act){.ref = ref, .action = "managed-certificate.renew", .asks = "retry",
+                                          .noted = "deployment.now", .act = now_it});
 }
 
 static struct rc pause_it(struct ctx *ctx, struct txn *txn, struct act *a, const struct q_managed_get_row *row)
@@ -520,26 +550,37 @@ RC managed_resume(struct ctx *ctx, struct core *core, const char *ref)
                                .act = resume_it});
 }
 
-static struct rc rollback_it(struct ctx *ctx, struct txn *txn, struct act *a, const struct q_managed_get_row *row)
+/* Which version it goes back to, and that it can. */
+static struct rc rollback_to(struct ctx *ctx, struct txn *txn, const struct act *a, const struct q_managed_get_row *row,
+                             int64_t *number, struct q_version_get_row *v)
 {
-    const int64_t to = a->number ? a->number : row->version - 1;
-    struct q_version_get_row v;
+    const int64_t to = *number = a->number ? a->number : row->version - 1;
     bool found = false;
     if (to > 0)
-        TRY(q_version_get(ctx, txn, row->id, to, &v, &found));
+        TRY(q_version_get(ctx, txn, row->id, to, v, &found));
     if (!found)
         return row->version <= 1 ? ctx_fail(ctx, E_NOT_FOUND, "%s has %s to go back to", row->name,
                                             row->version ? "only version 1: there is nothing" : "no version yet")
                                  : ctx_fail(ctx, E_NOT_FOUND, "%s has no version %lld to go back to", row->name, (long long)to);
-    const int64_t now = ctx_now_s(ctx);
-    if (v.revoked_at)
+    if (v->revoked_at)
         return ctx_fail(ctx, E_CONFLICT, "version %lld of %s is revoked", (long long)to, row->name);
     if (row->version - to >= VERSIONS_WITH_KEY)
         return ctx_fail(ctx, E_CONFLICT, "the key of version %lld is no longer kept; the last %d versions can be gone back to",
                         (long long)to, VERSIONS_WITH_KEY);
-    if (v.not_after <= now)
-        return ctx_fail(ctx, E_CONFLICT, "version %lld of %s has expired", (long long)to, row->name);
+    return v->not_after > ctx_now_s(ctx)
+               ? RC_OK
+               : ctx_fail(ctx, E_CONFLICT, "version %lld of %s has expired", (long long)to, row->name);
+}
+
+static struct rc rollback_it(struct ctx *ctx, struct txn *txn, struct act *a, const struct q_managed_get_row *row)
+{
+    struct q_version_get_row v;
+    const int64_t now = ctx_now_s(ctx);
+    int64_t to = 0;
+    TRY(rollback_to(ctx, txn, a, row, &to, &v));
     TRY(attempt_cancel(ctx, a->core, txn, row->id, "rolled back by hand"));
+    TRY(inventory_version(ctx, a->core, txn, row->id, row->version, VERSION_SUPERSEDED));
+    TRY(inventory_version(ctx, a->core, txn, row->id, to, VERSION_CURRENT));
     TRY(q_managed_version_set(ctx, txn, row->id, to, now));
     TRY(q_managed_renew_above(ctx, txn, row->id, 0));
     TRY(timer_arm(ctx, txn, "renew", row->id, v.renew_at));
@@ -555,10 +596,25 @@ static struct rc rollback_it(struct ctx *ctx, struct txn *txn, struct act *a, co
     return RC_OK;
 }
 
+static struct act rollback_act(struct core *core, const char *ref, int64_t version)
+{
+    return (struct act){.core = core,
+                        .ref = ref,
+                        .action = "managed-certificate.rollback",
+                        .number = version,
+                        .asks = "rollback",
+                        .act = rollback_it};
+}
+
 RC managed_rollback(struct ctx *ctx, struct core *core, const char *ref, int64_t version)
 {
-    return act_do(ctx, core,
-                  (struct act){.ref = ref, .action = "managed-certificate.rollback", .number = version, .act = rollback_it});
+    return act_do(ctx, core, rollback_act(core, ref, version));
+}
+
+RC managed_rollback_in(struct ctx *ctx, struct core *core, struct txn *txn, const char *ref, int64_t version)
+{
+    struct act a = rollback_act(core, ref, version);
+    return act_run(ctx, txn, &a);
 }
 
 /* What is served is replaced first, or at once; what is not, is only revoked. */
@@ -617,7 +673,9 @@ RC managed_act_in(struct ctx *ctx, struct core *core, struct txn *txn, enum mana
 {
     static const struct act acts[] = {
         [MANAGED_RENEW] = {.action = "managed-certificate.renew", .asks = "renew", .act = renew_it},
-        [MANAGED_RETRY] = {.action = "managed-certificate.renew", .act = retry_it},
+        [MANAGED_RETRY] = {.action = "managed-certificate.renew", .asks = "retry", .act = retry_it},
+        [MANAGED_NOW] = {.action = "managed-certificate.renew", .asks = "retry", .noted = "deployment.now", .act = now_it},
+        [MANAGED_FINISH] = {.action = "managed-certificate.renew", .act = retry_it},
         [MANAGED_PAUSE] = {.action = "managed-certificate.pause", .act = pause_it},
         [MANAGED_RESUME] = {.action = "managed-certificate.pause", .noted = "managed-certificate.resume", .act = resume_it},
         [MANAGED_REVOKE] = {.action = "certificate.revoke", .asks = "revoke", .act = revoke_it},

@@ -8,6 +8,7 @@
 #include "core/audit.h"
 #include "core/channel.h"
 #include "core/job.h"
+#include "core/mail_address.h"
 #include "core/result.h"
 #include "pki/digest.h"
 
@@ -88,13 +89,17 @@ static struct rc payload_of(struct ctx *ctx, const struct core *core, struct txn
 
 /* --- the job */
 
-/* Whom it goes to: this one, or those of the channel that have confirmed.  *none: the channel is of e-mail, and nobody has. */
-static struct rc put_recipients(struct ctx *ctx, struct txn *txn, const char *channel, const char *recipient, struct json_out *j,
-                                bool *none)
+/* Whom it goes to: this one, or those of the channel that have confirmed.  *none: the channel is of e-mail, and nobody has (any
+ * more); a code goes there before. */
+static struct rc put_recipients(struct ctx *ctx, struct txn *txn, const char *team, const char *channel, const char *recipient,
+                                bool code, struct json_out *j, bool *none)
 {
+    bool hears = true;
     struct q_channel_address_list_row *to = NULL;
     size_t n = 0, put_n = 0;
     TRY(q_channel_address_list(ctx, txn, channel, &to, &n));
+    if (recipient && !code)
+        TRY(mail_address_hears(ctx, txn, team, recipient, &hears));
     json_open_list(j, "to");
     for (size_t i = 0; i < n && !recipient; i++)
         if (to[i].confirmed_at) {
@@ -104,7 +109,7 @@ static struct rc put_recipients(struct ctx *ctx, struct txn *txn, const char *ch
     if (recipient)
         json_put_str(j, NULL, recipient);
     json_close(j);
-    *none = n && !put_n && !recipient;
+    *none = (n && !put_n && !recipient) || !hears;
     return RC_OK;
 }
 
@@ -114,7 +119,7 @@ static const char *with_code(struct ctx *ctx, const char *text, const char *code
     return at && code ? arena_printf(&ctx->arena, "%.*s%s%s", (int)(at - text), text, code, at + strlen(CODE_MARK)) : text;
 }
 
-static struct rc job_of(struct ctx *ctx, struct txn *txn, const struct q_channel_by_id_row *c, const char *id,
+static struct rc job_of(struct ctx *ctx, struct txn *txn, const struct q_channel_by_id_row *c, const char *team, const char *id,
                         const char *recipient, const char *payload, const char *code, struct bytes *out, bool *none)
 {
     json_auto_t *what = NULL;
@@ -136,7 +141,7 @@ static struct rc job_of(struct ctx *ctx, struct txn *txn, const struct q_channel
         else
             json_put_value(&j, key, v);
     }
-    TRY(put_recipients(ctx, txn, c->id, recipient, &j, none));
+    TRY(put_recipients(ctx, txn, team, c->id, recipient, code != NULL, &j, none));
     json_close(&j);
     TRY(buf_status(&b));
     *out = buf_bytes(&b);
@@ -166,7 +171,7 @@ RC notify_row(struct ctx *ctx, struct core *core, struct txn *txn, const struct 
     if (found)
         return RC_OK;
     TRY(payload_of(ctx, core, txn, n->what, id, &payload));
-    TRY(job_of(ctx, txn, &c, id, n->recipient, arena_str(&ctx->arena, payload), n->code, &job, &none));
+    TRY(job_of(ctx, txn, &c, n->what->team, id, n->recipient, arena_str(&ctx->arena, payload), n->code, &job, &none));
     if (none)
         return RC_OK;
     const struct q_notification_add_in in = {.id = id,
@@ -216,10 +221,12 @@ RC notify_send(struct ctx *ctx, struct core *core, struct txn *txn, const struct
 {
     bool found = false;
     if (w->to) {
-        struct q_channel_of_address_row row;
-        TRY(q_channel_of_address(ctx, txn, w->team, w->to, &row, &found));
-        if (found)
-            return one(ctx, core, txn, w, row.id, w->to);
+        const char *channel = NULL, *words = NULL;
+        TRY(mail_address_channel(ctx, core, txn, w, &channel, &words));
+        if (channel)
+            return one(ctx, core, txn, w, channel, mail_address_plain(ctx, w->to));
+        if (w->note)
+            *w->note = words;
     }
     if (w->channel) {
         struct q_channel_hears_row row;
@@ -248,7 +255,7 @@ static struct rc try_again(struct ctx *ctx, struct core *core, struct txn *txn, 
     struct bytes job = bytes_z(r->job.payload); /* a code is in it alone */
     bool none = false;
     if (!str_equal(n->what, "confirm"))
-        TRY(job_of(ctx, txn, c, n->id, n->recipient, n->payload, NULL, &job, &none));
+        TRY(job_of(ctx, txn, c, n->team_id, n->id, n->recipient, n->payload, NULL, &job, &none));
     if (none)
         return give_up(ctx, txn, n, r->e, r->why);
     TRY(q_notification_failed(ctx, txn, &in));
@@ -382,7 +389,7 @@ static struct rc again(struct ctx *ctx, struct txn *txn, void *arg)
     if (str_equal(n.what, "confirm"))
         return ctx_fail(ctx, E_INVALID, "a code is not sent again; new ones: certwright channel confirm %s", n.channel);
     TRY(q_job_cancel_ref(ctx, txn, n.id, JOB, now));
-    TRY(job_of(ctx, txn, &c, n.id, n.recipient, n.payload, NULL, &job, &none));
+    TRY(job_of(ctx, txn, &c, n.team_id, n.id, n.recipient, n.payload, NULL, &job, &none));
     if (none)
         return ctx_fail(ctx, E_INVALID, "no address of channel %s is confirmed: certwright channel confirm %s CODE", n.channel,
                         n.channel);

@@ -20,8 +20,10 @@ struct checked_result;
 struct notify_what {
     const char *alert;    /* id; NULL: of none, and told again at each call */
     const char *channel;  /* id or name; NULL: the team's default, the usual channels of the nearest team above which has any */
-    const char *to;       /* a mail address that a channel of the team writes to; where it is not confirmed the channels above are
-                             told; NULL: whom the channel writes to */
+    const char *to;       /* a mail address (core/mail_address.h); where it is not confirmed the channels above are told; NULL:
+                             whom the channel writes to */
+    const char *asks, *asks_team; /* of `to`: who wants to write there, for people and as a team; NULL: the team */
+    const char **note;            /* gets words for people where `to` was not told; NULL: they are not wanted */
     const char *subject;  /* one line */
     const char *text;     /* plain words, several lines */
     const char *url_path; /* at the hub, from "/"; NULL: none */

@@ -405,8 +405,12 @@ static int64_t next_time(int64_t now, int64_t next_update)
 
 static struct rc revoked_set(struct ctx *ctx, struct core *core, struct txn *txn, int64_t id, bool revoked, int64_t reason)
 {
+    struct q_certificate_row_row row;
+    bool found = false;
     TRY(inventory_flag(ctx, core, txn, id, revoked ? CERTIFICATE_REVOKED : 0, revoked ? 0 : CERTIFICATE_REVOKED));
-    return inventory_finding(ctx, core, txn, id, 0, CHECK_REVOKED, revoked, revoked ? crl_reason_name((int)reason) : "");
+    TRY(q_certificate_row(ctx, txn, id, &row, &found));
+    return inventory_finding(ctx, core, txn, id, 0, CHECK_REVOKED, revoked && !(row.flags & CERTIFICATE_SUPERSEDED),
+                             revoked ? crl_reason_name((int)reason) : "");
 }
 
 RC outside_revoked(struct ctx *ctx, struct core *core, struct txn *txn, struct bytes fingerprint, int64_t reason)
@@ -443,7 +447,7 @@ RC outside_revocation_ended(struct ctx *ctx, struct core *core, struct txn *txn,
     TRY(q_outside_ask_said(ctx, txn, &in));
     if (!revoked && !good)
         return RC_OK; /* who does not know it says nothing of it */
-    if (good && (certificate.flags & CERTIFICATE_REVOKED) && (certificate.flags & CERTIFICATE_MANAGED))
+    if (good && (certificate.flags & CERTIFICATE_REVOKED) && (certificate.flags & CERTIFICATE_OURS))
         return RC_OK; /* we had it revoked: that is not told everywhere yet */
     return revoked_set(ctx, core, txn, row.certificate_id, revoked, reason);
 }

@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "core/access.h"
+#include "core/ca_change.h"
 #include "core/download.h"
 #include "core/issuer.h"
 #include "core/job.h"
@@ -110,6 +111,12 @@ static struct rc do_destroy_key(struct ctx *ctx, struct core *core, const struct
     return wire_call_signer_download_forget(ctx, core->signer, &ask, &done);
 }
 
+static struct rc do_ca_change(struct ctx *ctx, struct core *core, const struct issuer_settings *s, struct checked_result *r)
+{
+    (void)s;
+    return ca_change_do(ctx, core, &r->job);
+}
+
 static const struct own_kind {
     const char *kind;
     bool of_attempt;
@@ -120,6 +127,7 @@ static const struct own_kind {
     {"key", true, do_key},
     {"revoke", false, do_revoke},
     {"destroy_key", false, do_destroy_key},
+    {"ca_change", false, do_ca_change},
 };
 
 static const struct own_kind *own_kind_of(const char *kind)

@@ -5,7 +5,7 @@
 #include "core/core.h"
 #include "core/wish.h"
 
-enum policy_act { POLICY_CREATE, POLICY_CHANGE, POLICY_RENEW, POLICY_REVOKE, POLICY_EXPORT, POLICY_ACTS };
+enum policy_act { POLICY_CREATE, POLICY_CHANGE, POLICY_RENEW, POLICY_REVOKE, POLICY_EXPORT, POLICY_ROLLBACK, POLICY_ACTS };
 
 /* What is wanted.  `wish` is as it would be afterwards, resolved and checked (wish_resolve, wish_check). */
 struct policy_asked {

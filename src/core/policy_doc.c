@@ -15,7 +15,7 @@
 #define CALLED_MAX    64
 #define APPROVALS_MAX 10
 
-const char *const policy_acts[POLICY_ACTS] = {"create", "change", "renew", "revoke", "export"};
+const char *const policy_acts[POLICY_ACTS] = {"create", "change", "renew", "revoke", "export", "rollback"};
 
 const char *const policy_limit_names[POLICY_LIMITS] = {
     [POLICY_LIMIT_NAMES] = "names",
@@ -330,7 +330,7 @@ static void acts(struct reader *r, const struct at *at, unsigned *out)
         const struct at one = item(at, i);
         const enum policy_act act = policy_act_named(json_string_value(one.v));
         if (act == POLICY_ACTS)
-            wrong(r, &one, "a rule is for create, change, renew, revoke or export");
+            wrong(r, &one, "a rule is for create, change, renew, revoke, export or rollback");
         else
             *out |= 1U << act;
     }

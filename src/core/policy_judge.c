@@ -315,7 +315,7 @@ static int64_t frozen_until(const struct asking *a, const struct policy_freeze *
     const int64_t now = a->f->now;
     if (now < z->from || now >= z->to || (z->teams.n && !of_teams(a, &z->teams)) || of_teams(a, &z->except))
         return 0;
-    if (a->act == POLICY_REVOKE || a->act == POLICY_EXPORT)
+    if (a->act == POLICY_REVOKE || a->act == POLICY_EXPORT || a->act == POLICY_ROLLBACK)
         return 0;
     if (!q->by_itself)
         return z->to;

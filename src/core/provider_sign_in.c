@@ -8,6 +8,7 @@
 #include "core/audit.h"
 #include "core/identity_provider.h"
 #include "core/job.h"
+#include "core/mail_address.h"
 #include "core/result.h"
 #include "core/role.h"
 #include "core/scope.h"
@@ -42,7 +43,7 @@ static struct rc provider_of(struct ctx *ctx, struct txn *txn, const char *name,
 {
     bool found = false;
     TRY(q_identity_provider_get(ctx, txn, name, out, &found));
-    if (!found || !str_equal(out->name, name) || !str_equal(out->state, "active"))
+    if (!found || !str_equal(out->name, name) || !str_equal(out->state, "active") || !str_equal(out->kind, "oidc"))
         return ctx_fail(ctx, E_NOT_FOUND, "nobody signs in by %.64s here", name);
     return RC_OK;
 }
@@ -218,7 +219,34 @@ static struct rc exchange(struct ctx *ctx, struct txn *txn, const struct back *b
     json_put_bool(&j, "refresh", refresh);
     json_close(&j);
     TRY(buf_status(&out));
-    return identity_provider_ask(ctx, b->core, txn, "oidc_exchange", b->id, buf_bytes(&out));
+    const char *lane = arena_printf(&ctx->arena, "oidc:%s:%d", p->id, b->id[strlen(b->id) - 1] % PROVIDER_LANES);
+    return identity_provider_ask(ctx, b->core, txn, "oidc_exchange", lane, b->id, buf_bytes(&out));
+}
+
+/* Its exchange is not asked for any more; where it is under way, nobody looks at what it brings. */
+static struct rc let_go(struct ctx *ctx, struct txn *txn, const char *id, const char *to, const char *why)
+{
+    TRY(q_job_cancel_ref(ctx, txn, id, "oidc_exchange", ctx_now_s(ctx)));
+    TRY(q_job_empty(ctx, txn, id, "oidc_exchange"));
+    return step_to(ctx, txn, id, "asking", to, NULL, why);
+}
+
+/* Only so many are under way at once: who brings more from one address pushes their own out, and nobody else's. */
+static struct rc room_make(struct ctx *ctx, struct txn *txn, const struct back *b, const char *place)
+{
+    struct q_provider_sign_in_asking_row n;
+    struct q_provider_sign_in_oldest_row oldest;
+    bool found = false;
+    TRY(q_provider_sign_in_asking(ctx, txn, place, &n));
+    if (n.all_of < PROVIDER_UNDER_WAY && n.own < PROVIDER_OWN)
+        return RC_OK;
+    TRY(q_provider_sign_in_oldest(ctx, txn, place, ctx_now_s(ctx) - 2 * PROVIDER_WAIT_S, &oldest, &found));
+    if (!found) {
+        ctx->retry_after_s = PROVIDER_WAIT_S;
+        return ctx_fail(ctx, E_RATE_LIMITED, "too many sign in at once; try again in a minute");
+    }
+    core_wake_after_commit(ctx, b->core, txn, "sign-in:", oldest.id);
+    return let_go(ctx, txn, oldest.id, "failed", "too many sign-ins from your address at once" AGAIN);
 }
 
 static struct rc begun(struct ctx *ctx, struct txn *txn, const struct back *b)
@@ -232,6 +260,7 @@ static struct rc begun(struct ctx *ctx, struct txn *txn, const struct back *b)
         ctx->retry_after_s = 600;
         return ctx_fail(ctx, E_RATE_LIMITED, "too many sign-ins from your address; try again in ten minutes");
     }
+    TRY(room_make(ctx, txn, b, place));
     TRY(derived(ctx, "nonce", b->provider.id, b->cookie, &nonce));
     const struct q_provider_sign_in_add_in in = {
         .id = b->id, .hash = b->hash, .provider_id = b->provider.id, .nonce = nonce, .address = place, .now = now};
@@ -249,12 +278,10 @@ static struct rc take(struct ctx *ctx, struct txn *txn, const struct back *b, co
 
 static struct rc give_up(struct ctx *ctx, struct txn *txn, struct back *b, const struct q_provider_sign_in_get_row *row)
 {
-    TRY(q_job_cancel_ref(ctx, txn, row->id, "oidc_exchange", ctx_now_s(ctx)));
-    TRY(q_job_empty(ctx, txn, row->id, "oidc_exchange"));
     b->e = E_TIMEOUT;
     b->why =
         arena_printf(&ctx->arena, "%s was not asked in time: the hub's own agent is busy or does not run" AGAIN, b->provider.name);
-    return step_to(ctx, txn, row->id, "asking", "done", NULL, b->why);
+    return let_go(ctx, txn, row->id, "done", b->why);
 }
 
 static struct rc back(struct ctx *ctx, struct txn *txn, void *arg)
@@ -310,7 +337,7 @@ RC provider_sign_in_return(struct ctx *ctx, struct core *core, const char *provi
 
 RC provider_sign_in_expire(struct ctx *ctx, struct txn *txn)
 {
-    return q_provider_sign_in_expire(ctx, txn, ctx_now_s(ctx) - PROVIDER_KEPT_S);
+    return q_provider_sign_in_expire(ctx, txn, ctx_now_s(ctx) - PROVIDER_KEPT_S, PROVIDER_ROWS_MAX);
 }
 
 /* --- what came of the exchange: looked at outside the transaction */
@@ -508,6 +535,13 @@ static struct rc account_make(struct ctx *ctx, struct txn *txn, struct meant *m)
     return audit_write(ctx, txn, "user.create", "user", m->user, m->team, audit_change(ctx, (struct bytes){0}, is));
 }
 
+/* What a provider vouches for need not be confirmed with a code (core/mail_address.h). */
+static struct rc address_vouched(struct ctx *ctx, struct txn *txn, const struct meant *m)
+{
+    const char *email = m->s->token.email, *plain = email ? mail_address_plain(ctx, email) : NULL;
+    return plain && m->user ? q_user_verified(ctx, txn, m->user, email, plain) : RC_OK;
+}
+
 static struct rc account_find(struct ctx *ctx, struct txn *txn, struct meant *m)
 {
     struct q_identity_find_row identity;
@@ -595,12 +629,27 @@ static struct rc grants_follow(struct ctx *ctx, struct txn *txn, struct meant *m
     return scopes_of_user(ctx, m->core, txn, m->user);
 }
 
+RC provider_account(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_identity_provider_get_row *provider,
+                    const struct id_token *who, const char **user, const char **why)
+{
+    struct provider_said said = {.provider = *provider, .token = *who};
+    struct meant m = {.core = core, .s = &said, .source = identity_provider_grant_source(ctx, provider->name)};
+    TRY(groups_of(ctx, txn, &m));
+    TRY(account_find(ctx, txn, &m));
+    if (!m.why)
+        TRY(grants_follow(ctx, txn, &m));
+    *user = m.user;
+    *why = m.why;
+    return RC_OK;
+}
+
 static struct rc good(struct ctx *ctx, struct txn *txn, struct meant *m)
 {
     TRY(groups_of(ctx, txn, m));
     TRY(account_find(ctx, txn, m));
     if (m->why)
         return RC_OK;
+    TRY(address_vouched(ctx, txn, m));
     TRY(grants_follow(ctx, txn, m));
     return step_to(ctx, txn, m->s->sign_in.id, "asking", "ready", m->user, NULL);
 }

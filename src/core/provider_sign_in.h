@@ -13,6 +13,10 @@
 #define PROVIDER_WAIT_S      40    /* for the exchange */
 #define PROVIDER_KEPT_S      86400 /* so long an answer is known to be used */
 #define PROVIDER_PER_ADDRESS 600   /* answers from one address in ten minutes */
+#define PROVIDER_UNDER_WAY   64    /* answers that are looked at, in all and */
+#define PROVIDER_OWN         16    /* from one address: at the ceiling the address's oldest goes */
+#define PROVIDER_LANES       4     /* exchanges of one provider at a time: the agent's other work goes on */
+#define PROVIDER_ROWS_MAX    20000 /* that are known to be used */
 
 /* provider_sign_in_begin makes what the browser is to keep, and where it is to go.  `callback`: where it comes back to. */
 RC provider_sign_in_begin(struct ctx *ctx, struct core *core, const char *provider, const char *callback, const char **cookie,
@@ -31,6 +35,13 @@ struct provider_step {
 RC provider_sign_in_return(struct ctx *ctx, struct core *core, const char *provider, const char *callback,
                            const struct sign_in_from *from, const char *cookie, const struct provider_answer *answer, bool last,
                            struct provider_step *out);
+
+/* provider_account finds or makes the account that a provider means by `who`, and has its grants follow their groups: of those that
+ * are in `who`.  *why says in words why there is none. */
+struct id_token;
+struct q_identity_provider_get_row;
+RC provider_account(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_identity_provider_get_row *provider,
+                    const struct id_token *who, const char **user, const char **why);
 
 /* --- the job */
 

@@ -93,7 +93,7 @@ static struct rc put(struct ctx *ctx, struct txn *txn, void *arg)
     if (r->in->team) {
         const char *to;
         TRY(access_team(ctx, txn, r->in->team, &to));
-        if (row.row->flags & CERTIFICATE_MANAGED)
+        if (row.row->flags & (CERTIFICATE_MANAGED | CERTIFICATE_SUPERSEDED))
             return ctx_fail_field(ctx, "/team", "it is managed, and of the team of what it is managed as");
         TRY(inventory_assign(ctx, r->core, txn, row.row->id, to));
     }

@@ -170,9 +170,10 @@ static struct rc findings_table(struct ctx *ctx, struct txn *txn, struct making 
     return RC_OK;
 }
 
-static struct rc totals(struct ctx *ctx, struct txn *txn, struct making *m, int64_t *all, int64_t *managed)
+static struct rc totals(struct ctx *ctx, struct txn *txn, struct making *m, int64_t *all, int64_t *managed, int64_t *superseded)
 {
     TRY(sum_of(ctx, txn, m, COUNTER_TOTAL, "", all));
+    TRY(sum_of(ctx, txn, m, COUNTER_SUPERSEDED, "", superseded));
     return sum_of(ctx, txn, m, COUNTER_MANAGED, "", managed);
 }
 
@@ -180,8 +181,8 @@ static struct rc totals(struct ctx *ctx, struct txn *txn, struct making *m, int6
 
 static struct rc of_inventory(struct ctx *ctx, struct txn *txn, struct making *m)
 {
-    int64_t all = 0, managed = 0;
-    TRY(totals(ctx, txn, m, &all, &managed));
+    int64_t all = 0, managed = 0, superseded = 0;
+    TRY(totals(ctx, txn, m, &all, &managed, &superseded));
     struct report_table *t = table(ctx, m->out, "In all", NULL);
     column(t, "what", false);
     column(t, "certificates", true);
@@ -189,7 +190,8 @@ static struct rc of_inventory(struct ctx *ctx, struct txn *txn, struct making *m
     const struct {
         const char *what;
         int64_t n;
-    } rows[] = {{"all", all}, {"managed here", managed}, {"not managed here", all - managed}};
+    } rows[] = {{"all", all}, {"managed here", managed}, {"older versions of these", superseded},
+                {"not managed here", all - managed - superseded}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         const char **cells = row(ctx, t);
         cells[0] = rows[i].what;
@@ -301,7 +303,8 @@ static struct rc of_trends(struct ctx *ctx, struct txn *txn, struct making *m)
         column(t, of[i].name, true);
         TRY(days_add(ctx, txn, m, of[i].dimension, of[i].key, of[i].but, since, days[i]));
     }
-    TRY(totals(ctx, txn, m, &left[0], &left[1]));
+    int64_t superseded;
+    TRY(totals(ctx, txn, m, &left[0], &left[1], &superseded));
     for (size_t s = 0; s < STOCKS; s++)
         for (size_t d = TREND_DAYS; d-- > 0;) {
             const int64_t change = days[s][d];
@@ -319,7 +322,7 @@ static struct rc of_trends(struct ctx *ctx, struct txn *txn, struct making *m)
 
 struct of_team {
     const char *name;
-    int64_t n[5]; /* all, managed, and what is wrong */
+    int64_t n[6]; /* all, managed, what is wrong, superseded */
 };
 
 static struct rc teams_read(struct ctx *ctx, struct txn *txn, const struct making *m, struct of_team **out, size_t *n)
@@ -330,7 +333,8 @@ static struct rc teams_read(struct ctx *ctx, struct txn *txn, const struct makin
               {COUNTER_MANAGED, ""},
               {COUNTER_FINDING, "expired"},
               {COUNTER_FINDING, "expiring"},
-              {COUNTER_FINDING, "not_managed"}};
+              {COUNTER_FINDING, "not_managed"},
+              {COUNTER_SUPERSEDED, ""}};
     *out = arena_array(&ctx->arena, SHOWN_MOST, sizeof **out);
     *n = 0;
     for (size_t k = 0; k < sizeof of / sizeof *of; k++) {
@@ -374,11 +378,13 @@ static struct rc of_automation(struct ctx *ctx, struct txn *txn, struct making *
 {
     static const char *const wrong[] = {"not_managed", "not_renewing", "served_differs", NULL};
     struct of_team *teams = NULL;
-    int64_t all = 0, managed = 0;
+    int64_t all = 0, managed = 0, superseded = 0;
     size_t n = 0;
-    TRY(totals(ctx, txn, m, &all, &managed));
+    TRY(totals(ctx, txn, m, &all, &managed, &superseded));
+    all -= superseded;
     TRY(teams_read(ctx, txn, m, &teams, &n));
-    struct report_table *t = table(ctx, m->out, "Managed here, of all that is known", NULL);
+    struct report_table *t =
+        table(ctx, m->out, "Managed here, of all that is known", "Older versions of what is managed here are not counted.");
     column(t, "team", false);
     column(t, "certificates", true);
     column(t, "managed", true);
@@ -391,9 +397,10 @@ static struct rc of_automation(struct ctx *ctx, struct txn *txn, struct making *
     for (size_t i = 0; i < n; i++) {
         cells = row(ctx, t);
         cells[0] = teams[i].name;
-        cells[1] = number(ctx, teams[i].n[0]);
+        const int64_t in_use = teams[i].n[0] - teams[i].n[5];
+        cells[1] = number(ctx, in_use);
         cells[2] = number(ctx, teams[i].n[1]);
-        cells[3] = share(ctx, teams[i].n[1], teams[i].n[0]);
+        cells[3] = share(ctx, teams[i].n[1], in_use);
     }
     return findings_table(ctx, txn, m, "What is not automatic yet", wrong);
 }
@@ -477,8 +484,8 @@ static struct rc of_crypto(struct ctx *ctx, struct txn *txn, struct making *m)
 {
     static const char *const weak[] = {"weak_hash",    "short_key", "weak_exponent",   "roca", "fermat", "known_key", "shared_key",
                                        "small_factor", "malformed", "no_post_quantum", NULL};
-    int64_t all = 0, managed = 0;
-    TRY(totals(ctx, txn, m, &all, &managed));
+    int64_t all = 0;
+    TRY(sum_of(ctx, txn, m, COUNTER_TOTAL, "", &all));
     TRY(by(ctx, txn, m, COUNTER_KEY, "Keys", "key", as_it_is, SHOWN_MOST, all));
     TRY(by(ctx, txn, m, COUNTER_SIGNATURE, "Signatures", "signature", as_it_is, SHOWN_MOST, all));
     return findings_table(ctx, txn, m, "Weaknesses, and who offers no post-quantum key exchange", weak);

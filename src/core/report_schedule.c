@@ -4,6 +4,7 @@
 #include "base/str.h"
 #include "core/access.h"
 #include "core/audit.h"
+#include "core/author.h"
 #include "core/channel.h"
 #include "core/job.h"
 #include "core/notify.h"
@@ -39,12 +40,14 @@ static struct rc create(struct ctx *ctx, struct txn *txn, void *arg)
     const char *team = NULL, *channel = "", *owner = NULL;
     const int64_t now = ctx_now_s(ctx);
     struct report report;
+    struct author author;
     TRY(access_team(ctx, txn, in->team, &team));
     TRY(decide(ctx, c->core, txn, "report.schedule", team));
     TRY(decide(ctx, c->core, txn, "report.read", team));
     TRY(report_make_in(ctx, txn, in->report, in->team, &report)); /* that there is such a one */
     if (in->channel)
         TRY(channel_ref(ctx, txn, in->channel, &channel, &owner));
+    TRY(author_of(ctx, txn, &author));
     const struct q_report_schedule_add_in add = {.id = c->id,
                                                  .name = in->name,
                                                  .team_id = team,
@@ -53,6 +56,9 @@ static struct rc create(struct ctx *ctx, struct txn *txn, void *arg)
                                                  .recipient = in->to ? in->to : "",
                                                  .every_s = in->every_s,
                                                  .next_at = now,
+                                                 .author = author.name,
+                                                 .author_kind = author.kind,
+                                                 .author_id = author.id,
                                                  .now = now};
     struct rc rc = q_report_schedule_add(ctx, txn, &add);
     if (rc.e == E_EXISTS) {
@@ -109,15 +115,38 @@ RC report_schedule_remove(struct ctx *ctx, struct core *core, const char *ref)
     return store_write(ctx, core->store, take_away, &c);
 }
 
+/* Whoever scheduled it has to be one who may read it still: else it would go on telling them, or whom they named. */
+static struct rc still_may(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_report_schedule_list_row *row,
+                           const char **why)
+{
+    static const char *const permissions[] = {"report.read", "report.schedule"};
+    const struct author author = {.kind = (enum principal_kind)row->author_kind, .id = row->author_id, .name = row->author};
+    struct permission_set needs = {0};
+    size_t bit = 0;
+    for (size_t i = 0; i < sizeof permissions / sizeof *permissions; i++)
+        if (api_permission_find(permissions[i], &bit))
+            permission_add(&needs, bit);
+    TRY(author_lacks(ctx, core, txn, &author, &needs, row->team_id, why));
+    if (!*why)
+        return RC_OK;
+    TRY(q_report_schedule_halt(ctx, txn, row->id, *why));
+    return audit_write(ctx, txn, "report.halted", "report", row->id, row->team_id,
+                       audit_facts(ctx, "name", row->name, "why", *why, NULL));
+}
+
 RC report_schedule_due(struct ctx *ctx, struct core *core, struct txn *txn, const char *id)
 {
     struct q_report_schedule_list_row row;
     struct report r;
     struct buf text;
     bool found = false;
+    const char *why = NULL;
     const int64_t now = ctx_now_s(ctx);
     TRY(q_report_schedule_get(ctx, txn, id, access_scope(ctx), &row, &found));
-    if (!found)
+    if (!found || *row.halted)
+        return RC_OK;
+    TRY(still_may(ctx, core, txn, &row, &why));
+    if (why) /* its timer is not armed again */
         return RC_OK;
     TRY(report_make_in(ctx, txn, row.report, row.team, &r));
     buf_init_arena(&text, &ctx->arena, (size_t)1 << 20);

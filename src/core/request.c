@@ -161,6 +161,8 @@ static struct rc keep(struct ctx *ctx, struct core *core, struct txn *txn, const
         TRY(timer_arm(ctx, txn, "request", id,
                       reminder_at(now, 0, now + (pass && pass->lives_s ? pass->lives_s : REQUEST_LIVES_S))));
     }
+    if (found)
+        TRY(q_request_shared(ctx, txn, id));
     core_wake_after_commit(ctx, core, txn, "request:", id);
     /* The Idempotency-Key of who asked is for the request. */
     const struct principal *p = ctx->principal;
@@ -201,22 +203,55 @@ static struct rc keep_change(struct ctx *ctx, struct txn *txn, const struct requ
     return RC_OK;
 }
 
+static int64_t needs_of(const struct policy_verdict *v)
+{
+    return v->says != POLICY_NEEDS ? 0 : v->approvals > 0 ? v->approvals : 1;
+}
+
+/* What policy says; of a revocation that is a renewal too, to both (`both`: both want approvals).  What is forbidden counts before
+ * what waits, and the renewal's approvals are waited for once the revocation's are there. */
+static struct rc verdict_of(struct ctx *ctx, struct core *core, struct txn *txn, const struct request_wanted *w,
+                            struct policy_verdict *v, bool *both)
+{
+    const struct request_pass *pass = ctx->principal ? ctx->principal->pass : NULL;
+    struct policy_asked renewal = w->asked;
+    struct policy_verdict also;
+    int64_t have = 0;
+    *both = false;
+    if (w->says) {
+        *v = *w->says;
+        return RC_OK;
+    }
+    TRY(policy_decide(ctx, core, txn, &w->asked, v));
+    if (!w->renews || v->says == POLICY_FORBIDS)
+        return RC_OK;
+    renewal.act = POLICY_RENEW;
+    TRY(policy_decide(ctx, core, txn, &renewal, &also));
+    *both = needs_of(v) && needs_of(&also);
+    if (*both && pass && pass->mode == REQUEST_PERFORMS)
+        TRY(request_count(ctx, core, txn, pass->row, v->role, &have, NULL));
+    if (also.says != POLICY_ALLOWS && (also.says == POLICY_FORBIDS || have >= needs_of(v)))
+        *v = also;
+    return RC_OK;
+}
+
 RC request_gate(struct ctx *ctx, struct core *core, struct txn *txn, const struct request_wanted *w)
 {
     struct request_pass *pass = ctx->principal ? ctx->principal->pass : NULL;
     struct policy_verdict v;
     struct bytes hash;
-    int64_t have = 0;
-    TRY(policy_decide(ctx, core, txn, &w->asked, &v));
+    int64_t have = 0, all = 0;
+    bool both = false;
+    TRY(verdict_of(ctx, core, txn, w, &v, &both));
     if (v.says == POLICY_FORBIDS)
         return forbidden(ctx, &v);
-    int64_t needs = v.says == POLICY_NEEDS ? (v.approvals > 0 ? v.approvals : 1) : 0;
+    int64_t needs = needs_of(&v);
     if (!pass && !needs)
         return RC_OK;
     const char *role = needs ? v.role : NULL;
     if (pass && needs < pass->minimum)
         needs = pass->minimum;
-    if (w->cannot_wait || (ctx->principal && ctx->principal->cannot_wait))
+    if (w->cannot_wait)
         return !needs ? RC_OK
                       : ctx_fail(ctx, E_POLICY,
                                  "policy wants this approved by %s (%s), and it cannot wait for that here; ask for it alone: "
@@ -235,12 +270,24 @@ RC request_gate(struct ctx *ctx, struct core *core, struct txn *txn, const struc
     if (!str_equal(w->asked.team, pass->row->team_id))
         return ctx_fail(ctx, E_CHANGED, "%s belongs to another team by now; ask again", w->name);
     pass->changed = !bytes_equal(hash, pass->row->hash);
-    if (pass->mode == REQUEST_PERFORMS && !pass->changed)
-        TRY(request_count(ctx, core, txn, pass->row, role, &have, &pass->approved_by));
+    const bool counts = pass->mode == REQUEST_PERFORMS && !pass->changed;
+    if (counts)
+        TRY(request_count(ctx, core, txn, pass->row, role, &have, both ? NULL : &pass->approved_by));
+    if (counts && both) /* what one of the two roles approved is not void for the other */
+        TRY(request_count(ctx, core, txn, pass->row, NULL, &all, &pass->approved_by));
     if (have >= needs && !(pass->mode == REQUEST_PERFORMS && pass->changed))
         return RC_OK;
     TRY(keep_change(ctx, txn, w, &v, hash, needs, pass));
     return pending(ctx, w->name, needs, role, pass->id);
+}
+
+RC request_verdict(struct ctx *ctx, struct core *core, struct txn *txn, const struct request_wanted *w, struct policy_verdict *out)
+{
+    bool both = false;
+    TRY(verdict_of(ctx, core, txn, w, out, &both));
+    if (out->says == POLICY_NEEDS)
+        out->approvals = needs_of(out);
+    return RC_OK;
 }
 
 RC request_says(struct ctx *ctx, struct core *core, struct txn *txn, const struct policy_asked *asked, const char **out)
@@ -252,7 +299,7 @@ RC request_says(struct ctx *ctx, struct core *core, struct txn *txn, const struc
         *out = arena_printf(&ctx->arena, "forbids it (%s)", verdict_rule(ctx, &v));
     else if (v.says == POLICY_NEEDS)
         *out = arena_printf(&ctx->arena, "wants it approved by %s (%s)",
-                            needs_words(ctx, v.approvals > 0 ? v.approvals : 1, v.role), verdict_rule(ctx, &v));
+                            needs_words(ctx, needs_of(&v), v.role), verdict_rule(ctx, &v));
     else if (v.version)
         *out = arena_printf(&ctx->arena, "allows it%s%s", v.rule ? ": rule " : "", v.rule ? v.rule : "");
     return RC_OK;
@@ -456,6 +503,18 @@ RC request_withdraw(struct ctx *ctx, struct core *core, const char *id, const ch
 {
     struct asking a = {.core = core, .id = id, .comment = comment};
     return store_write(ctx, core->store, withdraw, &a);
+}
+
+RC request_drop(struct ctx *ctx, struct core *core, struct txn *txn, const char *id, const char *words, bool *dropped)
+{
+    struct q_request_alone_row alone;
+    struct q_request_by_id_row row;
+    bool found = false;
+    TRY(q_request_alone(ctx, txn, id, &alone, dropped));
+    if (!*dropped)
+        return RC_OK;
+    TRY(q_request_by_id(ctx, txn, id, &row, &found));
+    return request_end_write(ctx, core, txn, &row, "withdrawn", "request.withdraw", NULL, RC_OK, words);
 }
 
 /* --- its end, and what happens until then */

@@ -29,7 +29,9 @@ struct request_wanted {
     struct policy_asked asked; /* its `managed` is what the request is about */
     const char *name;          /* of that, for people */
     struct bytes payload;      /* JSON that says all of it, the same each time: what approvals are for */
+    bool renews;               /* it is a renewal as well: policy is asked about that too, and both have to be met */
     bool cannot_wait;          /* on this way in nothing can wait: it fails instead */
+    const struct policy_verdict *says; /* what has to be approved, whatever policy says; NULL: policy is asked */
 };
 
 /* request_gate returns RC_OK where it is to be done now.  E_POLICY: forbidden, or it cannot wait.  E_PENDING: a request was written
@@ -37,6 +39,8 @@ struct request_wanted {
 RC request_gate(struct ctx *ctx, struct core *core, struct txn *txn, const struct request_wanted *w);
 /* request_write is store_write() for closures that pass a gate: E_PENDING commits, and ctx->pending names the request then. */
 RC request_write(struct ctx *ctx, struct store *store, store_fn *fn, void *arg);
+/* request_verdict is what policy says to it, where nobody was asked yet: for dry runs of many. */
+RC request_verdict(struct ctx *ctx, struct core *core, struct txn *txn, const struct request_wanted *w, struct policy_verdict *out);
 /* request_says asks policy what the gate would, for a dry run; one line for people, NULL where policy says nothing. */
 RC request_says(struct ctx *ctx, struct core *core, struct txn *txn, const struct policy_asked *asked, const char **out);
 
@@ -54,13 +58,14 @@ struct request_kind {
     const char *kind;
     const char *permission; /* to do it without asking */
     bool about;             /* it is about a managed certificate that is there */
+    const char *approval;   /* permission to approve it; NULL: request.approve.  Where it is stated the admin socket is nobody */
     /* Does it, by way of request_gate(); in a transaction, and possibly twice.  E_PENDING is passed on. */
     struct rc (*perform)(struct ctx *ctx, struct core *core, struct txn *txn, struct request_work *w);
 };
 const struct request_kind *request_kind_of(const char *kind);
 
 struct request_revocation {
-    int64_t version, code; /* version 0: the current one */
+    int64_t version, code; /* version 0: the current one; of "rollback", which takes no more than it: the one before */
     enum revocation_when when;
 };
 
@@ -80,6 +85,9 @@ RC request_ask(struct ctx *ctx, struct core *core, const struct request_input *i
 /* request_edit replaces what is wanted, by who asked: approvals of what it was are void. */
 RC request_edit(struct ctx *ctx, struct core *core, const char *id, const struct request_input *in);
 RC request_withdraw(struct ctx *ctx, struct core *core, const char *id, const char *comment);
+/* request_drop withdraws one that waits, of what asked for it (a campaign) and needs it no more; `*dropped` is false where it does
+ * not wait, or somebody else asked for the same. */
+RC request_drop(struct ctx *ctx, struct core *core, struct txn *txn, const char *id, const char *words, bool *dropped);
 
 /* --- deciding */
 
@@ -156,9 +164,10 @@ RC request_person(struct ctx *ctx, struct txn *txn, const char **person, const c
 /* request_maker says which person is behind the principal: itself, or who made the token; "" where that is not known. */
 RC request_maker(struct ctx *ctx, struct txn *txn, const char **person);
 bool request_is_mine(const struct ctx *ctx, const struct q_request_by_id_row *r);
-/* request_stands says whether a person may approve in a team now: the permission, and the role where one is asked for. */
-RC request_stands(struct ctx *ctx, struct core *core, struct txn *txn, const char *person, const char *team, const char *role,
-                  bool *out);
+/* request_stands says whether a person may approve a request now: the permission in its team, and the role where one is asked
+ * for. */
+RC request_stands(struct ctx *ctx, struct core *core, struct txn *txn, const char *person, const struct q_request_by_id_row *r,
+                  const char *role, bool *out);
 /* request_count counts the approvals of a request whose givers may approve now, for `role`.  With `by` (their names) it decides:
  * the others are void from now on. */
 RC request_count(struct ctx *ctx, struct core *core, struct txn *txn, const struct q_request_by_id_row *r, const char *role,

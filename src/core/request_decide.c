@@ -34,14 +34,20 @@ RC request_person(struct ctx *ctx, struct txn *txn, const char **person, const c
     return RC_OK;
 }
 
-/* A service account is nobody who could approve: behind its tokens is who made them. */
+/* A service account is nobody who could approve: behind its tokens is who made them; behind a rule, who edited it last. */
 RC request_maker(struct ctx *ctx, struct txn *txn, const char **person)
 {
     const struct principal *p = ctx->principal;
     const char *name = NULL;
     struct q_token_maker_row row;
+    struct q_rule_author_row rule;
     bool found = false;
     TRY(request_person(ctx, txn, person, &name));
+    if (p->kind == PRINCIPAL_RULE) {
+        TRY(q_rule_author(ctx, txn, p->id, &rule, &found));
+        *person = found ? rule.author_person : "";
+        return RC_OK;
+    }
     if (**person || p->kind != PRINCIPAL_TOKEN)
         return RC_OK;
     TRY(q_token_maker(ctx, txn, p->id, &row, &found));
@@ -61,13 +67,22 @@ static bool is_owner(const char *person)
     return strncmp(person, "uid:", 4) == 0;
 }
 
-static struct rc rights_stand(struct ctx *ctx, struct txn *txn, const struct access_right *rights, size_t n, const char *team,
-                              const char *role, bool *out)
+/* The permission that its approval takes; `*owner` says whether the admin socket has it. */
+static const char *approval_of(const struct q_request_by_id_row *r, bool *owner)
 {
-    bool may = false, has_role = role == NULL;
+    const struct request_kind *kind = request_kind_of(r->kind);
+    *owner = !kind || !kind->approval;
+    return *owner ? PERMISSION : kind->approval;
+}
+
+static struct rc rights_stand(struct ctx *ctx, struct txn *txn, const struct access_right *rights, size_t n,
+                              const struct q_request_by_id_row *r, const char *role, bool *out)
+{
+    bool may = false, has_role = role == NULL, owner = false;
+    const char *team = r->team_id;
     size_t bit = 0;
     *out = false;
-    if (!api_permission_find(PERMISSION, &bit))
+    if (!api_permission_find(approval_of(r, &owner), &bit))
         return RC_OK;
     for (size_t i = 0; i < n && !(may && has_role); i++) {
         struct q_team_is_within_row row;
@@ -81,39 +96,45 @@ static struct rc rights_stand(struct ctx *ctx, struct txn *txn, const struct acc
     return RC_OK;
 }
 
-RC request_stands(struct ctx *ctx, struct core *core, struct txn *txn, const char *person, const char *team, const char *role,
-                  bool *out)
+RC request_stands(struct ctx *ctx, struct core *core, struct txn *txn, const char *person, const struct q_request_by_id_row *r,
+                  const char *role, bool *out)
 {
     struct q_user_by_id_row user;
     struct access_right *rights = NULL;
     size_t n = 0;
-    bool found = false;
-    *out = is_owner(person);
-    if (*out || !*person)
+    bool found = false, owner = false;
+    (void)approval_of(r, &owner);
+    *out = is_owner(person) && owner;
+    if (is_owner(person) || !*person)
         return RC_OK;
     TRY(q_user_by_id(ctx, txn, person, &user, &found));
     if (!found || !str_equal(user.state, "active") || !str_equal(user.kind, "person"))
         return RC_OK;
     TRY(access_rights_of(ctx, core, txn, person, NULL, NULL, &rights, &n));
-    return rights_stand(ctx, txn, rights, n, team, role, out);
+    return rights_stand(ctx, txn, rights, n, r, role, out);
 }
 
 /* The same for whoever is calling: of a token no more than the token may. */
-static struct rc caller_stands(struct ctx *ctx, struct txn *txn, const char *person, const char *team, const char *role, bool *out)
+static struct rc caller_stands(struct ctx *ctx, struct txn *txn, const char *person, const struct q_request_by_id_row *r,
+                               const char *role, bool *out)
 {
     const struct principal *p = ctx->principal;
-    *out = is_owner(person);
-    return *out || !*person ? RC_OK : rights_stand(ctx, txn, p->rights, p->rights_n, team, role, out);
+    bool owner = false;
+    (void)approval_of(r, &owner);
+    *out = is_owner(person) && owner;
+    return is_owner(person) || !*person ? RC_OK : rights_stand(ctx, txn, p->rights, p->rights_n, r, role, out);
 }
 
 /* What a token is not for, it is not for in another's stead either. */
-static struct rc token_serves(struct ctx *ctx, struct txn *txn, const char *team, bool *out)
+static struct rc token_serves(struct ctx *ctx, struct txn *txn, const struct q_request_by_id_row *r, bool *out)
 {
     const struct principal *p = ctx->principal;
+    const char *team = r->team_id;
     struct q_team_is_within_row row;
     size_t bit = 0;
+    bool owner = false;
     *out = !p->most;
-    if (*out || !api_permission_find(PERMISSION, &bit) || !permission_in(p->most, bit))
+    if (*out || !api_permission_find(approval_of(r, &owner), &bit) || !permission_in(p->most, bit))
         return RC_OK;
     *out = str_equal(team, p->most_team);
     return *out ? RC_OK : q_team_is_within(ctx, txn, team, p->most_team, &row, out);
@@ -131,7 +152,7 @@ RC request_count(struct ctx *ctx, struct core *core, struct txn *txn, const stru
         bool stands = false;
         if (!str_equal(said[i].verdict, "approve") || said[i].is_void || !bytes_equal(said[i].hash, r->hash))
             continue;
-        TRY(request_stands(ctx, core, txn, said[i].counts_for, r->team_id, role, &stands));
+        TRY(request_stands(ctx, core, txn, said[i].counts_for, r, role, &stands));
         if (!stands && by) /* for good: a role that comes back does not bring old approvals with it */
             TRY(q_request_said_lapsed(ctx, txn, said[i].id));
         if (!stands)
@@ -164,7 +185,7 @@ static struct rc by_delegation(struct ctx *ctx, struct core *core, struct txn *t
     struct q_delegations_to_row *from = NULL;
     size_t n = 0;
     bool serves = false;
-    TRY(token_serves(ctx, txn, r->team_id, &serves));
+    TRY(token_serves(ctx, txn, r, &serves));
     if (is_owner(out->person) || !serves)
         return RC_OK;
     TRY(q_delegations_to(ctx, txn, out->person, ctx_now_s(ctx), DELEGATIONS, &from, &n));
@@ -173,7 +194,7 @@ static struct rc by_delegation(struct ctx *ctx, struct core *core, struct txn *t
         if ((on_behalf_of && !str_equal(on_behalf_of, from[i].name)) || str_equal(from[i].id, r->user_id) ||
             str_equal(from[i].id, r->maker) || has_approved(said, said_n, from[i].id))
             continue;
-        TRY(request_stands(ctx, core, txn, from[i].id, r->team_id, r->role, &stands));
+        TRY(request_stands(ctx, core, txn, from[i].id, r, r->role, &stands));
         if (stands) {
             out->counts_for = from[i].id;
             out->counts_name = from[i].name;
@@ -201,7 +222,7 @@ RC request_for(struct ctx *ctx, struct core *core, struct txn *txn, const struct
     if (has_approved(said, n, out->person))
         return ctx_fail(ctx, E_CONFLICT, "%s has approved this already; somebody else has to", name);
     if (!on_behalf_of || str_equal(on_behalf_of, name))
-        TRY(caller_stands(ctx, txn, out->person, r->team_id, r->role, &stands));
+        TRY(caller_stands(ctx, txn, out->person, r, r->role, &stands));
     if (stands) {
         out->counts_for = out->person;
         out->counts_name = name;
@@ -232,7 +253,7 @@ RC request_find(struct ctx *ctx, struct core *core, struct txn *txn, const char 
         TRY(q_delegations_to(ctx, txn, person, ctx_now_s(ctx), DELEGATIONS, &from, &n));
     for (size_t i = 0; i < n; i++) {
         bool stands = false;
-        TRY(request_stands(ctx, core, txn, from[i].id, out->team_id, NULL, &stands));
+        TRY(request_stands(ctx, core, txn, from[i].id, out, NULL, &stands));
         if (stands)
             return RC_OK;
     }

@@ -1,5 +1,6 @@
 /* What can be asked for, and how each is done.  A row adds a kind: perform() calls what the way in calls, which passes the gate. */
 #include "base/str.h"
+#include "core/ca_change.h"
 #include "core/download.h"
 #include "core/request.h"
 #include "core/revocation.h"
@@ -45,6 +46,23 @@ static struct rc renew(struct ctx *ctx, struct core *core, struct txn *txn, stru
     return managed_act_in(ctx, core, txn, MANAGED_RENEW, w->object, NULL, 0, REVOCATION_USUAL);
 }
 
+/* {}, or {"now": true} for what waits for a maintenance window */
+static struct rc retry(struct ctx *ctx, struct core *core, struct txn *txn, struct request_work *w)
+{
+    const bool now = json_is_true(json_object_get(w->payload, "now"));
+    return managed_act_in(ctx, core, txn, now ? MANAGED_NOW : MANAGED_RETRY, w->object, NULL, 0, REVOCATION_USUAL);
+}
+
+/* {"version": …, "from": …}: the one that was current has to be so still, else it is another thing. */
+static struct rc rollback(struct ctx *ctx, struct core *core, struct txn *txn, struct request_work *w)
+{
+    const struct request_revocation *in = w->in;
+    int64_t version = in ? in->version : 0;
+    if (w->payload)
+        TRY(json_get_int(ctx, w->payload, "version", true, &version));
+    return managed_rollback_in(ctx, core, txn, w->object, version);
+}
+
 static struct rc revoke(struct ctx *ctx, struct core *core, struct txn *txn, struct request_work *w)
 {
     struct request_revocation r = {0};
@@ -73,9 +91,14 @@ static struct rc export(struct ctx *ctx, struct core *core, struct txn *txn, str
 }
 
 static const struct request_kind kinds[] = {
-    {"create", "managed-certificate.create", false, create}, {"change", "managed-certificate.update", true, change},
-    {"renew", "managed-certificate.renew", true, renew},     {"revoke", "certificate.revoke", true, revoke},
-    {"export", "private-key.export", true, export},
+    {"create", "managed-certificate.create", false, NULL, create},
+    {"change", "managed-certificate.update", true, NULL, change},
+    {"renew", "managed-certificate.renew", true, NULL, renew},
+    {"revoke", "certificate.revoke", true, NULL, revoke},
+    {"retry", "managed-certificate.renew", true, NULL, retry},
+    {"rollback", "managed-certificate.rollback", true, NULL, rollback},
+    {"export", "private-key.export", true, NULL, export},
+    {CA_CHANGE, "ca.update", false, "ca.approve", ca_change_perform},
 };
 
 const struct request_kind *request_kind_of(const char *kind)

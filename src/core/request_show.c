@@ -33,7 +33,7 @@ static struct rc approvers(struct ctx *ctx, struct core *core, struct txn *txn, 
         if (str_list_has(&v->approvers, people[i].name) || str_equal(people[i].id, v->row.user_id) ||
             str_equal(people[i].id, v->row.maker) || said_by(v, people[i].id) || (i && str_equal(people[i].id, people[i - 1].id)))
             continue;
-        TRY(request_stands(ctx, core, txn, people[i].id, v->row.team_id, v->row.role, &stands));
+        TRY(request_stands(ctx, core, txn, people[i].id, &v->row, v->row.role, &stands));
         if (stands)
             str_list_add(&ctx->arena, &v->approvers, people[i].name);
     }

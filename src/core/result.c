@@ -15,6 +15,7 @@
 #include "core/dns_challenge.h"
 #include "core/dns_provider.h"
 #include "core/bad_name.h"
+#include "core/ca_change.h"
 #include "core/identity_provider.h"
 #include "core/issuer.h"
 #include "core/issuer_choice.h"
@@ -615,6 +616,7 @@ static const struct job_kind {
     {"acme_info", false, 1, 1, check_nothing, apply_nothing},
     {"revoke", false, 100, 5, check_nothing, apply_nothing},
     {"destroy_key", false, 100, 5, check_nothing, apply_destroy_key},
+    {"ca_change", false, 1000, 1, check_nothing, ca_change_ended},
     {"undeploy", false, 3, 1, check_nothing, apply_nothing},
     {"forget_key", false, 3, 1, check_nothing, apply_nothing},
     {"program", false, 1, 1, check_nothing, alert_program_ended}, /* of a rule: told where it fails, and not begun again */

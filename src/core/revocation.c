@@ -51,6 +51,11 @@ bool revocation_waits(int64_t code, enum revocation_when when)
            (when == REVOCATION_USUAL && (code == AFFILIATION_CHANGED || code == SUPERSEDED || code == CESSATION));
 }
 
+bool revocation_renews(int64_t code, enum revocation_when when)
+{
+    return code == SUPERSEDED || revocation_waits(code, when);
+}
+
 /* --- one version */
 
 RC revocation_key_is_known(struct ctx *ctx, struct txn *txn, struct bytes spki_sha256, bool *known)

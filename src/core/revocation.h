@@ -21,6 +21,8 @@ RC revocation_reason(struct ctx *ctx, const char *word, int64_t *code);
 /* revocation_check refuses codes that are none. */
 RC revocation_check(struct ctx *ctx, int64_t code);
 bool revocation_waits(int64_t code, enum revocation_when when);
+/* revocation_renews: of a current version, having it replaced is what is wanted, as with a renewal. */
+bool revocation_renews(int64_t code, enum revocation_when when);
 
 /* revocation_do: the row says so at once; the CA is told by a job that is tried until it has.  `done` is false where it was revoked
  * before.  E_NOT_FOUND where there is no such version. */

@@ -5,6 +5,7 @@
 #include "core/access.h"
 #include "core/alert_own.h"
 #include "core/audit.h"
+#include "core/author.h"
 
 static const struct {
     const char *name;
@@ -50,6 +51,8 @@ static struct rc start_one(struct ctx *ctx, struct txn *txn, const char *team, s
                                       .enabled = built_in[at].enabled,
                                       .built_in = true,
                                       .edited_by = "",
+                                      .author_id = "",
+                                      .author_person = "",
                                       .looks_at = looks,
                                       .now = now};
     return q_rule_add(ctx, txn, &add);
@@ -137,6 +140,7 @@ static struct rc create(struct ctx *ctx, struct txn *txn, void *arg)
 {
     struct rule_change *c = arg;
     const char *team;
+    struct author author;
     const int64_t now = ctx_now_s(ctx);
     const bool enabled = !c->in->has_enabled || c->in->enabled;
     TRY(access_team(ctx, txn, c->in->team, &team));
@@ -144,13 +148,17 @@ static struct rc create(struct ctx *ctx, struct txn *txn, void *arg)
     TRY(may_all(ctx, c->core, txn, &c->read, team));
     TRY(named_are_there(ctx, txn, &c->read, team));
     TRY(room(ctx, txn, team));
+    TRY(author_of(ctx, txn, &author));
     const struct q_rule_add_in add = {.id = c->id,
                                       .team_id = team,
                                       .name = c->in->name,
                                       .spec = c->spec,
                                       .enabled = enabled,
                                       .built_in = false,
-                                      .edited_by = ctx->principal->name,
+                                      .edited_by = author.name,
+                                      .author_kind = author.kind,
+                                      .author_id = author.id,
+                                      .author_person = author.person,
                                       .looks_at = c->read.where ? &now : NULL,
                                       .now = now};
     TRY(exists(ctx, q_rule_add(ctx, txn, &add), c->in->name));
@@ -178,15 +186,20 @@ static struct rc update(struct ctx *ctx, struct txn *txn, void *arg)
     struct rule_change *c = arg;
     struct q_rule_list_row row;
     struct rule_spec spec = c->read;
+    struct author author;
     const int64_t now = ctx_now_s(ctx);
     TRY(find(ctx, txn, c->ref, &row));
     TRY(decide(ctx, c->core, txn, "rule.update", row.team_id));
     if (!c->in->spec)
         TRY(rule_spec_read(ctx, row.spec, &spec));
     const bool enabled = c->in->has_enabled ? c->in->enabled : row.enabled;
-    /* Who only switches it off need not hold what it does. */
-    if (c->in->spec || (enabled && !row.enabled))
+    /* Who only switches it off, or calls it something else, need not hold what it does, and is not who it acts for. */
+    const bool takes_over = c->in->spec || (c->in->has_enabled && enabled && (!row.enabled || *row.halted));
+    if (takes_over)
         TRY(may_all(ctx, c->core, txn, &spec, row.team_id));
+    TRY(author_of(ctx, txn, &author));
+    if (!takes_over)
+        author = (struct author){(enum principal_kind)row.author_kind, row.author_id, row.edited_by, row.author_person};
     if (c->in->spec)
         TRY(named_are_there(ctx, txn, &spec, row.team_id));
     const struct q_rule_update_in in = {.id = row.id,
@@ -195,7 +208,11 @@ static struct rc update(struct ctx *ctx, struct txn *txn, void *arg)
                                         .spec = c->in->spec ? c->spec : row.spec,
                                         .enabled = enabled,
                                         .edited = row.edited || c->in->spec,
-                                        .edited_by = ctx->principal->name,
+                                        .edited_by = author.name,
+                                        .author_kind = author.kind,
+                                        .author_id = author.id,
+                                        .author_person = author.person,
+                                        .halted = takes_over ? "" : row.halted,
                                         .looks_at = spec.where ? &now : NULL,
                                         .now = now};
     if (row.built_in && !str_equal(in.name, row.name))
@@ -208,6 +225,8 @@ static struct rc update(struct ctx *ctx, struct txn *txn, void *arg)
         TRY(end_alerts(ctx, txn, row.id, "the rule was disabled"));
     else if (c->in->spec && (was.where != NULL) != (spec.where != NULL)) /* what they wait for does not come any more */
         TRY(end_alerts(ctx, txn, row.id, "the rule was changed"));
+    if (takes_over && *row.halted)
+        TRY(audit_write(ctx, txn, "rule.resumed", "rule", row.id, row.team_id, audit_facts(ctx, "name", in.name, NULL)));
     return audit_write(ctx, txn, "rule.update", "rule", row.id, row.team_id,
                        audit_change(ctx, facts(ctx, row.name, row.spec, row.enabled), facts(ctx, in.name, in.spec, in.enabled)));
 }

@@ -8,13 +8,19 @@
 #define DIGEST_MIN_S 300
 #define WINDOWS_MOST 32 /* quiet hours that follow each other without a gap */
 
-/* What may be done, what it needs, and to what. */
+/* What may be done, and what it needs. */
 static const struct {
-    const char *word, *permission;
+    const char *word, *permissions[3];
 } actions[] = {
-    {"renew", "managed-certificate.renew"}, {"retry", "managed-certificate.renew"},   {"pause", "managed-certificate.pause"},
-    {"resume", "managed-certificate.pause"}, {"revoke", "certificate.revoke"},       {"tag", "certificate.update"},
-    {"untag", "certificate.update"},
+    {"renew", {"managed-certificate.renew"}},
+    {"retry", {"managed-certificate.renew"}},
+    {"pause", {"managed-certificate.pause"}},
+    {"resume", {"managed-certificate.pause"}},
+    {"revoke", {"certificate.revoke"}},
+    {"tag", {"certificate.update"}},
+    {"untag", {"certificate.update"}},
+    {"adopt", {"adoption.create", "target.create", "managed-certificate.create"}},
+    {"request", {"request.create"}},
 };
 
 static struct rc span(struct ctx *ctx, const char *field, const char *text, int64_t least, int64_t *out)
@@ -37,12 +43,23 @@ static struct rc events_of(struct ctx *ctx, const char *what, const struct api_s
     return RC_OK;
 }
 
-static const char *permission_of(const char *action)
+static void need(struct permission_set *needs, const char *permission)
+{
+    size_t bit = 0;
+    if (permission && api_permission_find(permission, &bit))
+        permission_add(needs, bit);
+}
+
+/* need_action adds what an action needs; false: there is no such action. */
+static bool need_action(struct permission_set *needs, const char *action)
 {
     for (size_t i = 0; i < sizeof actions / sizeof *actions; i++)
-        if (str_equal(actions[i].word, action))
-            return actions[i].permission;
-    return NULL;
+        if (str_equal(actions[i].word, action)) {
+            for (size_t k = 0; k < sizeof actions[i].permissions / sizeof *actions[i].permissions; k++)
+                need(needs, actions[i].permissions[k]);
+            return true;
+        }
+    return false;
 }
 
 static struct rc step_of(struct ctx *ctx, size_t at, const struct api_rule_step *in, struct rule_step *out)
@@ -67,13 +84,17 @@ static struct rc step_of(struct ctx *ctx, size_t at, const struct api_rule_step 
         if (strncmp(in->run, RULE_COMMAND, strlen(RULE_COMMAND)) != 0)
             return ctx_fail_field(ctx, field, "step %zu: rules start commands whose name begins with " RULE_COMMAND, at + 1);
     } else {
+        struct permission_set ignored = {0};
         const bool tags = str_equal(in->action, "tag") || str_equal(in->action, "untag");
         out->kind = RULE_ACT;
         out->action = in->action;
-        if (!permission_of(in->action))
+        if (!need_action(&ignored, in->action))
             return ctx_fail_field(ctx, field, "step %zu: there is no action %s", at + 1, in->action);
         if (tags != (in->tags.n > 0))
             return ctx_fail_field(ctx, field, "step %zu: %s", at + 1, tags ? "say which tags" : "only tag and untag have tags");
+        if (in->issuer && !str_equal(in->action, "adopt") && !str_equal(in->action, "request"))
+            return ctx_fail_field(ctx, field, "step %zu: only adopt and request have an issuer", at + 1);
+        out->issuer = in->issuer;
         for (size_t i = 0; i < in->tags.n; i++)
             str_list_add(&ctx->arena, &out->tags, in->tags.v[i]);
     }
@@ -189,17 +210,22 @@ bool rule_closes(const struct rule_spec *s, const char *event)
     return str_list_has(&s->closes, event);
 }
 
+bool rule_step_writes(const struct rule_step *step)
+{
+    return step->kind == RULE_NOTIFY && strchr(step->notify, '@');
+}
+
 struct permission_set rule_needs(const struct rule_spec *s)
 {
     struct permission_set needs = {0};
     for (size_t i = 0; i < s->steps_n; i++) {
-        size_t bit = 0;
         const struct rule_step *step = &s->steps[i];
-        const char *permission = step->kind == RULE_ACT   ? permission_of(step->action)
-                                 : step->kind == RULE_RUN ? "agent.run"
-                                                          : NULL;
-        if (permission && api_permission_find(permission, &bit))
-            permission_add(&needs, bit);
+        if (step->kind == RULE_ACT)
+            need_action(&needs, step->action);
+        else if (step->kind == RULE_RUN)
+            need(&needs, "agent.run");
+        else if (rule_step_writes(step))
+            need(&needs, "alert.read");
     }
     return needs;
 }

@@ -20,8 +20,9 @@ struct rule_step {
     enum rule_step_kind kind;
     const char *notify; /* "team", "owner", an address (with '@'), or the name of a channel */
     int64_t wait_s;
-    const char *action; /* renew, retry, pause, resume, revoke, tag, untag */
+    const char *action; /* renew, retry, pause, resume, revoke, tag, untag, adopt, request */
     struct str_list tags;
+    const char *issuer; /* adopt, request; NULL: as it comes */
     const char *run, *agent; /* a command of that agent's agent.yaml */
     bool although_acknowledged; /* it is done also where somebody has acknowledged the alert */
 };
@@ -50,6 +51,8 @@ RC rule_spec_api(struct ctx *ctx, const char *json, struct api_rule_spec *out);
 
 bool rule_opens(const struct rule_spec *s, const char *event);
 bool rule_closes(const struct rule_spec *s, const char *event);
+/* rule_step_writes: it tells an address, whoever reads there. */
+bool rule_step_writes(const struct rule_step *step);
 /* rule_needs gives what somebody must be allowed who makes such a rule. */
 struct permission_set rule_needs(const struct rule_spec *s);
 

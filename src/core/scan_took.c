@@ -96,6 +96,16 @@ static struct rc verified(struct ctx *ctx, struct taking *t, struct txn *txn, st
     return found ? inventory_flag(ctx, t->core, txn, id, CERTIFICATE_VERIFIED, 0) : RC_OK;
 }
 
+/* It serves TLS 1.3, and shows what it serves to nobody who asks as this agent does: `detail` says why, and what to do. */
+static bool is_unread(const struct api_observation *o)
+{
+    const bool refused = str_equal(o->state, "alert") || str_equal(o->state, "bad_answer");
+    for (size_t i = 0; i < o->versions.n && refused && !o->chains.n; i++)
+        if (str_equal(o->versions.v[i], "TLSv1.3"))
+            return true;
+    return false;
+}
+
 static struct rc observe(struct ctx *ctx, struct taking *t, struct txn *txn, const char *team, const struct told *told)
 {
     const struct api_observation *o = told->o;
@@ -106,7 +116,7 @@ static struct rc observe(struct ctx *ctx, struct taking *t, struct txn *txn, con
                                    .place = address_port_str(&ctx->arena, &told->address),
                                    .name = told->name,
                                    .agent_id = t->agent,
-                                   .result = str_equal(o->state, "tls") ? "ok" : o->state,
+                                   .result = is_unread(o) ? "unread" : str_equal(o->state, "tls") ? "ok" : o->state,
                                    .error = o->detail && *o->detail ? o->detail : NULL,
                                    .at = o->seen_at <= now && o->seen_at > now - STALE_S ? o->seen_at : now};
     if (o->chains.n)
@@ -187,35 +197,49 @@ static struct rc within_bounds(struct ctx *ctx, const struct taking *t)
     return RC_OK;
 }
 
+/* Once: each port, and each batch, may say it again. */
+static void remark(json_t *list, const char *text)
+{
+    const json_t *v;
+    size_t at;
+    json_array_foreach(list, at, v) if (str_equal(json_string_value(v), text)) return;
+    if (json_array_size(list) < SCAN_REMARKS_MAX)
+        json_array_append_new(list, json_string(text));
+}
+
 /* What was named singly and could not be asked at all: people want to know, and there is no place to keep it at. */
+static void remark_not_asked(struct ctx *ctx, const struct taking *t, const struct api_observation *o, json_t *list)
+{
+    const bool unresolved = str_equal(o->state, "unresolved");
+    const char *name = scan_part_name(ctx, o->name);
+    struct address a;
+    if (!not_asked(o) || (!scan_part_resolves(t->part, name) && (unresolved || !address_parse(bytes_z(o->address), &a) ||
+                                                                 !scan_part_has(t->part, &a, o->port, name))))
+        return;
+    remark(list, arena_printf(&ctx->arena, "%s: %s%s%s", o->name && *o->name ? o->name : o->address,
+                              unresolved ? "no address" : "may not be scanned from there", o->detail && *o->detail ? ": " : "",
+                              o->detail ? o->detail : ""));
+}
+
+static void remark_unread(struct ctx *ctx, const struct told *told, json_t *list)
+{
+    if (is_unread(told->o))
+        remark(list, arena_printf(&ctx->arena, "%s%s%s: %s", address_port_str(&ctx->arena, &told->address), *told->name ? " " : "",
+                                  told->name, told->o->detail ? told->o->detail : "its certificate was not read"));
+}
+
 static struct rc remarks_of(struct ctx *ctx, const struct taking *t, const char *before, const char **out)
 {
     const struct api_scan_batch *b = t->batch;
     json_auto_t *list = NULL;
-    const json_t *v;
-    size_t at;
-    bool left_out = t->left_out > 0;
     TRY(json_read(ctx, bytes_z(before), &list));
     const size_t had = json_array_size(list);
-    json_array_foreach(list, at, v) left_out = left_out && !str_equal(json_string_value(v), LEFT_OUT);
-    if (left_out)
-        json_array_append_new(list, json_string(LEFT_OUT));
-    for (size_t i = 0; i < b->observations.n && json_array_size(list) < SCAN_REMARKS_MAX; i++) {
-        const struct api_observation *o = &b->observations.v[i];
-        const bool unresolved = str_equal(o->state, "unresolved");
-        const char *name = scan_part_name(ctx, o->name);
-        struct address a;
-        if (!not_asked(o) || (!scan_part_resolves(t->part, name) && (unresolved || !address_parse(bytes_z(o->address), &a) ||
-                                                                     !scan_part_has(t->part, &a, o->port, name))))
-            continue;
-        const char *text = arena_printf(&ctx->arena, "%s: %s%s%s", o->name && *o->name ? o->name : o->address,
-                                        unresolved ? "no address" : "may not be scanned from there",
-                                        o->detail && *o->detail ? ": " : "", o->detail ? o->detail : "");
-        bool said = false; /* of another port */
-        json_array_foreach(list, at, v) said = said || str_equal(json_string_value(v), text);
-        if (!said)
-            json_array_append_new(list, json_string(text));
-    }
+    if (t->left_out)
+        remark(list, LEFT_OUT);
+    for (size_t i = 0; i < b->observations.n; i++)
+        remark_not_asked(ctx, t, &b->observations.v[i], list);
+    for (size_t i = 0; i < t->told_n; i++)
+        remark_unread(ctx, &t->told[i], list);
     *out = before;
     if (json_array_size(list) == had)
         return RC_OK;

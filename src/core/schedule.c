@@ -25,6 +25,7 @@
 #include "core/issuer.h"
 #include "core/job.h"
 #include "core/late.h"
+#include "core/mail_address.h"
 #include "core/managed.h"
 #include "core/notify.h"
 #include "core/persist.h"
@@ -110,6 +111,7 @@ static struct rc fire_retention(struct ctx *ctx, struct core *core, struct txn *
     TRY(inventory_expire(ctx, core, txn, &more));
     TRY(audit_expire(ctx, core, txn));
     TRY(alert_retention(ctx, txn, &alerts));
+    TRY(mail_address_expire(ctx, txn, &alerts));
     more |= alerts;
     more |=
         steps_n == SLICE || jobs_n == SLICE || tokens_n == SLICE || challenges_n == SLICE || scans_n == SLICE || told_n == SLICE;

@@ -25,6 +25,7 @@ struct change {
     size_t n;
     const struct passkey_new *passkey;
     const struct sign_in_site *site;
+    bool beside; /* good for nothing without a password */
     struct webauthn_made made;
     struct q_recovery_add_in *codes;
     struct signed_in *out;
@@ -48,6 +49,7 @@ static struct rc account(struct ctx *ctx, struct txn *txn, struct change *c)
 {
     bool found = false;
     struct q_identity_count_row bound;
+    struct q_identity_ldap_count_row directories = {0};
     TRY(sign_in_account_get(ctx, txn, c->s->user, &c->account, &found));
     if (!found || !c->account.active)
         return ctx_fail(ctx, E_UNAUTHENTICATED, "the account is disabled");
@@ -56,7 +58,9 @@ static struct rc account(struct ctx *ctx, struct txn *txn, struct change *c)
         return ctx_fail(ctx, E_UNAUTHENTICATED, "a second factor was set up meanwhile; sign in with it");
     /* What somebody signs in with here alone would outlive their account at the provider. */
     TRY(q_identity_count(ctx, txn, c->account.id, &bound));
-    if (bound.n && !c->account.password && !c->account.passkey)
+    if (bound.n && c->beside)
+        TRY(q_identity_ldap_count(ctx, txn, c->account.id, &directories));
+    if (bound.n && !directories.n && !c->account.password && !c->account.passkey)
         return ctx_fail(ctx, E_CONFLICT, "you sign in by an identity provider: passwords, passkeys and codes are its affair");
     return RC_OK;
 }
@@ -132,7 +136,7 @@ static struct rc totp_put(struct ctx *ctx, struct txn *txn, void *arg)
 
 RC factor_totp_begin(struct ctx *ctx, struct core *core, const struct session *s, const char **text, const char **uri)
 {
-    struct change c = {.core = core, .s = s};
+    struct change c = {.beside = true, .core = core, .s = s};
     SECRET_CLEANUP struct secret key = {0}, typed = {0};
     struct wire_signer_seal in = {.class = WIRE_signer_seal_class_totp_secret, .object = s->user};
     struct wire_signer_sealed sealed;
@@ -195,7 +199,7 @@ static struct rc totp_keep(struct ctx *ctx, struct txn *txn, void *arg)
 RC factor_totp_confirm(struct ctx *ctx, struct core *core, const struct sign_in_from *from, const struct session *s,
                        const char *code, struct signed_in *out)
 {
-    struct change c = {.core = core, .from = from, .s = s, .out = out};
+    struct change c = {.beside = true, .core = core, .from = from, .s = s, .out = out};
     TRY(may_change(ctx, s));
     TRY(store_write(ctx, core->store, totp_read, &c));
     TRY(sign_in_totp_look(ctx, core, s->user, c.sealed, code, c.last, &c.step));
@@ -218,7 +222,7 @@ static struct rc totp_drop(struct ctx *ctx, struct txn *txn, void *arg)
 
 RC factor_totp_remove(struct ctx *ctx, struct core *core, const struct session *s)
 {
-    struct change c = {.core = core, .s = s};
+    struct change c = {.beside = true, .core = core, .s = s};
     TRY(signed_in_and_fresh(ctx, s));
     return store_write(ctx, core->store, totp_drop, &c);
 }
@@ -341,7 +345,7 @@ static struct rc recovery_keep(struct ctx *ctx, struct txn *txn, void *arg)
 RC factor_recovery(struct ctx *ctx, struct core *core, const struct session *s, const char *codes[RECOVERY_CODES])
 {
     static const char letters[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-    struct change c = {.core = core, .s = s};
+    struct change c = {.beside = true, .core = core, .s = s};
     uint8_t raw[RECOVERY_CODE_LETTERS];
     TRY(signed_in_and_fresh(ctx, s));
     c.codes = arena_array(&ctx->arena, RECOVERY_CODES, sizeof *c.codes);

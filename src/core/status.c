@@ -16,6 +16,7 @@
 #include "core/outside.h"
 #include "core/persist.h"
 #include "core/policy_hold.h"
+#include "core/rule_author.h"
 #include "core/scan.h"
 #include "core/watch.h"
 #include "store/queries.h"
@@ -227,6 +228,7 @@ static struct rc look_around(struct ctx *ctx, struct txn *txn, struct looking *l
     TRY(look_agents(ctx, txn, l));
     TRY(dns_provider_troubles(ctx, txn, EACH_MAX, l, problem_add_any));
     TRY(channel_troubles(ctx, txn, EACH_MAX, l, problem_add_any));
+    TRY(rule_troubles(ctx, txn, EACH_MAX, l, problem_add_any));
     TRY(campaign_troubles(ctx, txn, EACH_MAX, l, problem_add_any));
     TRY(persist_troubles(ctx, txn, EACH_MAX, l, problem_add_any));
     TRY(policy_hold_troubles(ctx, txn, EACH_MAX, l, problem_add_any));

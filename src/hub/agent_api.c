@@ -3,6 +3,7 @@
 #include "core/agent.h"
 #include "core/issuer.h"
 #include "core/job.h"
+#include "core/live.h"
 #include "hub/api.h"
 #include "pki/cert.h"
 #include "pki/pem.h"
@@ -71,6 +72,12 @@ static void put_job(struct json_out *j, const struct leased_job *job, int64_t no
     json_close(j);
 }
 
+/* Live questions are for the agent on the hub's own host. */
+static bool live_here(const struct api_call *call)
+{
+    return call->req->peer.is_unix && live_wanted(call->core);
+}
+
 /* The reply is written here rather than by its schema: payloads are JSON already. */
 static struct rc exchange_answer(struct api_call *call, const struct leased_job *jobs, size_t n, const struct str_list *dropped)
 {
@@ -81,6 +88,8 @@ static struct rc exchange_answer(struct api_call *call, const struct leased_job 
     json_open_obj(&j, NULL);
     json_put_str(&j, "agent_id", ctx->principal->id);
     json_put_int(&j, "epoch", call->core->epoch);
+    if (live_here(call))
+        json_put_bool(&j, "live", true);
     json_open_list(&j, "jobs");
     for (size_t i = 0; i < n; i++)
         put_job(&j, &jobs[i], ctx_now_s(ctx));
@@ -145,12 +154,34 @@ RC api_agent_exchange(struct api_call *call, const struct api_agent_exchange *in
         TRY(job_lease(ctx, call->core, agent, most, &jobs, &n));
     }
     /* What was reported is acknowledged at once: the agent keeps it on disk until then. */
-    const bool news = n || dropped.n || (first && (in->results.n || in->progress.n));
+    const bool news = n || dropped.n || (live_here(call) && live_news(call->core, in->agent.boot_id)) ||
+                      (first && (in->results.n || in->progress.n));
     if (!news && atomic_load(&call->hub->draining))
         return ctx_fail(ctx, E_SHUTTING_DOWN, "the hub is shutting down");
     if (news || !in->wait_s || call->req->expired)
         return exchange_answer(call, jobs, n, &dropped);
     return park(call, in->wait_s);
+}
+
+/* --- what somebody waits for */
+
+RC api_agent_live(struct api_call *call, const struct api_agent_live *in, struct api_agent_live_reply *out)
+{
+    struct ctx *ctx = call->ctx;
+    struct api_live_question *questions = NULL;
+    size_t n = 0;
+    if (!call->req->peer.is_unix)
+        return ctx_fail(ctx, E_FORBIDDEN, "live questions are for the agent on the hub's own host");
+    if (call->req->park_deadline_ms == 0 && in->answer)
+        TRY(live_answered(ctx, call->core, in->boot_id, in->seal_key, in->answer));
+    if (in->wait_s && atomic_load(&call->hub->draining))
+        return ctx_fail(ctx, E_SHUTTING_DOWN, "the hub is shutting down");
+    if (in->wait_s)
+        TRY(live_take(ctx, call->core, in->boot_id, in->seal_key, &questions, &n));
+    if (!n && in->wait_s && !call->req->expired)
+        return api_park(call, LIVE_AGENT, in->wait_s * 1000);
+    out->questions = (struct api_live_question_list){questions, n};
+    return RC_OK;
 }
 
 /* --- signatures */

@@ -350,11 +350,18 @@ static struct rc run(struct api_call *call, unsigned listener)
     return idempotency_end(call, &seen);
 }
 
+RC api_park(struct api_call *call, const char *key, int64_t wait_ms)
+{
+    const struct http_request *req = call->req;
+    const bool same = req->park_key && str_equal(req->park_key, key);
+    return http_park(call->resp, key, same ? req->park_deadline_ms : clock_mono_ms() + wait_ms);
+}
+
 static void log_request(struct ctx *ctx, const struct http_request *req, const struct http_response *resp, struct rc rc)
 {
-    const bool reads =
-        str_equal(req->method, "GET") || str_equal(req->method, "HEAD") || str_equal(req->path, "/agent/v1/exchange") ||
-        str_equal(req->path, "/agent/v1/acme/sign"); /* eight or nine an order, whose steps are told */
+    const bool reads = str_equal(req->method, "GET") || str_equal(req->method, "HEAD") ||
+                       str_equal(req->path, "/agent/v1/exchange") || str_equal(req->path, "/agent/v1/live") ||
+                       str_equal(req->path, "/agent/v1/acme/sign"); /* eight or nine an order, whose steps are told */
     const bool ours = rc_failed(rc) && resp->status >= 500;
     log_event(ours    ? LOG_WARN_
               : reads ? LOG_DEBUG_

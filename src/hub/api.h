@@ -77,6 +77,8 @@ const struct api_last_error *api_error_of(struct ctx *ctx, const char *code, con
 /* api_token_out shows a token; also one that is a key. */
 struct q_token_get_row;
 RC api_token_out(struct ctx *ctx, const struct q_token_get_row *r, struct api_token *out);
+/* api_park parks the request on `key`; woken by it and parked on it again, it waits no longer than it would have at first. */
+RC api_park(struct api_call *call, const char *key, int64_t wait_ms);
 /* api_pem makes the PEM of a certificate. */
 RC api_pem(struct ctx *ctx, const char *label, struct bytes der, const char **out);
 

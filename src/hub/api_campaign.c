@@ -18,7 +18,21 @@ static void impact_out(struct ctx *ctx, const struct campaign_impact *in, struct
 {
     struct api_campaign_team *teams = arena_array(&ctx->arena, in->teams_n, sizeof *teams);
     struct api_campaign_issuer *issuers = arena_array(&ctx->arena, in->issuers_n, sizeof *issuers);
+    struct api_campaign_verdict *policy = arena_array(&ctx->arena, in->verdicts_n, sizeof *policy);
     struct str_list examples = {0};
+    for (size_t i = 0; i < in->verdicts_n; i++) {
+        const struct campaign_verdict *v = &in->verdicts[i];
+        policy[i] = (struct api_campaign_verdict){.verdict = v->verdict,
+                                                  .rule = v->rule,
+                                                  .words = v->words,
+                                                  .role = v->role,
+                                                  .approvals = v->approvals,
+                                                  .has_approvals = v->approvals != 0,
+                                                  .until = v->until,
+                                                  .has_until = v->until != 0,
+                                                  .certificates = v->certificates,
+                                                  .examples = api_strings_of(&v->examples)};
+    }
     for (size_t i = 0; i < in->teams_n; i++)
         teams[i] = (struct api_campaign_team){.team = in->teams[i].team, .certificates = in->teams[i].n};
     for (size_t i = 0; i < in->issuers_n; i++)
@@ -34,7 +48,10 @@ static void impact_out(struct ctx *ctx, const struct campaign_impact *in, struct
                                         .has_lasts_s = in->lasts_s != 0,
                                         .teams = {teams, in->teams_n},
                                         .issuers = {issuers, in->issuers_n},
-                                        .examples = api_strings_of(&examples)};
+                                        .examples = api_strings_of(&examples),
+                                        .judged = in->judged,
+                                        .has_judged = in->judged != 0,
+                                        .policy = {policy, in->verdicts_n}};
 }
 
 static void campaign_out(struct ctx *ctx, const struct campaign_view *v, const struct campaign_impact *impact,
@@ -89,7 +106,7 @@ static struct rc reply(struct api_call *call, const char *kind, const char *ref,
     struct campaign_view v;
     struct campaign_impact impact;
     TRY(campaign_show(call->ctx, call->core, kind, ref, &v, &impact));
-    campaign_out(call->ctx, &v, &impact, out);
+    campaign_out(call->ctx, &v, impact.certificates ? &impact : NULL, out);
     return RC_OK;
 }
 

@@ -1,6 +1,7 @@
 /* Channels, and what was told over them. */
 #include "base/json.h"
 #include "core/channel.h"
+#include "core/mail_address.h"
 #include "core/notify.h"
 #include "hub/api.h"
 
@@ -111,6 +112,43 @@ RC api_channel_confirm(struct api_call *call, const struct api_channel_confirm *
 {
     TRY(channel_confirm(call->ctx, call->core, call->path[0], in->code && *in->code ? in->code : NULL));
     return reply(call, call->path[0], out);
+}
+
+/* --- addresses that no channel names */
+
+RC api_address_list(struct api_call *call, struct api_address_page *out)
+{
+    struct ctx *ctx = call->ctx;
+    const struct api_address_list_query *q = call->query;
+    struct q_mail_address_list_row *rows = NULL;
+    size_t n = 0;
+    const char *after = NULL;
+    TRY(api_cursor_read(ctx, q->cursor, &after));
+    TRY(mail_address_list(ctx, call->core, after, q->limit, &rows, &n));
+    struct api_address *items = arena_array(&ctx->arena, n + 1, sizeof *items);
+    for (size_t i = 0; i < n; i++)
+        items[i] = (struct api_address){.address = rows[i].address,
+                                        .team_id = rows[i].team_id,
+                                        .team = rows[i].team,
+                                        .asked_by = rows[i].asked_by,
+                                        .confirmed = rows[i].confirmed_at != NULL,
+                                        .has_confirmed_at = rows[i].confirmed_at != NULL,
+                                        .confirmed_at = rows[i].confirmed_at ? *rows[i].confirmed_at : 0,
+                                        .created_at = rows[i].created_at};
+    out->items = (struct api_address_list){items, n};
+    if ((int64_t)n == q->limit)
+        out->next = api_cursor_make(ctx, rows[n - 1].place);
+    return RC_OK;
+}
+
+RC api_address_forget(struct api_call *call)
+{
+    return mail_address_forget(call->ctx, call->core, call->path[0]);
+}
+
+RC api_address_confirm(struct api_call *call, const struct api_channel_confirm *in)
+{
+    return mail_address_confirm(call->ctx, call->core, call->path[0], in->code && *in->code ? in->code : NULL);
 }
 
 /* --- notifications */

@@ -1,7 +1,10 @@
-/* OpenID providers, and which accounts are bound to what they say (core/identity_provider.h). */
+/* OpenID providers and directories, and which accounts are bound to what they say (core/identity_provider.h). */
 #include "core/identity_provider.h"
+#include "core/ldap_sign_in.h"
 #include "hub/api.h"
 #include "hub/sign_in_provider.h"
+
+#define SIGN_IN_DIRECTORY "/api/v1/session/directory"
 
 /* Where people find the hub; empty where it is on no port of theirs. */
 static const char *origin_of(struct api_call *call)
@@ -21,9 +24,12 @@ static struct rc provider_out(struct api_call *call, const struct q_identity_pro
     struct api_identity_group *list = arena_array(&ctx->arena, n, sizeof *list);
     for (size_t i = 0; i < n; i++)
         list[i] = (struct api_identity_group){.name = groups[i].name, .role = groups[i].role, .team = groups[i].team};
-    const char *sign_in = arena_printf(&ctx->arena, "%s" SIGN_IN_PROVIDER "%s", origin_of(call), r->name);
+    const bool ldap = str_equal(r->kind, "ldap");
+    const char *sign_in = arena_printf(&ctx->arena, "%s%s%s", origin_of(call), ldap ? SIGN_IN_DIRECTORY : SIGN_IN_PROVIDER,
+                                       ldap ? "" : r->name);
     *out = (struct api_identity_provider){.id = r->id,
                                           .name = r->name,
+                                          .kind = r->kind,
                                           .issuer = r->issuer,
                                           .client_id = r->client_id,
                                           .credential = r->credential,
@@ -33,13 +39,18 @@ static struct rc provider_out(struct api_call *call, const struct q_identity_pro
                                           .team = r->team,
                                           .state = r->state,
                                           .sign_in = sign_in,
-                                          .callback = arena_printf(&ctx->arena, "%s/callback", sign_in),
+                                          .callback = ldap ? "" : arena_printf(&ctx->arena, "%s/callback", sign_in),
                                           .has_looked_at = r->looked_at != NULL,
                                           .looked_at = r->looked_at ? *r->looked_at : 0,
                                           .error = r->error,
                                           .revision = r->revision,
                                           .created_at = r->created_at,
                                           .updated_at = r->updated_at};
+    if (ldap) {
+        struct api_directory *d = ARENA_NEW(&ctx->arena, struct api_directory);
+        TRY(identity_provider_directory(ctx, r, d));
+        out->directory = d;
+    }
     TRY(api_strings_of_json(ctx, r->scopes, &out->scopes));
     TRY(api_strings_of_json(ctx, r->acr, &out->acr));
     return api_strings_of_json(ctx, r->amr, &out->amr);
@@ -52,6 +63,11 @@ static struct rc reply(struct api_call *call, const char *ref, struct api_identi
     size_t n = 0;
     TRY(identity_provider_show(call->ctx, call->core, ref, &row, &groups, &n));
     return provider_out(call, &row, groups, n, out);
+}
+
+static const char *or_empty(const char *text)
+{
+    return text ? text : "";
 }
 
 RC api_identity_provider_list(struct api_call *call, struct api_identity_provider_page *out)
@@ -92,6 +108,8 @@ RC api_identity_provider_create(struct api_call *call, const struct api_identity
     const struct str_list scopes = api_list_of(ctx, &in->scopes), acr = api_list_of(ctx, &in->acr),
                           amr = api_list_of(ctx, &in->amr);
     const struct identity_provider_input p = {.name = in->name,
+                                              .kind = in->kind,
+                                              .directory = in->directory,
                                               .issuer = in->issuer,
                                               .client_id = in->client_id,
                                               .credential = in->credential,
@@ -115,7 +133,8 @@ RC api_identity_provider_update(struct api_call *call, const struct api_identity
     struct ctx *ctx = call->ctx;
     const struct str_list scopes = api_list_of(ctx, &in->scopes), acr = api_list_of(ctx, &in->acr),
                           amr = api_list_of(ctx, &in->amr);
-    const struct identity_provider_input p = {.client_id = in->has_client_id ? in->client_id : NULL,
+    const struct identity_provider_input p = {.directory = in->directory,
+                                              .client_id = in->has_client_id ? in->client_id : NULL,
                                               .credential = in->has_credential ? in->credential : NULL,
                                               .scopes = in->has_scopes ? &scopes : NULL,
                                               .group_claim = in->has_group_claim ? in->group_claim : NULL,
@@ -142,6 +161,31 @@ RC api_identity_provider_look(struct api_call *call, struct api_identity_provide
     return reply(call, call->path[0], out);
 }
 
+RC api_identity_provider_test(struct api_call *call, const struct api_identity_provider_test *in,
+                              struct api_identity_provider_tested *out)
+{
+    struct ctx *ctx = call->ctx;
+    const struct http_request *req = call->req;
+    struct ldap_tested t;
+    TRY(ldap_test(ctx, call->core, call->path[0], req->peer.address, in->user, req->park_key, req->expired, &t));
+    if (t.wait_for)
+        return api_park(call, t.wait_for, t.wait_ms);
+    const struct api_live_answer *a = t.answer;
+    struct api_identity_group *grants = arena_array(&ctx->arena, t.grants_n + 1, sizeof *grants);
+    for (size_t i = 0; i < t.grants_n; i++)
+        grants[i] = (struct api_identity_group){.name = t.grants[i].name, .role = t.grants[i].role, .team = t.grants[i].team};
+    *out = (struct api_identity_provider_tested){.server = or_empty(a->server),
+                                                 .state = or_empty(a->state),
+                                                 .dn = or_empty(a->dn),
+                                                 .subject = or_empty(a->subject),
+                                                 .login = or_empty(a->login),
+                                                 .name = or_empty(a->name),
+                                                 .mail = or_empty(a->mail),
+                                                 .groups = a->groups,
+                                                 .grants = {grants, t.grants_n}};
+    return RC_OK;
+}
+
 RC api_session_providers(struct api_call *call, struct api_session_providers *out)
 {
     struct ctx *ctx = call->ctx;
@@ -151,7 +195,10 @@ RC api_session_providers(struct api_call *call, struct api_session_providers *ou
     struct api_session_provider *items = arena_array(&ctx->arena, n, sizeof *items);
     for (size_t i = 0; i < n; i++)
         items[i] = (struct api_session_provider){.name = rows[i].name,
-                                                 .sign_in = arena_printf(&ctx->arena, SIGN_IN_PROVIDER "%s", rows[i].name)};
+                                                 .kind = rows[i].kind,
+                                                 .sign_in = str_equal(rows[i].kind, "ldap")
+                                                                ? SIGN_IN_DIRECTORY
+                                                                : arena_printf(&ctx->arena, SIGN_IN_PROVIDER "%s", rows[i].name)};
     out->items = (struct api_session_provider_list){items, n};
     return RC_OK;
 }

@@ -16,6 +16,7 @@
 #define OTHERS_SHOWN    100
 #define SEEN_SHOWN      100
 #define SHOWED_SHOWN    1000
+#define ALTERNATES   4 /* times that a leaf came back */
 #define FINDINGS_SHOWN  1000
 #define FINDINGS_OF_ONE 100 /* check */
 #define FINDINGS_LOOKED 5000 /* of one check, for a page */
@@ -121,6 +122,7 @@ static struct rc certificate_out(struct ctx *ctx, const struct finding_policy *p
         .source = source_word(row->source),
         .findings = findings_of_bits(ctx, policy, row->findings),
         .tags = tags_of(ctx, row->tags),
+        .owner = row->owner,
     };
     if (pem)
         TRY(api_pem(ctx, PEM_CERTIFICATE, r->der, &out->pem));
@@ -475,6 +477,22 @@ static struct rc place_read(struct ctx *ctx, struct txn *txn, void *arg)
     return q_observation_at(ctx, txn, p->ask.id, access_scope(ctx), SHOWED_SHOWN, &p->showed, &p->showed_n);
 }
 
+/* It goes to and fro: a leaf came back so many times, and what it shows now it has not shown for longer than that took. */
+static bool alternates(const struct places *p)
+{
+    int64_t times = 0;
+    const struct q_observation_at_row *now = NULL;
+    for (size_t i = 0; i < p->showed_n && times < ALTERNATES; i++) {
+        const struct q_observation_at_row *r = &p->showed[i];
+        if (!now && !r->times && bytes_equal(r->fingerprint, p->rows[0].fingerprint))
+            now = r;
+        times += r->times;
+        if (now && times >= ALTERNATES)
+            return p->rows[0].last_seen - now->first_seen <= now->first_seen - r->first_seen;
+    }
+    return false;
+}
+
 RC api_endpoint_get(struct api_call *call, struct api_endpoint_shown *out)
 {
     struct ctx *ctx = call->ctx;
@@ -488,9 +506,12 @@ RC api_endpoint_get(struct api_call *call, struct api_endpoint_shown *out)
                                                  .not_after = p.showed[i].not_after,
                                                  .position = p.showed[i].position,
                                                  .first_seen = p.showed[i].first_seen,
-                                                 .last_seen = p.showed[i].last_seen};
-    *out = (struct api_endpoint_shown){
-        .endpoint = endpoint_out(&p.rows[0]), .options = p.rows[0].options, .showed = {showed, p.showed_n}};
+                                                 .last_seen = p.showed[i].last_seen,
+                                                 .times = p.showed[i].times ? p.showed[i].times : 1};
+    *out = (struct api_endpoint_shown){.endpoint = endpoint_out(&p.rows[0]),
+                                       .options = p.rows[0].options,
+                                       .alternates = alternates(&p),
+                                       .showed = {showed, p.showed_n}};
     return RC_OK;
 }
 

@@ -52,6 +52,8 @@ static struct api_report_schedule schedule_out(const struct q_report_schedule_li
                                         .to = *r->recipient ? r->recipient : NULL,
                                         .every_s = r->every_s,
                                         .next_at = r->next_at,
+                                        .author = *r->author ? r->author : NULL,
+                                        .halted = *r->halted ? r->halted : NULL,
                                         .created_at = r->created_at};
 }
 

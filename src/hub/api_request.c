@@ -1,5 +1,5 @@
 /* Requests, approvals, delegations. */
-#include "core/request.h"
+#include "core/ca_change.h"
 #include "hub/api.h"
 
 static struct rc wish_out(struct ctx *ctx, const char *text, struct api_request_wanted *out)
@@ -33,6 +33,7 @@ static struct rc wanted_out(struct ctx *ctx, const char *payload, struct api_req
     TRY(json_get_str(ctx, root, "name", false, &wanted->name));
     TRY(json_get_str(ctx, root, "before", false, &was));
     TRY(json_get_str(ctx, root, "format", false, &wanted->format));
+    TRY(json_get_str(ctx, root, "words", false, &wanted->change));
     if (was) {
         before = ARENA_NEW(&ctx->arena, struct api_request_wanted);
         TRY(wish_out(ctx, was, before));
@@ -199,7 +200,7 @@ static struct rc body_in(struct api_call *call, const char *kind, const char *ob
         TRY(api_managed_merge(call, object, b->change, &id, &b->managed));
         in->object = id;
         in->in = &b->managed;
-    } else if (str_equal(kind, "revoke")) {
+    } else if (str_equal(kind, "revoke") || str_equal(kind, "rollback")) {
         b->revocation = (struct request_revocation){.version = b->version,
                                                     .code = b->reason,
                                                     .when = str_equal(b->replace, "first") ? REVOCATION_FIRST
@@ -258,6 +259,43 @@ RC api_request_comment(struct api_call *call, const struct api_request_comment *
 {
     TRY(request_comment(call->ctx, call->core, call->path[0], in->comment));
     return reply(call, call->path[0], out);
+}
+
+/* --- changes of CAs */
+
+RC api_ca_proposal_list(struct api_call *call, struct api_ca_proposal_page *out)
+{
+    const struct wire_signer_protection_get get = {0};
+    const struct wire_signer_proposal_list in = {.id = ""};
+    struct wire_signer_protection p;
+    struct wire_signer_proposals all;
+    TRY(wire_call_signer_protection_get(call->ctx, call->core->signer, &get, &p));
+    TRY(wire_call_signer_proposal_list(call->ctx, call->core->signer, &in, &all));
+    struct api_ca_proposal *items = arena_array(&call->ctx->arena, all.ids.n, sizeof *items);
+    for (size_t i = 0; i < all.ids.n; i++)
+        items[i] = (struct api_ca_proposal){.id = all.ids.v[i],
+                                            .state = all.states.v[i],
+                                            .change = all.changes.v[i],
+                                            .words = all.words.v[i],
+                                            .uid = all.uids.v[i],
+                                            .hash = all.hashes.v[i],
+                                            .created_at = all.times.v[i],
+                                            .expires_at = all.expires.v[i],
+                                            .ended_at = all.ended.v[i],
+                                            .has_ended_at = all.ended.v[i] != 0,
+                                            .by = *all.by.v[i] ? all.by.v[i] : NULL,
+                                            .request = *all.requests.v[i] ? all.requests.v[i] : NULL};
+    out->two_people = p.on;
+    out->items = (struct api_ca_proposal_list){items, all.ids.n};
+    return RC_OK;
+}
+
+RC api_ca_proposal_ask(struct api_call *call, const struct api_request_comment *in, struct api_request *out)
+{
+    const char *id = NULL;
+    TRY(ca_change_ask(call->ctx, call->core, call->path[0], in->comment, &id));
+    http_response_header(call->resp, "Location", location(call, id));
+    return reply(call, id, out);
 }
 
 /* --- delegations */

@@ -1,6 +1,7 @@
 /* Signing in and out.  These routes are public: the session's cookie is all that they ask for, and most of them make it another
  * one. */
 #include "base/encode.h"
+#include "core/ldap_sign_in.h"
 #include "core/sign_in_factor.h"
 #include "hub/api.h"
 #include "hub/session.h"
@@ -85,6 +86,16 @@ RC api_session_create(struct api_call *call, const struct api_session_new *in, s
     TRY(begin(call, &from));
     TRY(sign_in_password(call->ctx, call->core, &from, in->name, in->password, &done));
     return api_session_step(call, &done, out);
+}
+
+RC api_session_directory(struct api_call *call, const struct api_session_directory *in, struct api_session *out)
+{
+    struct sign_in_from from;
+    struct ldap_step step;
+    const struct http_request *req = call->req;
+    TRY(begin(call, &from));
+    TRY(ldap_sign_in(call->ctx, call->core, &from, in->provider, in->name, in->password, req->park_key, req->expired, &step));
+    return step.wait_for ? api_park(call, step.wait_for, step.wait_ms) : api_session_step(call, &step.done, out);
 }
 
 RC api_session_remove(struct api_call *call)

@@ -13,6 +13,8 @@
 #include "core/finding_rules.h"
 #include "core/heard.h"
 #include "core/inventory.h"
+#include "core/ldap_sign_in.h"
+#include "core/live.h"
 #include "core/preset.h"
 #include "core/registered_domain.h"
 #include "core/restore.h"
@@ -376,6 +378,8 @@ static struct rc core_open(struct ctx *ctx, struct role_env *env, const struct s
     TRY(finding_rules_open(ctx, core, &s->findings));
     TRY(restore_reconcile(ctx, core));
     TRY(sign_in_open(ctx, core));
+    TRY(live_open(ctx, core));
+    TRY(ldap_start(ctx, core));
     return sign_in_take(ctx, core, s->state);
 }
 
@@ -456,6 +460,7 @@ RC hub_run(struct ctx *ctx, struct role_env *env)
     finding_rules_close(&core);
     inventory_close(&core);
     sign_in_close(&core);
+    live_close(&core);
     store_close(core.store);
     return rc;
 }

@@ -153,7 +153,8 @@ static void put_groups(struct buf *b, const struct hello_ask *ask)
 {
     const struct open ext = open_extension(b, EXT_GROUPS), list = open_length(b, 2);
     for EACH(i, groups)
-        if (ask->version == TLS13 ? groups[i].post_quantum || (groups[i].classic && !ask->post_quantum) : groups[i].classic)
+        if (ask->version == TLS13 ? (groups[i].post_quantum && !ask->classic) || (groups[i].classic && !ask->post_quantum)
+                                  : groups[i].classic)
             buf_put_u16(b, groups[i].id);
     close_length(b, list);
     close_length(b, ext);
@@ -477,6 +478,14 @@ const char *hello_group_name(uint16_t group)
         if (groups[i].id == group)
             return groups[i].name;
     return NULL;
+}
+
+bool hello_group_is_post_quantum(uint16_t group)
+{
+    for EACH(i, groups)
+        if (groups[i].id == group)
+            return groups[i].post_quantum;
+    return false;
 }
 
 const char *hello_version_name(uint16_t version)

@@ -26,6 +26,7 @@ struct hello_ask {
     const char *sni;      /* NULL or "": none */
     bool details;         /* offer ALPN (h2, http/1.1), ask for a stapled OCSP response */
     bool post_quantum;    /* TLS 1.3: offer nothing but post-quantum groups */
+    bool classic;         /* TLS 1.3: offer none of them */
 };
 
 /* hello_put writes the record; the random of a copy of it may be changed at HELLO_RANDOM_AT (32 bytes). */
@@ -75,6 +76,7 @@ void hello_free(struct hello_reader *r);
 /* Names as IANA has them, NULL where not known here: "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"; "x25519"; "TLSv1.2". */
 const char *hello_suite_name(uint16_t suite);
 const char *hello_group_name(uint16_t group);
+bool hello_group_is_post_quantum(uint16_t group);
 const char *hello_version_name(uint16_t version);
 /* hello_suite_keys says which kind of key the suite signs with; HELLO_ANY_KEY where it does not say. */
 enum hello_keys hello_suite_keys(uint16_t suite);

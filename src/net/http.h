@@ -50,6 +50,7 @@ struct http_request {
     bool woken;               /* runs again because its key was woken */
     bool expired;             /* runs for the last time: its deadline came; parking again is an error */
     int64_t park_deadline_ms; /* the deadline it was parked with, 0 at the first run */
+    const char *park_key;     /* the key it was parked on last, NULL at the first run */
 };
 
 /* http_request_header returns the first value of `name` (any case), or NULL. */

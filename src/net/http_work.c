@@ -151,6 +151,7 @@ static enum parked park_add(struct http_server *s, struct exchange *x, const cha
     free(x->park_key);
     x->park_key = strdup(key);
     x->req.park_deadline_ms = deadline_ms;
+    x->req.park_key = x->park_key;
     pthread_mutex_lock(&t->lock);
     if (t->closed || !x->park_key) {
         result = PARK_STOPPED;

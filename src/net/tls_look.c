@@ -6,6 +6,7 @@
 
 struct tls_looks {
     SSL_CTX *ssl[KINDS]; /* by enum hello_keys */
+    bool post_quantum;
 };
 
 struct tls_look {
@@ -44,7 +45,8 @@ static void keep_chain(struct tls_look *l, X509_STORE_CTX *s)
     if (sk_X509_num(chain) > 0) {
         EVP_PKEY *key = X509_get0_pubkey(sk_X509_value(chain, 0));
         const bool rsa = key && (EVP_PKEY_is_a(key, "RSA") || EVP_PKEY_is_a(key, "RSA-PSS"));
-        l->keys = rsa ? HELLO_RSA : key ? HELLO_ECDSA : HELLO_ANY_KEY;
+        const bool ec = key && (EVP_PKEY_is_a(key, "EC") || EVP_PKEY_is_a(key, "ED25519") || EVP_PKEY_is_a(key, "ED448"));
+        l->keys = rsa ? HELLO_RSA : ec ? HELLO_ECDSA : HELLO_ANY_KEY;
     }
 }
 
@@ -91,13 +93,25 @@ static const struct {
                    "aRSA:@SECLEVEL=0"},
 };
 
-static RC prepare(struct ctx *ctx, enum hello_keys keys, SSL_CTX **out)
+/* Up to 3.4 the usual groups are all that there are; 3.5 offers only one of those with ML-KEM by itself.  A share is sent for the
+ * first one: a ClientHello with one of ML-KEM does not fit a packet, which old servers do not like. */
+static bool offer_all_groups(SSL_CTX *c)
+{
+    const bool known = SSL_CTX_set1_groups_list(c, "X25519MLKEM768") == 1 &&
+                       SSL_CTX_set1_groups_list(c, "X25519:P-256:X448:P-521:P-384:?ffdhe2048:?ffdhe3072:?ffdhe4096:X25519MLKEM768:"
+                                                   "?SecP256r1MLKEM768:?SecP384r1MLKEM1024:?MLKEM768:?MLKEM1024") == 1;
+    ERR_clear_error();
+    return known;
+}
+
+static RC prepare(struct ctx *ctx, enum hello_keys keys, SSL_CTX **out, bool *post_quantum)
 {
     ERR_clear_error();
     SSL_CTX *c = *out = SSL_CTX_new(TLS_client_method());
     if (!c || SSL_CTX_set_min_proto_version(c, 0) != 1 || SSL_CTX_set_cipher_list(c, offers[keys].suites) != 1 ||
         (offers[keys].signatures && SSL_CTX_set1_sigalgs_list(c, offers[keys].signatures) != 1))
         return tls_fail(ctx, E_CRYPTO, "setting up TLS");
+    *post_quantum = offer_all_groups(c);
     SSL_CTX_set_verify(c, SSL_VERIFY_PEER, NULL);
     SSL_CTX_set_cert_verify_callback(c, on_chain, NULL);
     SSL_CTX_set_client_cert_cb(c, on_client_certificate);
@@ -116,7 +130,7 @@ RC tls_looks_new(struct ctx *ctx, struct tls_looks **out)
     if (!all)
         return ctx_fail(ctx, E_NO_MEMORY, "no memory for TLS");
     for (unsigned i = 0; i < KINDS; i++) {
-        struct rc rc = prepare(ctx, (enum hello_keys)i, &all->ssl[i]);
+        struct rc rc = prepare(ctx, (enum hello_keys)i, &all->ssl[i], &all->post_quantum);
         if (rc_failed(rc)) {
             tls_looks_free(all);
             return rc;
@@ -131,6 +145,16 @@ void tls_looks_free(struct tls_looks *all)
     for (unsigned i = 0; all && i < KINDS; i++)
         SSL_CTX_free(all->ssl[i]);
     free(all);
+}
+
+bool tls_looks_post_quantum(const struct tls_looks *all)
+{
+    return all->post_quantum;
+}
+
+const char *tls_looks_library(void)
+{
+    return OpenSSL_version(OPENSSL_VERSION_STRING);
 }
 
 struct tls_look *tls_look_new(struct tls_looks *all, const struct tls_look_ask *ask)

@@ -13,6 +13,10 @@
 struct tls_looks; /* what all looks share */
 RC tls_looks_new(struct ctx *ctx, struct tls_looks **out);
 void tls_looks_free(struct tls_looks *all);
+/* tls_looks_post_quantum: whether the OpenSSL that is there has ML-KEM (3.5 has), so that servers which take nothing else can be
+ * looked at; tls_looks_library is its version: "3.0.17". */
+bool tls_looks_post_quantum(const struct tls_looks *all);
+const char *tls_looks_library(void);
 
 struct tls_look_ask {
     const char *sni;      /* NULL or "": none */

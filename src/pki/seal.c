@@ -210,26 +210,38 @@ static void put_characters(const uint8_t *raw, size_t count, uint8_t *out)
     }
 }
 
-static struct rc checksum_of(struct ctx *ctx, const uint8_t raw[RECOVERY_RAW], uint8_t out[4])
+/* A key or a part of one: its bytes, then a checksum of four characters under a label of its own. */
+#define CHECK_CHARS    4
+#define PART_HEAD      5 /* version, number and count, mark */
+#define PART_RAW       (PART_HEAD + RECOVERY_RAW)
+#define PART_KEY_CHARS 40
+#define PART_CHARS     (PART_KEY_CHARS + CHECK_CHARS)
+#define PART_VERSION   1
+
+#define KEY_LABEL  BYTES_LIT("certwright recovery key")
+#define PART_LABEL BYTES_LIT("certwright part of a recovery key")
+
+static struct rc checksum_of(struct ctx *ctx, struct bytes label, struct bytes raw, uint8_t out[CHECK_CHARS])
 {
     uint8_t mac[SHA256_LEN];
-    TRY(digest_hmac_sha256(ctx, BYTES_LIT("certwright recovery key"), bytes_of(raw, RECOVERY_RAW), mac));
-    put_characters(mac, 4, out);
+    TRY(digest_hmac_sha256(ctx, label, raw, mac));
+    put_characters(mac, CHECK_CHARS, out);
     wipe(mac, sizeof mac);
     return RC_OK;
 }
 
-struct rc recovery_key_new(struct ctx *ctx, struct secret *text)
+/* "7Q2M-…": `raw` is 5 bits times `chars` long. */
+static struct rc text_of(struct ctx *ctx, struct bytes label, struct bytes raw, size_t chars, struct secret *text)
 {
     SECRET_CLEANUP struct secret work = {0};
-    TRY(secret_new(ctx, &work, RECOVERY_RAW + RECOVERY_CHARS));
-    uint8_t *raw = secret_fill(&work), *plain = raw + RECOVERY_RAW;
-    random_fill(raw, RECOVERY_RAW);
-    put_characters(raw, RECOVERY_KEY_CHARS, plain);
-    TRY(checksum_of(ctx, raw, plain + RECOVERY_KEY_CHARS));
-    TRY(secret_new(ctx, text, RECOVERY_CHARS + RECOVERY_CHARS / 4 - 1));
+    const size_t all = chars + CHECK_CHARS;
+    TRY(secret_new(ctx, &work, all));
+    uint8_t *plain = secret_fill(&work);
+    put_characters(raw.p, chars, plain);
+    TRY(checksum_of(ctx, label, raw, plain + chars));
+    TRY(secret_new(ctx, text, all + all / 4 - 1));
     uint8_t *out = secret_fill(text);
-    for (size_t i = 0; i < RECOVERY_CHARS; i++) {
+    for (size_t i = 0; i < all; i++) {
         if (i && i % 4 == 0)
             *out++ = '-';
         *out++ = plain[i];
@@ -237,37 +249,150 @@ struct rc recovery_key_new(struct ctx *ctx, struct secret *text)
     return RC_OK;
 }
 
-/* Reads what a person typed into the raw key. */
-static struct rc read_recovery(struct ctx *ctx, const struct secret *text, struct secret *raw)
+struct rc recovery_key_new(struct ctx *ctx, struct secret *text)
 {
-    SECRET_CLEANUP struct secret values = {0};
+    SECRET_CLEANUP struct secret raw = {0};
+    TRY(secret_new(ctx, &raw, RECOVERY_RAW));
+    random_fill(secret_fill(&raw), RECOVERY_RAW);
+    return text_of(ctx, KEY_LABEL, secret_use(&raw), RECOVERY_KEY_CHARS, text);
+}
+
+/* Characters that were typed, as values; what nobody means is left out. */
+static struct rc values_of(struct ctx *ctx, const struct secret *text, uint8_t values[PART_CHARS], size_t *n)
+{
     struct bytes typed = secret_use(text);
-    uint8_t sum[4], *v, *r;
-    size_t n = 0;
-    TRY(secret_new(ctx, &values, RECOVERY_CHARS));
-    TRY(secret_new(ctx, raw, RECOVERY_RAW));
-    v = secret_fill(&values);
-    r = secret_fill(raw);
+    *n = 0;
     for (size_t i = 0; i < typed.n; i++) {
         uint8_t c = typed.p[i];
         if (c == '-' || c == ' ' || c == '\n' || c == '\r' || c == '\t')
             continue;
-        if (character_value(c) < 0 || n == RECOVERY_CHARS)
-            return ctx_fail(ctx, E_INVALID, "the recovery key has %s; it is nine groups of four letters and digits",
-                            n == RECOVERY_CHARS ? "too many characters" : "a character that is none of its alphabet");
-        v[n++] = (uint8_t)character_value(c);
+        if (character_value(c) < 0 || *n == PART_CHARS)
+            return ctx_fail(ctx, E_INVALID,
+                            "the recovery key has %s; it is nine groups of four letters and digits, and a part of one is eleven",
+                            *n == PART_CHARS ? "too many characters" : "a character that is none of its alphabet");
+        values[(*n)++] = (uint8_t)character_value(c);
     }
+    return RC_OK;
+}
+
+static struct rc raw_of(struct ctx *ctx, struct bytes label, const uint8_t *values, size_t chars, const char *what,
+                        struct secret *raw)
+{
+    uint8_t sum[CHECK_CHARS];
+    TRY(secret_new(ctx, raw, chars * 5 / 8));
+    uint8_t *r = secret_fill(raw);
+    for (size_t i = 0; i < chars; i++)
+        for (size_t bit = 0; bit < 5; bit++)
+            if (values[i] & (16u >> bit))
+                r[(i * 5 + bit) / 8] |= (uint8_t)(0x80u >> ((i * 5 + bit) % 8));
+    TRY(checksum_of(ctx, label, secret_use(raw), sum));
+    for (size_t i = 0; i < CHECK_CHARS; i++)
+        if (alphabet[values[chars + i]] != sum[i])
+            return ctx_fail(ctx, E_INVALID, "the %s has a typing error: its checksum does not fit", what);
+    return RC_OK;
+}
+
+/* Reads what a person typed into the raw key. */
+static struct rc read_recovery(struct ctx *ctx, const struct secret *text, struct secret *raw)
+{
+    SECRET_CLEANUP struct secret values = {0};
+    size_t n = 0;
+    TRY(secret_new(ctx, &values, PART_CHARS));
+    TRY(values_of(ctx, text, secret_fill(&values), &n));
     if (n != RECOVERY_CHARS)
         return ctx_fail(ctx, E_INVALID, "the recovery key has %zu characters instead of %d", n, RECOVERY_CHARS);
-    for (size_t i = 0; i < RECOVERY_KEY_CHARS; i++)
-        for (size_t bit = 0; bit < 5; bit++)
-            if (v[i] & (16u >> bit))
-                r[(i * 5 + bit) / 8] |= (uint8_t)(0x80u >> ((i * 5 + bit) % 8));
-    TRY(checksum_of(ctx, r, sum));
-    for (size_t i = 0; i < 4; i++)
-        if (alphabet[v[RECOVERY_KEY_CHARS + i]] != sum[i])
-            return ctx_fail(ctx, E_INVALID, "the recovery key has a typing error: its checksum does not fit");
+    return raw_of(ctx, KEY_LABEL, secret_use(&values).p, RECOVERY_KEY_CHARS, "recovery key", raw);
+}
+
+/* --- in parts */
+
+struct rc recovery_split(struct ctx *ctx, const struct secret *text, size_t n, struct secret parts[])
+{
+    SECRET_CLEANUP struct secret raw = {0}, part = {0};
+    uint8_t mark[3];
+    if (n < 2 || n > RECOVERY_PARTS_MAX)
+        return ctx_fail(ctx, E_INVALID, "a recovery key has 2 to %d parts", RECOVERY_PARTS_MAX);
+    TRY(read_recovery(ctx, text, &raw));
+    TRY(secret_new(ctx, &part, PART_RAW));
+    random_fill(mark, sizeof mark);
+    uint8_t *rest = secret_fill(&raw), *p = secret_fill(&part);
+    for (size_t i = 0; i < n; i++) {
+        p[0] = PART_VERSION;
+        p[1] = (uint8_t)((i + 1) << 4 | n);
+        memcpy(p + 2, mark, sizeof mark);
+        if (i + 1 < n)
+            random_fill(p + PART_HEAD, RECOVERY_RAW);
+        else
+            memcpy(p + PART_HEAD, rest, RECOVERY_RAW);
+        for (size_t k = 0; k < RECOVERY_RAW; k++)
+            rest[k] ^= p[PART_HEAD + k];
+        TRY(text_of(ctx, PART_LABEL, secret_use(&part), PART_KEY_CHARS, &parts[i]));
+    }
     return RC_OK;
+}
+
+const char *recovery_missing(struct ctx *ctx, const struct recovery_join *j)
+{
+    const char *list = "";
+    unsigned missing = 0, said = 0;
+    for (unsigned i = 1; i <= j->count; i++)
+        missing += !(j->have >> i & 1);
+    for (unsigned i = 1; i <= j->count; i++)
+        if (!(j->have >> i & 1)) {
+            list = arena_printf(&ctx->arena, "%s%s%u", list, !said ? "" : said + 1 == missing ? " and " : ", ", i);
+            said++;
+        }
+    return arena_printf(&ctx->arena, "part%s %s of %u", missing == 1 ? "" : "s", list, j->count);
+}
+
+static struct rc part_take(struct ctx *ctx, struct recovery_join *j, struct bytes part)
+{
+    const unsigned number = part.p[1] >> 4, count = part.p[1] & 15;
+    if (part.p[0] != PART_VERSION || count < 2 || count > RECOVERY_PARTS_MAX || number < 1 || number > count)
+        return ctx_fail(ctx, E_UNSUPPORTED, "a part of a recovery key that another release made");
+    if (j->count && (count != j->count || memcmp(part.p + 2, j->mark, sizeof j->mark)))
+        return ctx_fail(ctx, E_CONFLICT, "this is part %u of another split; %s of the first one is missing", number,
+                        recovery_missing(ctx, j));
+    if (j->have >> number & 1)
+        return ctx_fail(ctx, E_CONFLICT, "part %u was there already; %s is missing", number, recovery_missing(ctx, j));
+    if (!j->count)
+        TRY(secret_new(ctx, &j->raw, RECOVERY_RAW));
+    uint8_t *raw = secret_fill(&j->raw);
+    for (size_t i = 0; i < RECOVERY_RAW; i++)
+        raw[i] ^= part.p[PART_HEAD + i];
+    memcpy(j->mark, part.p + 2, sizeof j->mark);
+    j->count = count;
+    j->have |= 1u << number;
+    return RC_OK;
+}
+
+struct rc recovery_join(struct ctx *ctx, struct recovery_join *j, const struct secret *typed, bool *whole, struct secret *text)
+{
+    SECRET_CLEANUP struct secret values = {0}, raw = {0};
+    size_t n = 0;
+    *whole = false;
+    TRY(secret_new(ctx, &values, PART_CHARS));
+    TRY(values_of(ctx, typed, secret_fill(&values), &n));
+    if (n == RECOVERY_CHARS && !j->count) {
+        TRY(raw_of(ctx, KEY_LABEL, secret_use(&values).p, RECOVERY_KEY_CHARS, "recovery key", &raw));
+        *whole = true;
+        return text_of(ctx, KEY_LABEL, secret_use(&raw), RECOVERY_KEY_CHARS, text);
+    }
+    if (n != PART_CHARS)
+        return ctx_fail(ctx, E_INVALID, "that has %zu characters; a recovery key has %d, and a part of one %d", n, RECOVERY_CHARS,
+                        PART_CHARS);
+    TRY(raw_of(ctx, PART_LABEL, secret_use(&values).p, PART_KEY_CHARS, "part of the recovery key", &raw));
+    TRY(part_take(ctx, j, secret_use(&raw)));
+    if (j->have != (2u << j->count) - 2)
+        return RC_OK;
+    *whole = true;
+    return text_of(ctx, KEY_LABEL, secret_use(&j->raw), RECOVERY_KEY_CHARS, text);
+}
+
+void recovery_join_end(struct recovery_join *j)
+{
+    secret_free(&j->raw);
+    *j = (struct recovery_join){0};
 }
 
 /* The wrapping key comes from the recovery key and a salt of this copy (RFC 5869). */

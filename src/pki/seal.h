@@ -35,6 +35,22 @@ RC recovery_key_new(struct ctx *ctx, struct secret *text);
  * E_INVALID where it has a typing error, E_CRYPTO where it is another key's. */
 RC recovery_wrap(struct ctx *ctx, const struct secret *kek, const struct secret *text, struct bytes *out);
 RC recovery_unwrap(struct ctx *ctx, struct bytes wrapped, const struct secret *text, struct secret *kek);
+/* recovery_split makes `n` parts of it that are all needed, in eleven groups of four: which part of how many it is, a mark that all
+ * parts of one split have, a share (the key is the exclusive or of them), and a checksum.  Fewer than all tell nothing of the key.
+ */
+#define RECOVERY_PARTS_MAX 8
+RC recovery_split(struct ctx *ctx, const struct secret *text, size_t n, struct secret parts[]);
+/* recovery_join takes what people type one after the other, the key itself or its parts in any order; `*text` is the key once
+ * nothing is missing (`*whole`).  E_INVALID where it has a typing error, E_CONFLICT where it is a part of another split, or one
+ * that was there already: it is not counted, and the right one may follow.  All-zero to begin with; recovery_join_end wipes it. */
+struct recovery_join {
+    struct secret raw;
+    uint8_t mark[3];
+    unsigned count, have; /* parts that there are (0: none was read), and the bits of those that were read */
+};
+RC recovery_join(struct ctx *ctx, struct recovery_join *j, const struct secret *typed, bool *whole, struct secret *text);
+const char *recovery_missing(struct ctx *ctx, const struct recovery_join *j); /* "part 2 of 3", "parts 2 and 3 of 3" */
+void recovery_join_end(struct recovery_join *j);
 /* recovery_hpke derives the key pair (X25519, pki/hpke.h) that backups are sealed to: its public half is kept (recovery.pub), and
  * the recovery key alone has the other one. */
 struct hpke_key;

@@ -126,34 +126,6 @@ static struct rc keys_make(struct ctx *ctx, const struct init *in, struct secret
     return write_new(ctx, arena_printf(&ctx->arena, "%s/kek", in->dir), secret_use(&kek), 0600);
 }
 
-#define TYPED_MAX 256
-
-/* What a person types (or a file gives) at standard input. */
-static struct rc typed(struct ctx *ctx, struct secret *out)
-{
-    if (isatty(STDIN_FILENO))
-        fprintf(stderr, "Recovery key: ");
-    TRY(secret_new(ctx, out, TYPED_MAX));
-    size_t n = 0;
-    uint8_t *to = secret_fill(out);
-    while (n < TYPED_MAX && read(STDIN_FILENO, to + n, 1) == 1 && to[n] != '\n')
-        n++;
-    if (n == TYPED_MAX)
-        return ctx_fail(ctx, E_INVALID, "that is too long for a recovery key; it is nine groups of four letters and digits");
-    memset(to + n, ' ', TYPED_MAX - n); /* spaces are not looked at */
-    return RC_OK;
-}
-
-RC server_recovery_key(struct ctx *ctx, const char *file, struct secret *out)
-{
-    if (!file)
-        return typed(ctx, out);
-    int fd FD_CLEANUP = open(file, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return ctx_fail_errno(ctx, "the recovery key's file %s", file);
-    return file_read_secret(ctx, fd, file, TYPED_MAX, out);
-}
-
 /* Only for who makes backups: whoever has it can write a file that opens with the recovery key. */
 RC server_recovery_public(struct ctx *ctx, const char *dir, const struct secret *recovery)
 {
@@ -170,7 +142,7 @@ static struct rc backup_key(struct ctx *ctx, const char *dir)
     SECRET_CLEANUP struct secret text = {0}, kek = {0};
     struct bytes wrapped;
     TRY(file_read(ctx, arena_printf(&ctx->arena, "%s/kek.recovery", dir), 4096, &wrapped));
-    TRY(typed(ctx, &text));
+    TRY(server_recovery_key(ctx, NULL, &text));
     TRY(recovery_unwrap(ctx, wrapped, &text, &kek)); /* it is the one of this installation */
     TRY(server_recovery_public(ctx, dir, &text));
     printf("%s/" RECOVERY_PUBLIC " is written; restart the hub.\n", dir);
@@ -184,7 +156,7 @@ static struct rc recover(struct ctx *ctx, const char *dir)
     struct bytes wrapped;
     const char *path = arena_printf(&ctx->arena, "%s/kek", dir);
     TRY(file_read(ctx, arena_printf(&ctx->arena, "%s/kek.recovery", dir), 4096, &wrapped));
-    TRY(typed(ctx, &text));
+    TRY(server_recovery_key(ctx, NULL, &text));
     TRY(recovery_unwrap(ctx, wrapped, &text, &kek));
     TRY(write_new(ctx, path, secret_use(&kek), 0600));
     printf("%s is back.\n", path);
@@ -254,7 +226,9 @@ RC server_init(struct cli *cli)
 {
     struct ctx *ctx = cli->ctx;
     struct init in;
+    size_t parts = 0;
     TRY(options(cli, &in));
+    TRY(server_recovery_parts(cli, "recovery-parts", &parts));
     if (cli_has(cli, "recover"))
         return recover(ctx, in.dir);
     if (cli_has(cli, "backup-key"))
@@ -268,11 +242,15 @@ RC server_init(struct cli *cli)
     TRY(link_make(ctx, &in));
     const struct bytes text = secret_use(&recovery);
     const bool usual = str_equal(in.dir, "/etc/certwright");
-    printf("Set up in %s.\n\n"
-           "Recovery key (shown this once; write it down and keep it away from this host):\n\n    %.*s\n\n"
-           "It opens %s/kek.recovery, a copy of the key that every secret here is sealed with.\n\n"
+    printf("Set up in %s.\n\n", in.dir);
+    if (parts)
+        TRY(server_recovery_show(ctx, &recovery, parts));
+    else
+        printf("Recovery key (shown this once; write it down and keep it away from this host):\n\n    %.*s\n\n", (int)text.n,
+               (const char *)text.p);
+    printf("It opens %s/kek.recovery, a copy of the key that every secret here is sealed with.\n\n"
            "Start:    certwright run hub%s%s%s\n",
-           in.dir, (int)text.n, (const char *)text.p, in.dir, usual ? "" : " --config ", usual ? "" : in.dir,
+           in.dir, usual ? "" : " --config ", usual ? "" : in.dir,
            usual ? "   (or: systemctl enable --now certwright-hub)" : "/hub.yaml");
     if (in.https_port)
         printf("Sign in:  https://%s:%lld/sign-in?code=%s   (once, within a day of the first start)\n", in.names.v[0],

@@ -71,7 +71,8 @@ static struct rc prove(struct ctx *ctx, struct restore *r)
 {
     const struct backup_visitor v = {.arg = r, .section = look_section, .data = look_data};
     TRY(backup_open(ctx, r->path, &r->head, &r->reader));
-    TRY(server_recovery_key(ctx, cli_opt(r->cli, "recovery-key-file"), &r->recovery));
+    const struct str_list files = cli_list_opt(r->cli, "recovery-key-file");
+    TRY(server_recovery_key(ctx, &files, &r->recovery));
     TRY(backup_unlock(ctx, r->reader, &r->recovery));
     TRY(backup_read(ctx, r->reader, &v, &r->manifest));
     TRY(backup_secret(ctx, r->reader, BACKUP_CONFIGURATION, buf_bytes(&r->sealed), &r->configuration));

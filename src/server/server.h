@@ -87,9 +87,16 @@ RC server_check(struct cli *cli);
 /* certwright restore, verify-backup (core/backup_file.h). */
 RC server_restore(struct cli *cli);
 RC server_verify_backup(struct cli *cli);
-/* server_recovery_key reads the recovery key from a file, or from standard input where `file` is NULL.  server_recovery_public
- * writes its public half into the folder of the configuration: to whom backups are encrypted. */
-RC server_recovery_key(struct ctx *ctx, const char *file, struct secret *out);
+/* server_recovery_key reads the recovery key from files, or from standard input where there are none: the key, or its parts one
+ * after the other (a file or a line for each).  server_recovery_public writes its public half into the folder of the configuration:
+ * to whom backups are encrypted. */
+RC server_recovery_key(struct ctx *ctx, const struct str_list *files, struct secret *out);
+/* server_recovery_show shows it in `n` parts, on a terminal one at a time; server_recovery_parts reads how many an option asks for
+ * (0: it is not given). */
+RC server_recovery_show(struct ctx *ctx, const struct secret *recovery, size_t n);
+RC server_recovery_parts(struct cli *cli, const char *option, size_t *n);
+/* certwright recovery split. */
+RC server_recovery_split(struct cli *cli);
 #define RECOVERY_PUBLIC "recovery.pub"
 RC server_recovery_public(struct ctx *ctx, const char *dir, const struct secret *recovery);
 /* server_owner gives the user that a role runs as. */

@@ -1,7 +1,8 @@
 /* Heads of the hub's audit log: signed one after the other, each only where it extends the one before.  The last one is in the
  * journal, so that neither a hub nor a database that was put back to an older copy can have another past signed. */
+#include "base/encode.h"
 #include "base/failpoint.h"
-#include "signer/work.h"
+#include "signer/people.h"
 
 /* There is one log; its name is what the key is of. */
 static RC log_check(struct ctx *ctx, const char *log, struct bytes root)
@@ -148,4 +149,13 @@ RC audit_accept_begin(struct signer *s, struct work *w)
     audit_record_put(&record, &next);
     w->answer = head_answer;
     return work_journal(s, w, RECORD_AUDIT_HEAD, &record);
+}
+
+RC audit_accept_words(struct signer *s, struct work *w, struct buf *out)
+{
+    const struct wire_signer_audit_accept *in = w->in;
+    buf_printf(out, "the audit log goes on from entry %lld\nthe signer has signed %llu; what is between is given up\nroot ",
+               (long long)in->size, (unsigned long long)s->audit.size);
+    put_hex(out, in->root);
+    return RC_OK;
 }

@@ -1,10 +1,12 @@
 /* CAs of our own: made here, or certified by somebody else's root. */
+#include "base/encode.h"
 #include "base/failpoint.h"
 #include "pki/csr.h"
 #include "pki/digest.h"
 #include "pki/lint.h"
 #include "signer/ceilings.h"
 #include "signer/issue.h"
+#include "signer/people.h"
 
 static const char *text_or_null(const char *s)
 {
@@ -256,6 +258,8 @@ RC ca_create_begin(struct signer *s, struct work *w)
         w->state = (void *)(uintptr_t)in->ca;
         return RC_OK;
     }
+    if (s->protect_on)
+        return ctx_fail(w->ctx, E_FORBIDDEN, "no CA is made while changes of CAs need two people: certwright ca protect off");
     TRY(keyring_make(w->ctx, &s->keys, KEY_CLASS_CA, in->ca, m->f.key_kind, &m->key));
     w->state = m;
     w->sign = make_sign;
@@ -338,4 +342,22 @@ RC ca_import_begin(struct signer *s, struct work *w)
     for (f.chain_n = 0; f.chain_n < above; f.chain_n++)
         f.chain[f.chain_n] = chain.v[f.chain_n + 1].der;
     return put_ca(s, w, &f);
+}
+
+RC ca_import_words(struct signer *s, struct work *w, struct buf *out)
+{
+    const struct wire_signer_ca_import *in = w->in;
+    struct cert_chain chain = {0};
+    (void)s;
+    TRY(cert_chain_parse_der(w->ctx, in->chain.v, in->chain.n, &chain));
+    buf_printf(out, "CA %s gets its certificate\n", in->ca);
+    for (size_t i = 0; i < chain.n; i++) {
+        const struct cert *c = &chain.v[i];
+        buf_printf(out, "%s %s\nissued by %s, until ", i == 0 ? "certificate" : "above it", c->subject.text, c->issuer.text);
+        time_put_rfc3339(out, c->not_after);
+        buf_put_z(out, "\nSHA-256 ");
+        put_hex(out, bytes_of(c->fingerprint, sizeof c->fingerprint));
+        buf_put_z(out, "\n");
+    }
+    return RC_OK;
 }

@@ -2,7 +2,7 @@
 
 #include "base/address.h"
 #include "pki/der.h"
-#include "signer/work.h"
+#include "signer/people.h"
 
 /* --- name constraints of the certificates themselves */
 
@@ -211,4 +211,47 @@ RC ceilings_set_begin(struct signer *s, struct work *w)
     w->state = ca;
     w->answer = ceilings_answer;
     return work_journal(s, w, RECORD_CEILINGS, &b);
+}
+
+/* "names: any now, example.org from then on"; or a line for each that comes and goes. */
+static void list_words(struct buf *out, const char *what, const char *none, const struct str_list *before,
+                       const struct str_list *after)
+{
+    bool other = before->n != after->n;
+    for (size_t i = 0; i < after->n; i++)
+        other |= !str_list_has(before, after->v[i]);
+    for (size_t i = 0; i < before->n; i++)
+        other |= !str_list_has(after, before->v[i]);
+    if (!other)
+        return;
+    for (size_t i = 0; i < before->n; i++)
+        if (!str_list_has(after, before->v[i]))
+            buf_printf(out, "%s: no longer %s\n", what, before->v[i]);
+    for (size_t i = 0; i < after->n; i++)
+        if (!str_list_has(before, after->v[i]))
+            buf_printf(out, "%s: also %s\n", what, after->v[i]);
+    if (before->n == 0)
+        buf_printf(out, "%s: no longer %s\n", what, none);
+    if (after->n == 0)
+        buf_printf(out, "%s: from then on %s\n", what, none);
+}
+
+RC ceilings_words(struct signer *s, struct work *w, struct buf *out)
+{
+    const struct wire_signer_ceilings_set *in = w->in;
+    struct ca *ca = NULL;
+    struct ceilings c;
+    TRY(state_ca(w->ctx, s, in->ca, &ca));
+    TRY(read_ceilings(w->ctx, in, &c));
+    const struct ceilings *now = &ca->ceilings;
+    buf_printf(out, "ceilings of CA %s\n", ca->f.name);
+    if (now->max_validity_s != c.max_validity_s)
+        buf_printf(out, "longest validity: %lld s now, %lld s from then on\n", (long long)now->max_validity_s,
+                   (long long)c.max_validity_s);
+    if (now->per_hour != c.per_hour)
+        buf_printf(out, "certificates an hour: %lld now, %lld from then on\n", (long long)now->per_hour, (long long)c.per_hour);
+    list_words(out, "names", "any", &now->permitted_dns, &c.permitted_dns);
+    list_words(out, "addresses", "any that its names leave", &now->permitted_ip, &c.permitted_ip);
+    list_words(out, "profiles", "none", &now->profiles, &c.profiles);
+    return RC_OK;
 }

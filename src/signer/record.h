@@ -22,6 +22,9 @@ enum record_type {
     RECORD_DOWNLOAD_KEY = 12,    /* a key that people may download was made (download.c) */
     RECORD_DOWNLOAD_TAKEN = 13,  /* it was handed out */
     RECORD_DOWNLOAD_FORGOT = 14, /* it was destroyed; also of one that was never made */
+    RECORD_PROTECTION = 15,      /* whether officers' changes need two people (people.h); replaces the one before */
+    RECORD_PROPOSAL = 16,        /* a change that waits for the second one */
+    RECORD_PROPOSAL_ENDED = 17,  /* it was done, with who approved it; or withdrawn */
 };
 
 void record_put_text(struct buf *b, const char *s); /* NULL as "" */

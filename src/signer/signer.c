@@ -7,7 +7,7 @@
 #include "base/log.h"
 #include "os/file.h"
 #include "pki/seal.h"
-#include "signer/work.h"
+#include "signer/people.h"
 
 #define BATCH_MAX 64
 
@@ -16,6 +16,9 @@
 RC work_journal(struct signer *s, struct work *w, enum record_type type, const struct buf *content)
 {
     TRY(buf_status(content));
+    w->would = true;
+    if (w->dry)
+        return RC_OK;
     struct work_record *r = ARENA_NEW(&w->ctx->arena, struct work_record);
     int64_t now = clock_unix_s(s->clock);
     r->record =
@@ -38,42 +41,48 @@ static RC health_begin(struct signer *s, struct work *w)
 }
 
 /* One row a message.  Two requests of the same group about the same object do not stand in one batch: the second sees what the
- * first did. */
-enum group { GROUP_NONE, GROUP_REQUEST, GROUP_CA, GROUP_ACCOUNT, GROUP_ATTEMPT, GROUP_LOG, GROUP_DOWNLOAD };
+ * first did; of GROUP_PEOPLE no two at all.  With `change` it is an officer's, which two people may be needed for. */
+enum group { GROUP_NONE, GROUP_REQUEST, GROUP_CA, GROUP_ACCOUNT, GROUP_ATTEMPT, GROUP_LOG, GROUP_DOWNLOAD, GROUP_PEOPLE };
 #define OBJECT(message, member) offsetof(struct wire_##message, member)
 static const struct row {
     uint16_t type;
     enum group group;
     size_t object; /* where its name stands in the message: const char * */
     RC (*begin)(struct signer *s, struct work *w);
+    bool change;
 } rows[] = {
-    {WIRE_signer_ca_create, GROUP_CA, OBJECT(signer_ca_create, ca), ca_create_begin},
-    {WIRE_signer_ca_import, GROUP_CA, OBJECT(signer_ca_import, ca), ca_import_begin},
-    {WIRE_signer_ca_show, GROUP_NONE, 0, ca_show_begin},
-    {WIRE_signer_ca_list, GROUP_NONE, 0, ca_list_begin},
-    {WIRE_signer_issue, GROUP_REQUEST, OBJECT(signer_issue, request_id), issue_begin},
-    {WIRE_signer_issue_fleet, GROUP_REQUEST, OBJECT(signer_issue_fleet, request_id), issue_fleet_begin},
-    {WIRE_signer_revoke, GROUP_REQUEST, OBJECT(signer_revoke, request_id), revoke_begin},
-    {WIRE_signer_crl, GROUP_CA, OBJECT(signer_crl, ca), crl_begin},
-    {WIRE_signer_ceilings_get, GROUP_NONE, 0, ceilings_get_begin},
-    {WIRE_signer_ceilings_set, GROUP_CA, OBJECT(signer_ceilings_set, ca), ceilings_set_begin},
-    {WIRE_signer_acme_account, GROUP_ACCOUNT, OBJECT(signer_acme_account, account), acme_account_begin},
-    {WIRE_signer_acme_change_key, GROUP_ACCOUNT, OBJECT(signer_acme_change_key, account), acme_change_key_begin},
-    {WIRE_signer_acme_pin, GROUP_ATTEMPT, OBJECT(signer_acme_pin, attempt), acme_pin_begin},
-    {WIRE_signer_acme_sign, GROUP_NONE, 0, acme_sign_begin},
-    {WIRE_signer_acme_keyauth, GROUP_NONE, 0, acme_keyauth_begin},
-    {WIRE_signer_audit_head, GROUP_LOG, OBJECT(signer_audit_head, log), audit_head_begin},
-    {WIRE_signer_audit_last, GROUP_NONE, 0, audit_last_begin},
-    {WIRE_signer_audit_accept, GROUP_LOG, OBJECT(signer_audit_accept, log), audit_accept_begin},
-    {WIRE_signer_seal, GROUP_NONE, 0, seal_begin},
-    {WIRE_signer_totp_check, GROUP_NONE, 0, totp_check_begin},
-    {WIRE_signer_download_make, GROUP_DOWNLOAD, OBJECT(signer_download_make, attempt), download_make_begin},
-    {WIRE_signer_download_take, GROUP_DOWNLOAD, OBJECT(signer_download_take, attempt), download_take_begin},
-    {WIRE_signer_download_forget, GROUP_DOWNLOAD, OBJECT(signer_download_forget, attempt), download_forget_begin},
-    {WIRE_signer_copy_list, GROUP_NONE, 0, copy_list_begin},
-    {WIRE_signer_copy_read, GROUP_NONE, 0, copy_read_begin},
-    {WIRE_signer_history, GROUP_NONE, 0, history_begin},
-    {WIRE_signer_health, GROUP_NONE, 0, health_begin},
+    {WIRE_signer_ca_create, GROUP_CA, OBJECT(signer_ca_create, ca), ca_create_begin, false},
+    {WIRE_signer_ca_import, GROUP_CA, OBJECT(signer_ca_import, ca), ca_import_begin, true},
+    {WIRE_signer_ca_show, GROUP_NONE, 0, ca_show_begin, false},
+    {WIRE_signer_ca_list, GROUP_NONE, 0, ca_list_begin, false},
+    {WIRE_signer_issue, GROUP_REQUEST, OBJECT(signer_issue, request_id), issue_begin, false},
+    {WIRE_signer_issue_fleet, GROUP_REQUEST, OBJECT(signer_issue_fleet, request_id), issue_fleet_begin, false},
+    {WIRE_signer_revoke, GROUP_REQUEST, OBJECT(signer_revoke, request_id), revoke_begin, false},
+    {WIRE_signer_crl, GROUP_CA, OBJECT(signer_crl, ca), crl_begin, false},
+    {WIRE_signer_ceilings_get, GROUP_NONE, 0, ceilings_get_begin, false},
+    {WIRE_signer_ceilings_set, GROUP_CA, OBJECT(signer_ceilings_set, ca), ceilings_set_begin, true},
+    {WIRE_signer_acme_account, GROUP_ACCOUNT, OBJECT(signer_acme_account, account), acme_account_begin, false},
+    {WIRE_signer_acme_change_key, GROUP_ACCOUNT, OBJECT(signer_acme_change_key, account), acme_change_key_begin, false},
+    {WIRE_signer_acme_pin, GROUP_ATTEMPT, OBJECT(signer_acme_pin, attempt), acme_pin_begin, false},
+    {WIRE_signer_acme_sign, GROUP_NONE, 0, acme_sign_begin, false},
+    {WIRE_signer_acme_keyauth, GROUP_NONE, 0, acme_keyauth_begin, false},
+    {WIRE_signer_audit_head, GROUP_LOG, OBJECT(signer_audit_head, log), audit_head_begin, false},
+    {WIRE_signer_audit_last, GROUP_NONE, 0, audit_last_begin, false},
+    {WIRE_signer_audit_accept, GROUP_LOG, OBJECT(signer_audit_accept, log), audit_accept_begin, true},
+    {WIRE_signer_seal, GROUP_NONE, 0, seal_begin, false},
+    {WIRE_signer_totp_check, GROUP_NONE, 0, totp_check_begin, false},
+    {WIRE_signer_download_make, GROUP_DOWNLOAD, OBJECT(signer_download_make, attempt), download_make_begin, false},
+    {WIRE_signer_download_take, GROUP_DOWNLOAD, OBJECT(signer_download_take, attempt), download_take_begin, false},
+    {WIRE_signer_download_forget, GROUP_DOWNLOAD, OBJECT(signer_download_forget, attempt), download_forget_begin, false},
+    {WIRE_signer_copy_list, GROUP_NONE, 0, copy_list_begin, false},
+    {WIRE_signer_copy_read, GROUP_NONE, 0, copy_read_begin, false},
+    {WIRE_signer_history, GROUP_NONE, 0, history_begin, false},
+    {WIRE_signer_protect, GROUP_PEOPLE, 0, protect_begin, true},
+    {WIRE_signer_protection_get, GROUP_NONE, 0, protection_get_begin, false},
+    {WIRE_signer_proposal_list, GROUP_NONE, 0, proposal_list_begin, false},
+    {WIRE_signer_approve, GROUP_PEOPLE, 0, approve_begin, false},
+    {WIRE_signer_withdraw, GROUP_PEOPLE, 0, withdraw_begin, false},
+    {WIRE_signer_health, GROUP_NONE, 0, health_begin, false},
 };
 
 static const struct row *row_of(uint16_t type)
@@ -98,7 +107,12 @@ static bool meets(const struct work *works, size_t n, const struct work *w)
         return false;
     for (size_t i = 0; i < n; i++) {
         const struct row *other = row_of(works[i].type);
-        if (other != NULL && other->group == row->group && strcmp(object_of(&works[i], other), object_of(w, row)) == 0)
+        if (other == NULL || other->group == GROUP_NONE)
+            continue;
+        /* What two people change may be of any object. */
+        if (row->change || row->group == GROUP_PEOPLE ? other->change || other->group == GROUP_PEOPLE : false)
+            return true;
+        if (other->group == row->group && strcmp(object_of(&works[i], other), object_of(w, row)) == 0)
             return true;
     }
     return false;
@@ -114,7 +128,17 @@ static RC work_begin(struct signer *s, struct work *w)
     if ((codec->from & wire_role_bit(w->from)) == 0)
         return ctx_fail(w->ctx, E_FORBIDDEN, "%s is for %s", codec->name,
                         strcmp(w->from, "hub") == 0 ? "CA officers alone" : "the hub");
-    return row->begin(s, w);
+    return row->change && s->protect_on ? people_keep(s, w, row->begin) : row->begin(s, w);
+}
+
+people_begin_fn *people_row(const char *message, uint16_t *type)
+{
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (rows[i].change && strcmp(wire_codec_of(rows[i].type)->name, message) == 0) {
+            *type = rows[i].type;
+            return rows[i].begin;
+        }
+    return NULL;
 }
 
 /* Brings to the disk what the works have put into the journal, and takes it into the state. */
@@ -199,6 +223,7 @@ RC signer_serve(struct ctx *ctx, struct signer *s, struct wire_server *server)
             works[i] = (struct work){.ctx = &reqs[i]->ctx,
                                      .type = reqs[i]->type,
                                      .from = reqs[i]->from,
+                                     .uid = reqs[i]->uid,
                                      .in = reqs[i]->in,
                                      .out = arena_alloc(&reqs[i]->ctx.arena, reply == NULL ? 1 : reply->size)};
         }

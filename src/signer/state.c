@@ -445,6 +445,12 @@ RC state_apply(struct ctx *ctx, struct signer *s, const struct signer_record *re
         return download_taken_apply(s, record);
     case RECORD_DOWNLOAD_FORGOT:
         return download_forgot_apply(ctx, s, record);
+    case RECORD_PROTECTION:
+        return protection_apply(ctx, s, record->content);
+    case RECORD_PROPOSAL:
+        return proposal_apply(ctx, s, record->content);
+    case RECORD_PROPOSAL_ENDED:
+        return proposal_ended_apply(ctx, s, record->content);
     default:
         return unreadable(ctx, "unknown type");
     }
@@ -515,6 +521,7 @@ static void forget(struct signer *s)
     index_free(&s->serials);
     index_free(&s->pins);
     index_free(&s->downloads);
+    people_forget(s);
     memset(s->taken_in, 0, sizeof s->taken_in);
     s->keys.keys = 0;
     ctx_reset(&s->life);
@@ -621,6 +628,12 @@ static RC emit_revocations(struct ctx *ctx, struct compaction *c, const struct c
     return ca->crl_stale ? RC_OK : emit_crl(ctx, c, ca);
 }
 
+static RC emit_people(struct ctx *ctx, void *arg, enum record_type type, int64_t time, const struct buf *content)
+{
+    TRY(buf_status(content));
+    return emit(ctx, arg, (uint8_t)type, time, buf_bytes(content));
+}
+
 static RC emit_all(struct ctx *ctx, struct compaction *c)
 {
     struct signer *s = c->s;
@@ -641,6 +654,7 @@ static RC emit_all(struct ctx *ctx, struct compaction *c)
         audit_record_put(&c->content, &s->audit);
         TRY(emit(ctx, c, RECORD_AUDIT_HEAD, c->now, buf_bytes(&c->content)));
     }
+    TRY(people_emit(ctx, s, c->now, &c->content, emit_people, c));
     for (const struct ca *ca = s->cas; ca != NULL; ca = ca->next)
         TRY(emit_ca(ctx, c, ca));
     TRY(signer_journal_walk(ctx, s->journal, copy_one, c));

@@ -111,6 +111,10 @@ struct signer {
         int64_t n;
     } taken_in[60];
     int64_t taking;
+    /* Changes by two people (people.h): the newest proposal first; ended ones stay for a while. */
+    bool protect_on;
+    int64_t protect_since; /* 0: never told anything */
+    struct proposal *proposals;
     /* requests: a = intent's record, b = result's, each offset + 1.  serials: a = not after, b = 1 where revoked.
      * pins: a = record's offset + 1, b = highest fence seen since the start.
      * downloads: a = record's offset + 1, or 0 for a key that was never made, b = 1 where it was forgotten. */
@@ -185,6 +189,13 @@ RC download_taken_apply(struct signer *s, const struct signer_record *record);
 RC download_forgot_apply(struct ctx *ctx, struct signer *s, const struct signer_record *record);
 /* download_stays says whether a record of a key is still needed when the journal is rewritten. */
 RC download_stays(struct ctx *ctx, struct signer *s, const struct signer_record *record, bool young, bool *stays);
+RC protection_apply(struct ctx *ctx, struct signer *s, struct bytes content); /* people.c */
+RC proposal_apply(struct ctx *ctx, struct signer *s, struct bytes content);
+RC proposal_ended_apply(struct ctx *ctx, struct signer *s, struct bytes content);
+void people_forget(struct signer *s);
+/* people_emit gives what of it stays when the journal is rewritten. */
+typedef RC people_emit_fn(struct ctx *ctx, void *arg, enum record_type type, int64_t time, const struct buf *content);
+RC people_emit(struct ctx *ctx, const struct signer *s, int64_t now, struct buf *b, people_emit_fn *emit, void *arg);
 void pin_put(struct buf *b, const struct pin *p);
 RC pin_take(struct ctx *ctx, struct bytes content, struct pin *out);
 

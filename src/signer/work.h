@@ -22,6 +22,8 @@ struct work {
     struct ctx *ctx;
     uint16_t type;
     const char *from; /* role of who asks: "hub" or "officer" */
+    uid_t uid;        /* of an officer */
+    bool dry, would;  /* dry: nothing is written, and `would` says whether something would have been (people.c) */
     const void *in;   /* struct of the message */
     void *out;        /* struct of its answer, zeroed */
     struct rc rc;     /* the result */
@@ -65,5 +67,10 @@ RC history_begin(struct signer *s, struct work *w);
 RC download_make_begin(struct signer *s, struct work *w);
 RC download_take_begin(struct signer *s, struct work *w);
 RC download_forget_begin(struct signer *s, struct work *w);
+RC protect_begin(struct signer *s, struct work *w);
+RC protection_get_begin(struct signer *s, struct work *w);
+RC proposal_list_begin(struct signer *s, struct work *w);
+RC approve_begin(struct signer *s, struct work *w);
+RC withdraw_begin(struct signer *s, struct work *w);
 
 #endif

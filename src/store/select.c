@@ -207,6 +207,10 @@ static void put_test(struct maker *m, const struct select_cond *c)
         put_number(m, c->from);
         put(m, ") <> 0");
         break;
+    case SELECT_ISSUER:
+        put(m, "c.issuer_name_id IN ");
+        put_numbers(m, c->numbers, c->n);
+        break;
     case SELECT_PRINT:
         put(m, "(substr(c.fingerprint, 1, 8) >= ");
         put_value(m, sql_blob(bytes_of(c->low.p, c->low.n < 8 ? c->low.n : 8)));
@@ -351,6 +355,20 @@ static void match_text(struct buf *b, const struct select_terms *t)
     buf_put_u8(b, ')');
 }
 
+/* terms_rare: a name, a number or a hash, which few certificates have.  PostgreSQL knows nothing of such terms one by one: it takes
+ * them for frequent, and goes through all certificates, newest first, until it has found enough. */
+static bool terms_rare(const struct select_terms *t)
+{
+    if (t->kind == SELECT_TEST)
+        return strchr(t->term, '.') || *t->term == '=' || !strncmp(t->term, "s:", 2) || !strncmp(t->term, "k:", 2) ||
+               !strncmp(t->term, "sha1:", 5);
+    const bool all = t->kind == SELECT_ALL;
+    for (const struct select_terms *k = t->first; k; k = k->next)
+        if (terms_rare(k) == all)
+            return all;
+    return !all;
+}
+
 static void put_terms_postgres(struct maker *m, const struct select_terms *t)
 {
     if (t->kind == SELECT_TEST) {
@@ -481,6 +499,31 @@ static void put_within(struct maker *m, const char *table, const int64_t *teams,
     put(m, ") t");
 }
 
+/* put_issuers: the same of some issuers.  All are one SELECT with its order, so that they are merged as they are read: where the
+ * first fifty are enough, no more are. */
+static void put_issuers(struct maker *m, const struct select_ask *ask)
+{
+    put(m, "(");
+    for (size_t i = 0; i < ask->n; i++) {
+        put(m, i ? " UNION ALL " : "");
+        put(m, m->postgres ? "(" : "");
+        put(m, "SELECT id FROM certificate WHERE issuer_name_id = ");
+        put_number(m, ask->issuers[i]);
+        if (ask->after) {
+            put(m, " AND id < ");
+            put_number(m, ask->after_id);
+        }
+        if (m->postgres) { /* it would read all of them and sort them */
+            put(m, " ORDER BY id DESC LIMIT ");
+            put_number(m, ask->limit);
+            put(m, ")");
+        }
+    }
+    put(m, " ORDER BY id DESC LIMIT ");
+    put_number(m, ask->limit);
+    put(m, ") t");
+}
+
 static void put_bits(struct maker *m, const struct select_ask *ask)
 {
     if (ask->where) {
@@ -516,13 +559,27 @@ static struct rc take_hit(struct ctx *ctx, void *arg, const struct sql_value *ro
         return RC_OK;
     struct select_hit *hit = sql_many_add(ctx, &t->hits, sizeof *hit);
     *hit = (struct select_hit){.id = row[0].i, .key = row[1].i, .bits = (uint32_t)row[3].i};
+    if (t->ask->tally) {
+        struct select_tally *tally = ARENA_NEW(&ctx->arena, struct select_tally);
+        *tally = (struct select_tally){.issuer_name_id = row[4].i,
+                                       .not_after = row[5].i,
+                                       .key_kind = row[6].i,
+                                       .key_bits = row[7].i,
+                                       .signature = row[8].i,
+                                       .flags = row[9].i,
+                                       .findings = row[10].i,
+                                       .source = row[11].i,
+                                       .team = row[12].i};
+        hit->tally = tally;
+    }
     t->stopped = (int64_t)t->hits.n >= t->ask->most;
     return t->stopped ? rc_of(E_BUSY) : RC_OK; /* ends it; read by select_run */
 }
 
 RC select_run(struct ctx *ctx, struct txn *txn, const struct select_ask *ask, struct select_answer *out)
 {
-    static const uint8_t columns[] = {SQL_I64, SQL_I64, SQL_I64, SQL_I64};
+    static const uint8_t columns[] = {SQL_I64, SQL_I64, SQL_I64, SQL_I64, SQL_I64, SQL_I64, SQL_I64,
+                                      SQL_I64, SQL_I64, SQL_I64, SQL_I64, SQL_I64, SQL_I64};
     struct maker m;
     *out = (struct select_answer){.last_id = ask->after_id, .last_key = ask->after_key};
     if (ask->by == SELECT_BY_SET && !ask->n) {
@@ -532,14 +589,18 @@ RC select_run(struct ctx *ctx, struct txn *txn, const struct select_ask *ask, st
     maker_begin(&m, ctx, txn);
     m.scope = ask->scope;
     const struct source s = source_of(&m, ask);
-    const bool within = ask->by == SELECT_BY_WITHIN, distinct = ask->by == SELECT_BY_FINDING;
-    const bool needs_row = ask->where || ask->bits_n;
+    const bool issuers = ask->by == SELECT_BY_ISSUERS, within = issuers || ask->by == SELECT_BY_WITHIN;
+    const bool distinct = ask->by == SELECT_BY_FINDING, needs_row = ask->where || ask->bits_n || ask->tally;
     put(&m, distinct ? "SELECT DISTINCT " : "SELECT ");
     put(&m, within ? "t.id, " : s.id);
     put(&m, within ? "0, " : s.by_key ? ", c.not_after, " : ", 0, ");
     put_bits(&m, ask);
+    if (ask->tally)
+        put(&m, ", c.issuer_name_id, c.not_after, c.key_kind, c.key_bits, c.signature_kind, c.flags, c.findings, c.source, c.team");
     put(&m, " FROM ");
-    if (within)
+    if (issuers)
+        put_issuers(&m, ask);
+    else if (within)
         put_within(&m, "certificate", ask->teams, ask->n, ask->after ? ask->after_id : 0, ask->limit);
     else
         put(&m, s.from);
@@ -550,15 +611,18 @@ RC select_run(struct ctx *ctx, struct txn *txn, const struct select_ask *ask, st
         put_own(&m, ask);
         put_after(&m, ask, &s);
     }
-    put(&m, " ORDER BY ");
-    if (s.by_key)
-        put(&m, ask->by == SELECT_BY_LAST ? "c.not_after DESC, c.id DESC" : "c.not_after, c.id");
-    else
-        buf_printf(&m.b, "%s DESC", within ? "t.id" : s.id);
-    put(&m, " LIMIT ");
-    put_number(&m, ask->limit);
+    if (!within || m.postgres) { /* SQLite would sort once more what is in order, and read all of it first */
+        put(&m, " ORDER BY ");
+        if (s.by_key)
+            put(&m, ask->by == SELECT_BY_LAST ? "c.not_after DESC, c.id DESC" : "c.not_after, c.id");
+        else
+            buf_printf(&m.b, "%s%s DESC", within ? "t.id" : s.id, /* "+ 0": by the index of terms, and sorted */
+                       m.postgres && ask->by == SELECT_BY_TERMS && terms_rare(ask->terms) ? " + 0" : "");
+        put(&m, " LIMIT ");
+        put_number(&m, ask->limit);
+    }
     struct taking t = {.ask = ask, .out = out};
-    struct rc rc = maker_run(&m, txn, "select_run", columns, 4, take_hit, &t);
+    struct rc rc = maker_run(&m, txn, "select_run", columns, ask->tally ? sizeof columns : 4, take_hit, &t);
     if (rc_failed(rc) && !t.stopped)
         return rc;
     out->hits = t.hits.rows;
@@ -653,8 +717,9 @@ static struct rc take_row(struct ctx *ctx, void *arg, const struct sql_value *v)
         .source = v[12].i,
         .team = text_or(ctx, &v[13], ""),
         .tags = text_or(ctx, &v[14], ""),
-        .dictionary = v[15].i,
-        .der = sql_copy_blob(ctx, &v[16]),
+        .owner = text_or(ctx, &v[15], NULL),
+        .dictionary = v[16].i,
+        .der = sql_copy_blob(ctx, &v[17]),
     };
     return RC_OK;
 }
@@ -682,6 +747,7 @@ RC select_rows(struct ctx *ctx, struct txn *txn, const int64_t *ids, size_t n, b
                                       SQL_I64,
                                       SQL_TEXT | SQL_MAY_BE_NULL,
                                       SQL_TEXT | SQL_MAY_BE_NULL,
+                                      SQL_TEXT | SQL_MAY_BE_NULL,
                                       SQL_I64 | SQL_MAY_BE_NULL,
                                       SQL_BLOB | SQL_MAY_BE_NULL};
     struct maker m;
@@ -695,7 +761,8 @@ RC select_rows(struct ctx *ctx, struct txn *txn, const int64_t *ids, size_t n, b
             "c.key_bits, c.signature_kind, c.flags, c.findings, c.source, (SELECT t.name FROM team t WHERE t.number = c.team), "
             "(SELECT ");
     put(&m, m.postgres ? "string_agg(g.tag, ' ' ORDER BY g.tag)" : "group_concat(g.tag, ' ')");
-    put(&m, " FROM certificate_tag g WHERE g.certificate_id = c.id), ");
+    put(&m, " FROM certificate_tag g WHERE g.certificate_id = c.id), "
+            "(SELECT n.owner FROM certificate_note n WHERE n.certificate_id = c.id), ");
     put(&m, der ? "d.dictionary, d.der FROM certificate c JOIN certificate_der d ON d.id = c.id WHERE c.id IN "
                 : "0, NULL FROM certificate c WHERE c.id IN ");
     put_numbers(&m, ids, n);
@@ -711,40 +778,6 @@ RC select_rows(struct ctx *ctx, struct txn *txn, const int64_t *ids, size_t n, b
             out[(*got)++] = *found;
     }
     *rows = out;
-    return RC_OK;
-}
-
-static struct rc take_tally(struct ctx *ctx, void *arg, const struct sql_value *v)
-{
-    struct select_tally_row *r = sql_many_add(ctx, arg, sizeof *r);
-    *r = (struct select_tally_row){.issuer_name_id = v[0].i,
-                                   .not_after = v[1].i,
-                                   .key_kind = v[2].i,
-                                   .key_bits = v[3].i,
-                                   .signature = v[4].i,
-                                   .flags = v[5].i,
-                                   .findings = v[6].i,
-                                   .source = v[7].i,
-                                   .team = v[8].i};
-    return RC_OK;
-}
-
-RC select_tally(struct ctx *ctx, struct txn *txn, const int64_t *ids, size_t n, struct select_tally_row **rows, size_t *got)
-{
-    static const uint8_t columns[] = {SQL_I64, SQL_I64, SQL_I64, SQL_I64, SQL_I64, SQL_I64, SQL_I64, SQL_I64, SQL_I64};
-    struct maker m;
-    struct sql_many all = {0};
-    *rows = NULL;
-    *got = 0;
-    if (!n)
-        return RC_OK;
-    maker_begin(&m, ctx, txn);
-    put(&m, "SELECT issuer_name_id, not_after, key_kind, key_bits, signature_kind, flags, findings, source, team FROM certificate "
-            "WHERE id IN ");
-    put_numbers(&m, ids, n);
-    TRY(maker_run(&m, txn, "select_tally", columns, sizeof columns, take_tally, &all));
-    *rows = all.rows;
-    *got = all.n;
     return RC_OK;
 }
 

@@ -23,6 +23,7 @@ enum select_test {
     SELECT_SOURCE, /* from..to */
     SELECT_FLAGS,
     SELECT_FINDINGS, /* one of the bits of `from` */
+    SELECT_ISSUER,   /* one of `numbers` */
     SELECT_PRINT,    /* fingerprint within low..high */
     SELECT_ISSUER_O,
     SELECT_ISSUER_CN, /* text */
@@ -49,6 +50,8 @@ struct select_cond {
     int64_t from, to;
     struct bytes low, high; /* inclusive */
     const char *text;
+    const int64_t *numbers;
+    size_t n;
 };
 
 /* --- terms (table certificate_term) */
@@ -68,6 +71,7 @@ enum select_driver {
     SELECT_BY_TAG,     /* text */
     SELECT_BY_OWNER,   /* text */
     SELECT_BY_MANAGED,
+    SELECT_BY_ISSUERS,   /* `numbers`, at most SELECT_ISSUERS_MAX */
     SELECT_BY_WITHIN,    /* of the teams `teams` */
     SELECT_BY_NOT_AFTER, /* soonest first, from..to */
     SELECT_BY_LAST,      /* the same, latest first */
@@ -76,6 +80,7 @@ enum select_driver {
 };
 #define SELECT_SET_MAX   1000
 #define SELECT_TEAMS_MAX 16
+#define SELECT_ISSUERS_MAX 16
 #define SELECT_BITS_MAX  30
 
 struct select_ask {
@@ -84,8 +89,8 @@ struct select_ask {
     const char *text;
     int64_t check, from, to;
     const int64_t *ids; /* SET */
-    const int64_t *teams;
-    size_t n;                        /* of ids or teams */
+    const int64_t *teams, *issuers;
+    size_t n;                        /* of ids, teams or issuers */
     bool after;                      /* behind this one */
     int64_t after_id, after_key;     /* key: not_after, where that is the order */
     const struct select_cond *where; /* NULL: all pass */
@@ -93,13 +98,19 @@ struct select_ask {
     size_t bits_n;
     const char *scope; /* conditions on endpoints see those of this team (its id) and its subtree; NULL: all */
     int64_t limit;     /* certificates looked at */
-    int64_t most;  /* of them that pass, then it stops */
+    int64_t most;      /* of them that pass, then it stops */
+    bool tally;        /* what facets are made of is read too */
 };
 
+/* The columns that facets are made of. */
+struct select_tally {
+    int64_t issuer_name_id, not_after, key_kind, key_bits, signature, flags, findings, source, team; /* team: its number */
+};
 /* One that passes. */
 struct select_hit {
     int64_t id, key; /* key: not_after, where that is the order; else 0 */
     uint32_t bits;
+    const struct select_tally *tally; /* NULL where it was not asked for */
 };
 struct select_answer {
     struct select_hit *hits;
@@ -125,17 +136,12 @@ struct select_row {
     const char *team;   /* its name */
     int64_t dictionary; /* as the DER, where it was asked for */
     struct bytes der;
-    const char *tags; /* separated by one space */
+    const char *tags;  /* separated by one space */
+    const char *owner; /* NULL: nobody is said */
 };
 /* select_rows reads certificates by number, in the order of `ids`; those that are gone are left out.  `n` is at most
  * SELECT_SET_MAX. */
 RC select_rows(struct ctx *ctx, struct txn *txn, const int64_t *ids, size_t n, bool der, struct select_row **rows, size_t *got);
-
-/* The columns that facets are made of. */
-struct select_tally_row {
-    int64_t issuer_name_id, not_after, key_kind, key_bits, signature, flags, findings, source, team; /* team: its number */
-};
-RC select_tally(struct ctx *ctx, struct txn *txn, const int64_t *ids, size_t n, struct select_tally_row **rows, size_t *got);
 
 /* --- other lists */
 

@@ -260,6 +260,35 @@ static void note_hooks(struct ctx *ctx, struct adopt_plan *l, struct bytes conf)
                                       shown(ctx, bytes_z(value), l->is.settings)));
 }
 
+/* The lines of crontabs that start the client for this certificate, where they may be written; else they are told, and how they
+ * may be. */
+static RC plan_crontabs(struct ctx *ctx, const struct agent_config *cfg, struct adopt_plan *l)
+{
+    struct lineage_schedules by;
+    lineage_schedules(ctx, "", &by);
+    const struct str_list *files = &by.crontabs[l->is.client];
+    for (size_t i = 0; i < files->n && l->n_edits == 0; i++) {
+        struct bytes text;
+        const char *real, *why;
+        struct rc rc = disk_resolve(ctx, files->v[i], &real);
+        if (rc_ok(rc))
+            rc = disk_read(ctx, real, LINEAGE_FILE_MAX, &text, NULL);
+        if (rc_ok(rc))
+            rc = adopt_edit_plan(ctx, l->is.client, l->is.name, real, text, l->edits, &l->n_edits, &why);
+        if (rc_failed(rc)) {
+            ctx_forget(ctx);
+            l->n_edits = 0;
+        } else if (l->n_edits > 0 && (!agent_config_path_allowed(cfg, real) || !agent_config_path_allowed(cfg, files->v[i]))) {
+            l->n_edits = 0;
+            str_list_add(&ctx->arena, &l->notes,
+                         arena_printf(&ctx->arena, "with \"%s\" among the paths of %s its line there is switched off for you", real,
+                                      cfg->file));
+            return RC_OK;
+        }
+    }
+    return RC_OK;
+}
+
 static RC plan_off(struct ctx *ctx, const struct agent_config *cfg, struct adopt_plan *l, const char *path)
 {
     switch (l->is.client) {
@@ -272,6 +301,14 @@ static RC plan_off(struct ctx *ctx, const struct agent_config *cfg, struct adopt
         if (l->n_edits == 0)
             TRY(adopt_earlier(ctx, cfg, l));
         if (l->n_edits == 0 && l->missing.n == 0)
+            by_hand(ctx, l);
+        return RC_OK;
+    case LINEAGE_LEGO:
+    case LINEAGE_UACME:
+        TRY(plan_crontabs(ctx, cfg, l));
+        if (l->n_edits == 0)
+            TRY(adopt_earlier(ctx, cfg, l));
+        if (l->n_edits == 0)
             by_hand(ctx, l);
         return RC_OK;
     default:

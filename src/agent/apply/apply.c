@@ -360,8 +360,10 @@ RC apply_confine(struct ctx *ctx, struct role_env *env, struct sandbox *sb)
 
 RC apply_enter(struct ctx *ctx, struct role_env *env)
 {
+    __attribute__((cleanup(connector_shelf_free))) struct connector_shelf shelf = CONNECTOR_SHELF_INIT;
     struct agent_config cfg;
     TRY(agent_config_parse(ctx, "agent.yaml", role_config(env), &cfg));
+    cfg.shelf = &shelf;
     TRY(disk_resolve(ctx, cfg.state_dir, &cfg.state_dir));
     role_ready(env, role_sandbox_state(env));
     return apply_serve(ctx, role_server(env), &cfg, role_sandbox_state(env), APPLY_THREADS);

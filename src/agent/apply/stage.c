@@ -155,7 +155,7 @@ RC stage_build(struct ctx *ctx, const struct agent_config *cfg, const struct sta
     struct connector c;
     CONTENT_PARTS_CLEANUP struct content_parts parts = {0};
     *out = (struct stage){.same = true};
-    TRY(connector_load(ctx, cfg, wish->connector, &c));
+    TRY(connector_use(ctx, cfg, wish->connector, &c));
     TRY(json_read(ctx, bytes_z(wish->parameters), &params));
     TRY(connector_check_params(ctx, cfg, &c, params));
     TRY(make_parts(ctx, cfg, wish, &parts, out));

@@ -9,14 +9,15 @@
 #include "net/tls_look.h"
 
 #define SCAN_EVENTS_MAX 256
-#define SCAN_ASKS       8
+#define SCAN_ASKS       9
 
 enum phase { PHASE_FREE, PHASE_CONNECTING, PHASE_STARTTLS, PHASE_HELLO, PHASE_LOOK, PHASE_WAITING };
 
 /* What one connection is for.  The order is that in which an endpoint is asked.  One that showed no certificate is asked
- * STEP_FIRST, STEP_FALLBACK and, for details, STEP_TLS13 and STEP_POST_QUANTUM. */
-enum step { STEP_FIRST, STEP_FALLBACK, STEP_OTHER_KEY, STEP_TLS13, STEP_POST_QUANTUM, STEP_TLS11, STEP_TLS10, STEP_VERIFY,
-            STEP_END };
+ * STEP_FIRST, STEP_FALLBACK and, to say why, STEP_TLS13; where that chose a post-quantum group STEP_CLASSIC says whether it takes
+ * others as well. */
+enum step { STEP_FIRST, STEP_FALLBACK, STEP_OTHER_KEY, STEP_TLS13, STEP_POST_QUANTUM, STEP_CLASSIC, STEP_TLS11, STEP_TLS10,
+            STEP_VERIFY, STEP_END };
 
 /* What an endpoint has shown so far; heap.  `n` is 0 where it answered to TLS 1.3 and showed no certificate. */
 struct gathered {
@@ -25,6 +26,7 @@ struct gathered {
     size_t n;
     enum hello_keys keys; /* of the first chain */
     bool tls10, tls11, tls12, tls13, verified;
+    bool no_classic; /* without post-quantum groups it refuses */
     uint16_t group13, group_pq;
 };
 

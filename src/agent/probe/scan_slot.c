@@ -6,6 +6,7 @@
 #include "agent/probe/scan_own.h"
 
 #define KEPT_BUFFER 8192  /* larger ones are given back after an endpoint */
+#define DETAIL_MAX  280   /* the API takes 300 */
 #define MEMORY_FAIR 16384 /* each may have so much even where all together have too much */
 
 /* Within the list of answers the deadline stays: a conversation has one time for all of it. */
@@ -36,11 +37,12 @@ static struct hello_ask ask_of(const struct scan *s, const struct slot *slot)
     struct hello_ask ask = {.version = 0x0303, .sni = slot->name, .details = s->details};
     if (slot->step == STEP_OTHER_KEY)
         ask.keys = other_keys(slot->got->keys);
-    if (slot->step == STEP_TLS13 || slot->step == STEP_POST_QUANTUM)
+    if (slot->step == STEP_TLS13 || slot->step == STEP_POST_QUANTUM || slot->step == STEP_CLASSIC)
         ask.version = 0x0304;
     if (slot->step == STEP_TLS11 || slot->step == STEP_TLS10)
         ask.version = slot->step == STEP_TLS11 ? 0x0302 : 0x0301;
     ask.post_quantum = slot->step == STEP_POST_QUANTUM;
+    ask.classic = slot->step == STEP_CLASSIC;
     return ask;
 }
 
@@ -60,7 +62,8 @@ static struct bytes ask_bytes(struct scan *s, const struct slot *slot, struct bu
                         : slot->step == STEP_TLS13     ? 4
                         : slot->step == STEP_TLS11     ? 5
                         : slot->step == STEP_TLS10     ? 6
-                                                       : 7;
+                        : slot->step == STEP_CLASSIC   ? 7
+                                                       : 8;
     struct buf *b = &s->asks[at];
     if (slot->name != NULL)
         b = own;
@@ -164,7 +167,7 @@ static void tell_gathered(const struct scan *s, const struct gathered *g, struct
     for (size_t i = 0; i < g->n; i++)
         tell_chain(g, i, r);
     r->verified = g->verified;
-    for (size_t i = 0; s->details && i < SCAN_VERSIONS_MAX; i++)
+    for (size_t i = 0; (s->details || g->n == 0) && i < SCAN_VERSIONS_MAX; i++)
         if (takes[i])
             r->versions[r->versions_n++] = names[i];
     for (size_t i = 0; i < SCAN_GROUPS_MAX; i++)
@@ -177,8 +180,24 @@ static bool shown(const struct slot *slot)
     return slot->got != NULL && slot->got->n > 0;
 }
 
+/* It serves, and not to us. */
+static void say_unread(const struct scan *s, const struct gathered *g, char *out, size_t n)
+{
+    const char *has = tls_looks_library(), *remedy = "; scan it by an agent whose host has OpenSSL 3.5 or later (Debian 13)";
+    if (s->looks_shared == NULL || tls_looks_post_quantum(s->looks_shared))
+        remedy = "";
+    if (g->no_classic && *remedy != '\0')
+        snprintf(out, n, "its certificate was not read: it takes no key exchange but %s, which OpenSSL %s of this agent lacks%s",
+                 text_or(hello_group_name(g->group13), "post-quantum ones"), has, remedy);
+    else
+        snprintf(out, n,
+                 "its certificate was not read: it speaks TLS 1.3 and takes nothing of what OpenSSL %s of this agent offers%s",
+                 has, remedy);
+}
+
 static void finish(struct scan *s, struct slot *slot)
 {
+    char unread[DETAIL_MAX];
     struct scan_result r = {.address = slot->address,
                             .name = slot->name != NULL ? slot->name : "",
                             .starttls = s->space.ports[slot->port_at].starttls,
@@ -190,6 +209,10 @@ static void finish(struct scan *s, struct slot *slot)
     drop_connection(s, slot);
     if (slot->got != NULL)
         tell_gathered(s, slot->got, &r);
+    if (slot->got != NULL && !shown(slot) && slot->got->tls13) {
+        say_unread(s, slot->got, unread, sizeof unread);
+        r.detail = unread;
+    }
     scan_tell(s, &r);
     if (shown(slot) && slot->reader.messages.p == NULL) { /* its memory serves the next */
         slot->reader = slot->got->reader[0];
@@ -221,6 +244,8 @@ static void fail(struct scan *s, struct slot *slot, enum scan_state state, int a
     const enum step step = (enum step)slot->step;
     drop_connection(s, slot);
     note_failure(slot, step, state, alert, why);
+    if (step == STEP_CLASSIC && state == SCAN_ALERT)
+        slot->got->no_classic = true;
     /* No certificate for that name (unrecognized_name) is an answer; all else may be a dislike of our ClientHello. */
     if (step == STEP_FIRST && (state == SCAN_ALERT || state == SCAN_CLOSED) && alert != 112 && slot->received < HELLO_BYTES_MAX) {
         slot->step = STEP_FALLBACK;
@@ -233,15 +258,27 @@ static void fail(struct scan *s, struct slot *slot, enum scan_state state, int a
         next_step(s, slot);
 }
 
-/* Which connection is the next one of an endpoint.  One that showed no certificate to anybody may still say which version and
- * group it takes. */
+/* One that showed no certificate to anybody may still say which version and group it takes.  Without details only those are asked
+ * that say there is nothing in common: handshake_failure, illegal_parameter, insufficient_security. */
+static bool is_wanted_to_say_why(const struct scan *s, const struct slot *slot, enum step step)
+{
+    const bool alert = slot->first_state == SCAN_ALERT, bad = slot->first_state == SCAN_BAD_ANSWER;
+    const bool nothing_common = alert && (slot->alert == 40 || slot->alert == 47 || slot->alert == 71);
+    if (step == STEP_TLS13)
+        return nothing_common || (s->details && (alert || bad));
+    if (slot->got == NULL || !slot->got->tls13)
+        return false;
+    const bool post_quantum = hello_group_is_post_quantum(slot->got->group13);
+    return (step == STEP_POST_QUANTUM && s->details && !post_quantum) || (step == STEP_CLASSIC && post_quantum);
+}
+
+/* Which connection is the next one of an endpoint. */
 static bool is_wanted(const struct scan *s, const struct slot *slot, enum step step)
 {
-    const bool answered = slot->first_state == SCAN_ALERT || slot->first_state == SCAN_BAD_ANSWER;
     if (slot->received >= HELLO_BYTES_MAX)
         return false;
     if (!shown(slot))
-        return s->details && answered && (step == STEP_TLS13 || (step == STEP_POST_QUANTUM && slot->got != NULL));
+        return is_wanted_to_say_why(s, slot, step);
     switch (step) {
     case STEP_OTHER_KEY:
         return s->both_keys && slot->got->keys != HELLO_ANY_KEY;

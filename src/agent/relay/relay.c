@@ -5,11 +5,13 @@
 #include "agent/relay/channel.h"
 #include "agent/relay/dns.h"
 #include "agent/relay/enroll.h"
+#include "agent/relay/ldap.h"
 #include "agent/relay/oidc.h"
 #include "agent/relay/outside.h"
 #include "agent/relay/push_serve.h"
 #include "agent/relay/rfc2136.h"
 #include "agent/relay/ssh.h"
+#include "net/directory.h"
 #include "pki/digest.h"
 
 #define RELAY_THREADS 16 /* an order waits for its CA most of the time */
@@ -30,6 +32,7 @@ struct relay {
     size_t n_clients;
     struct credential_files credentials;
     struct push_keys *push_keys;
+    struct relay_live_key *live_key;
     struct dns_locks *dns_locks;
     struct relay_memory *memory;
     struct outside outside;
@@ -214,6 +217,20 @@ static RC on_oidc(struct ctx *ctx, void *arg, const void *in, void *out)
     return relay_oidc_run(ctx, r->cfg, &r->credentials, &grants, in, out);
 }
 
+static RC on_live_key(struct ctx *ctx, void *arg, const void *in, void *out)
+{
+    (void)in;
+    return relay_live_key_give(ctx, ((struct relay *)arg)->live_key, out);
+}
+
+static RC on_ldap(struct ctx *ctx, void *arg, const void *in, void *out)
+{
+    struct relay *r = arg;
+    struct address_grants grants;
+    TRY(grants_of(ctx, r->cfg, (struct wire_texts){0}, &grants));
+    return relay_ldap_run(ctx, r->cfg, &r->credentials, r->live_key, &grants, in, out);
+}
+
 static RC on_notify(struct ctx *ctx, void *arg, const void *in, void *out)
 {
     struct relay *r = arg;
@@ -251,6 +268,8 @@ static const struct wire_route routes[] = {
     {WIRE_relay_push, on_push},
     {WIRE_relay_enroll, on_enroll},
     {WIRE_relay_oidc, on_oidc},
+    {WIRE_relay_live_key, on_live_key},
+    {WIRE_relay_ldap, on_ldap},
     {WIRE_relay_dns, on_dns},
     {WIRE_relay_health, on_health},
     {WIRE_relay_notify, on_notify},
@@ -262,6 +281,7 @@ static void relay_free(struct relay *r)
     for (size_t i = 0; i < r->n_clients; i++)
         http_client_free(r->clients[i].http);
     push_keys_free(r->push_keys);
+    relay_live_key_free(r->live_key);
     dns_locks_free(r->dns_locks);
     relay_memory_free(r->memory);
     http_client_free(r->outside.http);
@@ -286,8 +306,8 @@ RC relay_serve(struct ctx *ctx, struct wire_server *server, const struct agent_c
 {
     __attribute__((cleanup(relay_free))) struct relay r = {
         .cfg = cfg, .agent = agent, .sandbox = sandbox, .lock = PTHREAD_MUTEX_INITIALIZER, .push_keys = push_keys_new(),
-        .dns_locks = dns_locks_new(), .memory = relay_memory_new()};
-    if (r.push_keys == NULL || r.dns_locks == NULL || r.memory == NULL)
+        .dns_locks = dns_locks_new(), .memory = relay_memory_new(), .live_key = relay_live_key_new()};
+    if (r.push_keys == NULL || r.live_key == NULL || r.dns_locks == NULL || r.memory == NULL)
         return ctx_fail(ctx, E_NO_MEMORY, "no memory for the relay");
     if (credentials != NULL)
         r.credentials = *credentials;
@@ -321,6 +341,7 @@ RC relay_confine(struct ctx *ctx, struct role_env *env, struct sandbox *sb)
     struct agent_config cfg;
     TRY(agent_config_parse(ctx, "agent.yaml", role_config(env), &cfg));
     TRY(http_client_load(ctx));
+    directory_load(ctx);
     if (cfg.n_credentials > 0)
         TRY(ssh_load(ctx));
     sandbox_allow(sb, cfg.connectors_dir, SANDBOX_READ | SANDBOX_OPTIONAL);

@@ -3,15 +3,15 @@
 -- query issuer_name_of : many
 -- doc Issuers by their organization, or by their common name.
 -- in organization text?, common_name text?, limit i64
--- out sha256 blob
-SELECT sha256 FROM (SELECT i.sha256 FROM issuer_name i WHERE i.organization = $organization
-    UNION ALL SELECT j.sha256 FROM issuer_name j WHERE j.common_name = $common_name) x LIMIT $limit;
+-- out id i64, sha256 blob
+SELECT id, sha256 FROM (SELECT i.id, i.sha256 FROM issuer_name i WHERE i.organization = $organization
+    UNION ALL SELECT j.id, j.sha256 FROM issuer_name j WHERE j.common_name = $common_name) x LIMIT $limit;
 
 -- query issuer_name_first : many
 -- doc The issuers known first, with their names.
 -- in limit i64
--- out sha256 blob, text text
-SELECT sha256, text FROM issuer_name ORDER BY id LIMIT $limit;
+-- out id i64, sha256 blob, text text, organization text?, common_name text?
+SELECT id, sha256, text, organization, common_name FROM issuer_name ORDER BY id LIMIT $limit;
 
 -- query team_numbers : many
 -- doc The small numbers of a team and those within it.
@@ -114,7 +114,9 @@ WHERE check_number = $check_number AND certificate_id = $certificate_id AND (end
 -- doc Where a certificate was seen, the latest first; as far as those of a team may know.
 -- in certificate_id i64, scope text, limit i64
 -- out endpoint_id i64, kind text, place text, name text, position i64, first_seen i64, last_seen i64, shows_now bool
-SELECT e.id AS endpoint_id, e.kind, e.place, e.name, o.position, o.first_seen, o.last_seen,
+SELECT e.id AS endpoint_id, e.kind, e.place, e.name, o.position,
+    COALESCE((SELECT MIN(b.first_seen) FROM observation_before b WHERE b.endpoint_id = o.endpoint_id AND b.certificate_id = o.certificate_id),
+             o.first_seen) AS first_seen, o.last_seen,
     CASE WHEN e.certificate_id = o.certificate_id OR o.last_seen >= e.last_seen OR (e.kind = 'list' AND e.certificate_id IS NULL)
          THEN 1 ELSE 0 END AS shows_now
 FROM observation o JOIN endpoint e ON e.id = o.endpoint_id WHERE o.certificate_id = $certificate_id
@@ -122,13 +124,15 @@ FROM observation o JOIN endpoint e ON e.id = o.endpoint_id WHERE o.certificate_i
 ORDER BY o.last_seen DESC, e.id LIMIT $limit;
 
 -- query observation_at : many
--- doc What an endpoint showed, the latest first; as far as those of a team may know.
+-- doc What an endpoint showed, the latest first; as far as those of a team may know.  times: of those it showed others after (0: not).
 -- in endpoint_id i64, scope text, limit i64
--- out fingerprint blob, not_after i64, position i64, first_seen i64, last_seen i64
-SELECT c.fingerprint, c.not_after, o.position, o.first_seen, o.last_seen
-FROM observation o JOIN certificate c ON c.id = o.certificate_id WHERE o.endpoint_id = $endpoint_id
-  AND c.team IN (SELECT s.number FROM team_within w JOIN team s ON s.id = w.team_id WHERE w.ancestor_id = $scope)
-ORDER BY o.last_seen DESC, o.position, c.id LIMIT $limit;
+-- out fingerprint blob, not_after i64, position i64, first_seen i64, last_seen i64, times i64
+SELECT c.fingerprint, c.not_after, o.position, o.first_seen, o.last_seen, o.times
+FROM (SELECT certificate_id, position, first_seen, last_seen, 0 AS times FROM observation WHERE endpoint_id = $endpoint_id
+      UNION ALL SELECT certificate_id, 0, first_seen, last_seen, times FROM observation_before WHERE endpoint_id = $endpoint_id) o
+JOIN certificate c ON c.id = o.certificate_id
+WHERE c.team IN (SELECT s.number FROM team_within w JOIN team s ON s.id = w.team_id WHERE w.ancestor_id = $scope)
+ORDER BY o.last_seen DESC, o.position, c.id, o.first_seen DESC LIMIT $limit;
 
 -- query collection_add : none
 -- doc A new collection.

@@ -146,23 +146,30 @@ UPDATE campaign_member SET state = $to, why = $why, above = $above, at = $at WHE
 -- out campaign_id text
 UPDATE campaign_member SET state = 'done', why = '', at = $at
 WHERE managed_id = $managed_id AND state IN ('running', 'failed') AND above < $version
-  AND campaign_id IN (SELECT id FROM campaign WHERE state <> 'done') RETURNING campaign_id;
+  AND EXISTS (SELECT 1 FROM campaign c WHERE c.id = campaign_member.campaign_id AND c.state <> 'done') RETURNING campaign_id;
 
 -- query campaign_failed : many
--- doc Something went wrong with one that is waited for.
+-- doc Something went wrong with one that is waited for; not with one that was not begun, for it waits for approval.
 -- in managed_id text, why text, at i64
 -- out campaign_id text
 UPDATE campaign_member SET state = 'failed', why = $why, at = $at WHERE managed_id = $managed_id AND state = 'running'
-RETURNING campaign_id;
+  AND NOT EXISTS (SELECT 1 FROM request r WHERE r.id = campaign_member.request_id AND r.state = 'waiting') RETURNING campaign_id;
 
 -- query campaign_lost : many
 -- doc Members that are waited for, and whose managed certificate was removed or paused, or whose request came to nothing.
 -- in id text, limit i64
--- out number i64, above i64, removed_at i64?, paused_reason text?, request text?
-SELECT m.number, m.above, c.removed_at, c.paused_reason, r.state AS request FROM campaign_member m
+-- out number i64, above i64, removed_at i64?, paused_reason text?, request_id text?, request text?
+SELECT m.number, m.above, c.removed_at, c.paused_reason, m.request_id, r.state AS request FROM campaign_member m
 JOIN managed_certificate c ON c.id = m.managed_id LEFT JOIN request r ON r.id = m.request_id
 WHERE m.campaign_id = $id AND m.state = 'running' AND (c.removed_at IS NOT NULL OR c.paused_at IS NOT NULL
     OR r.state IN ('refused', 'withdrawn', 'expired', 'failed')) ORDER BY m.number LIMIT $limit;
+
+-- query campaign_asked : many
+-- doc Members whose requests wait still, also of those that were done or failed otherwise.
+-- in id text, limit i64
+-- out number i64, state text, above i64, request_id text
+SELECT m.number, m.state, m.above, m.request_id FROM campaign_member m JOIN request r ON r.id = m.request_id
+WHERE m.campaign_id = $id AND r.state = 'waiting' ORDER BY m.number LIMIT $limit;
 
 -- query campaign_member_asked : exactly
 -- doc A member waits for an approval.

@@ -35,7 +35,7 @@ ORDER BY c.id LIMIT $limit;
 SELECT c.id, c.team_id, c.name, c.kind, c.agent_id, a.name AS agent, a.state AS agent_state, c.parameters, c.usual, c.daily, c.failures,
        c.failing_since, c.ok_at, c.error_code, c.error, c.error_at, c.revision, c.created_at, c.updated_at
 FROM channel c JOIN agent a ON a.id = c.agent_id
-WHERE (c.id = $ref OR c.name = $ref) AND c.removed_at IS NULL
+WHERE (c.id = $ref OR (c.name = $ref AND c.removed_at IS NULL)) AND c.removed_at IS NULL
   AND EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = c.team_id AND w.ancestor_id = $scope)
 ORDER BY CASE WHEN c.id = $ref THEN 0 ELSE 1 END LIMIT 1;
 
@@ -74,7 +74,7 @@ ORDER BY CASE WHEN c.failing_since IS NULL THEN 0 ELSE 1 END, c.id LIMIT 16;
 -- doc A channel by id or name, where it is one of a team's: its own, of a team above, or of one within it.
 -- in ref text, team text
 -- out id text
-SELECT c.id FROM channel c WHERE (c.id = $ref OR c.name = $ref) AND c.removed_at IS NULL
+SELECT c.id FROM channel c WHERE (c.id = $ref OR (c.name = $ref AND c.removed_at IS NULL)) AND c.removed_at IS NULL
   AND (EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = $team AND w.ancestor_id = c.team_id)
        OR EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = c.team_id AND w.ancestor_id = $team))
 ORDER BY CASE WHEN c.id = $ref THEN 0 ELSE 1 END LIMIT 1;

@@ -32,7 +32,7 @@ ORDER BY p.id LIMIT $limit;
 -- out id text, team_id text, name text, provider text, agent_id text, agent text, agent_state text, parameters json, revision i64, created_at i64, updated_at i64
 SELECT p.id, p.team_id, p.name, p.provider, p.agent_id, a.name AS agent, a.state AS agent_state, p.parameters, p.revision, p.created_at, p.updated_at
 FROM dns_provider p JOIN agent a ON a.id = p.agent_id
-WHERE (p.id = $ref OR p.name = $ref) AND p.removed_at IS NULL
+WHERE (p.id = $ref OR (p.name = $ref AND p.removed_at IS NULL)) AND p.removed_at IS NULL
   AND EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = p.team_id AND w.ancestor_id = $scope)
 ORDER BY CASE WHEN p.id = $ref THEN 0 ELSE 1 END LIMIT 1;
 
@@ -140,7 +140,7 @@ DELETE FROM dns_grant WHERE provider_id = $provider_id;
 -- doc A team within another, by id or name.
 -- in ref text, scope text
 -- out id text, name text
-SELECT t.id, t.name FROM team t WHERE (t.id = $ref OR t.name = $ref) AND t.removed_at IS NULL
+SELECT t.id, t.name FROM team t WHERE (t.id = $ref OR (t.name = $ref AND t.removed_at IS NULL)) AND t.removed_at IS NULL
   AND EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = t.id AND w.ancestor_id = $scope)
 ORDER BY CASE WHEN t.id = $ref THEN 0 ELSE 1 END LIMIT 1;
 
@@ -154,7 +154,7 @@ UPDATE challenge SET state = 'leftover', error = $error WHERE attempt_id = $atte
 -- in attempt_id text, provider_id text
 -- out attempt_id text, url text, authorization_url text, identifier text, token text, key_authorization text, agent_id text, via json, state text, method text, provider_id text?
 SELECT attempt_id, url, authorization_url, identifier, token, key_authorization, agent_id, via, state, method, provider_id FROM challenge
-WHERE state = 'leftover' AND (attempt_id = $attempt_id OR provider_id = $provider_id) ORDER BY attempt_id, url LIMIT 1000;
+WHERE (attempt_id = $attempt_id AND state = 'leftover') OR (provider_id = $provider_id AND state = 'leftover') ORDER BY attempt_id, url LIMIT 1000;
 
 -- query challenge_leftovers : many
 -- doc Answers to challenges within a team that could not be taken away.

@@ -81,8 +81,8 @@ SELECT issuer_id, until, why, remedy, since FROM managed_wait WHERE managed_id =
 -- in scope text, limit i64
 -- out issuer text, n i64, managed text, until i64, why text, remedy text
 SELECT i.name AS issuer, COUNT(*) AS n, MIN(m.name) AS managed, MIN(w.until) AS until, MIN(w.why) AS why, MIN(w.remedy) AS remedy
-FROM managed_wait w JOIN issuer i ON i.id = w.issuer_id JOIN managed_certificate m ON m.id = w.managed_id
-WHERE m.removed_at IS NULL AND m.paused_at IS NULL AND m.failures = 0
+FROM managed_wait w CROSS JOIN issuer i CROSS JOIN managed_certificate m
+WHERE i.id = w.issuer_id AND m.id = w.managed_id AND m.removed_at IS NULL AND m.paused_at IS NULL AND m.failures = 0
   AND EXISTS (SELECT 1 FROM team_within t WHERE t.team_id = m.team_id AND t.ancestor_id = $scope)
 GROUP BY i.name ORDER BY i.name LIMIT $limit;
 
@@ -183,8 +183,8 @@ DELETE FROM bad_name WHERE managed_id = $managed_id AND name = $name;
 -- doc Certificates that are served without some of their names.
 -- in scope text, limit i64
 -- out managed text, n i64, first text, why text
-SELECT m.name AS managed, COUNT(*) AS n, MIN(b.name) AS first, MIN(b.why) AS why FROM bad_name b JOIN managed_certificate m ON m.id = b.managed_id
-WHERE b.dropped = 1 AND m.removed_at IS NULL
+SELECT m.name AS managed, COUNT(*) AS n, MIN(b.name) AS first, MIN(b.why) AS why FROM bad_name b CROSS JOIN managed_certificate m
+WHERE m.id = b.managed_id AND b.dropped = 1 AND m.removed_at IS NULL
   AND EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = m.team_id AND w.ancestor_id = $scope)
 GROUP BY m.name ORDER BY m.name LIMIT $limit;
 
@@ -283,9 +283,9 @@ DELETE FROM standby_look WHERE issuer_id = $issuer_id AND NOT EXISTS (SELECT 1 F
 -- doc Second choices that could not issue for some certificates.
 -- in scope text, limit i64
 -- out issuer text, n i64, managed text, error text
-SELECT i.name AS issuer, COUNT(*) AS n, MIN(m.name) AS managed, MIN(l.error) AS error FROM standby_look l JOIN issuer i ON i.id = l.issuer_id
-JOIN managed_certificate m ON m.id = l.managed_id JOIN managed_issuer mi ON mi.managed_id = l.managed_id AND mi.issuer_id = l.issuer_id
-WHERE l.error IS NOT NULL AND mi.position > 0 AND m.removed_at IS NULL AND i.removed_at IS NULL
+SELECT i.name AS issuer, COUNT(*) AS n, MIN(m.name) AS managed, MIN(l.error) AS error FROM standby_look l CROSS JOIN issuer i
+CROSS JOIN managed_certificate m CROSS JOIN managed_issuer mi
+WHERE i.id = l.issuer_id AND m.id = l.managed_id AND mi.managed_id = l.managed_id AND mi.issuer_id = l.issuer_id AND l.error IS NOT NULL AND mi.position > 0 AND m.removed_at IS NULL AND i.removed_at IS NULL
   AND EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = m.team_id AND w.ancestor_id = $scope)
 GROUP BY i.name ORDER BY i.name LIMIT $limit;
 

@@ -244,9 +244,9 @@ DELETE FROM finding WHERE check_number = $check_number AND certificate_id = $cer
 SELECT COUNT(*) AS n FROM finding WHERE check_number = $check_number AND certificate_id = $certificate_id;
 
 -- query endpoint_put : one
--- doc An endpoint as it was looked at; its number.
+-- doc An endpoint as it was looked at; its number, and since when it is known and shows its leaf.
 -- in kind text, place text, name text, address blob?, port i64?, agent_id text?, team i64, certificate_id i64?, result text, error text?, options text?, at i64
--- out id i64
+-- out id i64, first_seen i64, changed_at i64
 INSERT INTO endpoint (kind, place, name, address, port, agent_id, team, certificate_id, result, error, options, first_seen, last_seen, changed_at)
 VALUES ($kind, $place, $name, $address, $port, $agent_id, $team, $certificate_id, $result, $error, COALESCE($options, '{}'), $at, $at, $at)
 ON CONFLICT (kind, place, name, team) DO UPDATE SET agent_id = COALESCE(excluded.agent_id, endpoint.agent_id),
@@ -254,7 +254,7 @@ ON CONFLICT (kind, place, name, team) DO UPDATE SET agent_id = COALESCE(excluded
                       THEN endpoint.changed_at ELSE excluded.changed_at END,
     certificate_id = COALESCE(excluded.certificate_id, endpoint.certificate_id), result = excluded.result, error = excluded.error,
     options = COALESCE($options, endpoint.options), last_seen = excluded.last_seen
-RETURNING id;
+RETURNING id, first_seen, changed_at;
 
 -- query endpoint_options : maybe
 -- doc What was negotiated at an endpoint, and the leaf it showed.
@@ -276,6 +276,52 @@ INSERT INTO observation (endpoint_id, certificate_id, position, first_seen, last
 VALUES ($endpoint_id, $certificate_id, $position, $at, $at)
 ON CONFLICT (endpoint_id, certificate_id) DO UPDATE SET position = excluded.position, last_seen = excluded.last_seen
 WHERE observation.last_seen < excluded.last_seen;
+
+-- query observation_gone : maybe
+-- doc When an endpoint showed a certificate last, if it showed another leaf since.
+-- in endpoint_id i64, certificate_id i64, at i64
+-- out first_seen i64, last_seen i64
+SELECT o.first_seen, o.last_seen FROM observation o WHERE o.endpoint_id = $endpoint_id AND o.certificate_id = $certificate_id
+  AND o.last_seen < $at AND EXISTS (SELECT 1 FROM observation b WHERE b.endpoint_id = $endpoint_id AND b.position = 0 AND b.last_seen > o.last_seen);
+
+-- query observation_again : none
+-- doc A certificate is shown again: its time begins anew.
+-- in endpoint_id i64, certificate_id i64, at i64
+UPDATE observation SET first_seen = $at, last_seen = $at, position = 0 WHERE endpoint_id = $endpoint_id AND certificate_id = $certificate_id;
+
+-- query observation_before_put : none
+-- doc A certificate was shown from one time to another, and others after it.
+-- in endpoint_id i64, certificate_id i64, first_seen i64, last_seen i64, times i64
+INSERT INTO observation_before (endpoint_id, certificate_id, first_seen, last_seen, times)
+VALUES ($endpoint_id, $certificate_id, $first_seen, $last_seen, $times)
+ON CONFLICT (endpoint_id, certificate_id, first_seen) DO UPDATE SET last_seen = excluded.last_seen, times = excluded.times;
+
+-- query observation_before_of : many
+-- doc When an endpoint showed a certificate before, the oldest first.
+-- in endpoint_id i64, certificate_id i64, limit i64
+-- out first_seen i64, last_seen i64, times i64
+SELECT first_seen, last_seen, times FROM observation_before WHERE endpoint_id = $endpoint_id AND certificate_id = $certificate_id
+ORDER BY first_seen LIMIT $limit;
+
+-- query observation_before_drop : none
+-- doc One of these times goes.
+-- in endpoint_id i64, certificate_id i64, first_seen i64
+DELETE FROM observation_before WHERE endpoint_id = $endpoint_id AND certificate_id = $certificate_id AND first_seen = $first_seen;
+
+-- query observation_before_drop_of : none
+-- doc A certificate goes, and when it was shown before.
+-- in certificate_id i64
+DELETE FROM observation_before WHERE certificate_id = $certificate_id;
+
+-- query observation_before_drop_at : none
+-- doc An endpoint goes, and what it showed before.
+-- in endpoint_id i64
+DELETE FROM observation_before WHERE endpoint_id = $endpoint_id;
+
+-- query observation_before_expire : none
+-- doc Forgets what endpoints have not shown since.
+-- in from_id i64, to_id i64, before i64
+DELETE FROM observation_before WHERE endpoint_id >= $from_id AND endpoint_id <= $to_id AND last_seen < $before;
 
 -- query observation_drop_of : none
 -- doc A certificate goes, and where it was seen.
@@ -328,7 +374,7 @@ DELETE FROM issuer_name WHERE id = $id;
 -- query counter_empty_drop : none
 -- doc What is counted of an issuer of which nothing is here.
 -- in id i64
-DELETE FROM counter WHERE dimension = 'issuer' AND team IN (SELECT number FROM team) AND key = CAST($id AS TEXT) AND day = 0 AND n = 0;
+DELETE FROM counter WHERE dimension = 'issuer' AND team IN (SELECT number FROM team) AND key = CAST($id AS TEXT);
 
 -- query issuer_trust_expire : none
 -- doc How far issuers are believed whose certificate is gone, and of which nothing else is here.
@@ -371,10 +417,25 @@ ON CONFLICT (dimension, team, key, day) DO UPDATE SET n = counter.n + excluded.n
 -- in last i64
 DELETE FROM counter_delta WHERE seq <= $last;
 
+-- query counter_carry : none
+-- doc What changed on days before goes into day 1.
+-- in before i64
+INSERT INTO counter (dimension, team, key, day, n)
+SELECT dimension, team, key, 1, CAST(SUM(n) AS BIGINT) FROM counter WHERE day > 1 AND day < $before GROUP BY dimension, team, key
+ON CONFLICT (dimension, team, key, day) DO UPDATE SET n = counter.n + excluded.n;
+
 -- query counter_expire : none
 -- doc Forgets what changed on days before.
 -- in before i64
-DELETE FROM counter WHERE day > 0 AND day < $before;
+DELETE FROM counter WHERE day > 1 AND day < $before;
+
+-- query counter_days_wrong : many
+-- doc Numbers that are not what changed on all days together.
+-- in limit i64
+-- out dimension text, team i64, key text, now i64, days i64
+SELECT dimension, team, key, CAST(SUM(CASE WHEN day = 0 THEN n ELSE 0 END) AS BIGINT) AS now,
+    CAST(SUM(CASE WHEN day = 0 THEN 0 ELSE n END) AS BIGINT) AS days
+FROM counter GROUP BY dimension, team, key HAVING SUM(CASE WHEN day = 0 THEN n ELSE -n END) <> 0 ORDER BY dimension, team, key LIMIT $limit;
 
 -- query counter_all : many
 -- doc Every number there is, with what is not folded yet.
@@ -397,7 +458,7 @@ WHERE c.dimension = $dimension AND c.day = 0 GROUP BY c.key HAVING SUM(c.n) <> 0
 -- out day i64, n i64
 SELECT c.day, CAST(SUM(c.n) AS BIGINT) AS n FROM counter c JOIN team t ON t.number = c.team
 JOIN team_within w ON w.team_id = t.id AND w.ancestor_id = $scope
-WHERE c.dimension = $dimension AND c.key = $key AND c.day > 0 AND c.day >= $since GROUP BY c.day ORDER BY c.day;
+WHERE c.dimension = $dimension AND c.key = $key AND c.day > 1 AND c.day >= $since GROUP BY c.day ORDER BY c.day;
 
 -- query certificate_reread_get : maybe
 -- doc Whether a certificate is to be read again.
@@ -431,7 +492,12 @@ UNION ALL SELECT 'findings at an endpoint that is not there', COUNT(*) FROM find
     WHERE f.endpoint_id <> 0 AND NOT EXISTS (SELECT 1 FROM endpoint e WHERE e.id = f.endpoint_id)
 UNION ALL SELECT 'observations without a certificate', COUNT(*) FROM observation o WHERE NOT EXISTS (SELECT 1 FROM certificate c WHERE c.id = o.certificate_id)
 UNION ALL SELECT 'observations without an endpoint', COUNT(*) FROM observation o WHERE NOT EXISTS (SELECT 1 FROM endpoint e WHERE e.id = o.endpoint_id)
+UNION ALL SELECT 'earlier observations without a later one', COUNT(*) FROM observation_before b WHERE NOT EXISTS (
+    SELECT 1 FROM observation o WHERE o.endpoint_id = b.endpoint_id AND o.certificate_id = b.certificate_id)
 UNION ALL SELECT 'endpoints whose certificate is not there', COUNT(*) FROM endpoint e
     WHERE e.certificate_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM certificate c WHERE c.id = e.certificate_id)
-UNION ALL SELECT 'versions whose certificate has another fingerprint, or is not known as managed', COUNT(*) FROM version v JOIN certificate c ON c.id = v.certificate_id
-    WHERE c.fingerprint <> v.fingerprint OR c.flags & 8 = 0;
+UNION ALL SELECT 'versions whose certificate has another fingerprint, or is not known as ours', COUNT(*) FROM version v JOIN certificate c ON c.id = v.certificate_id
+    WHERE c.fingerprint <> v.fingerprint OR c.flags & 2048 = 0
+UNION ALL SELECT 'current versions that are not known as such', COUNT(*) FROM managed_certificate m
+    JOIN version v ON v.managed_id = m.id AND v.number = m.version JOIN certificate c ON c.id = v.certificate_id
+    WHERE m.removed_at IS NULL AND (c.flags & 8 = 0 OR c.flags & 4096 <> 0);

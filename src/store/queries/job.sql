@@ -9,8 +9,8 @@ VALUES ($id, $kind, $agent_id, $lane, $ref, $payload, 'ready', 0, $run_at, 0, $n
 -- query job_ready : many
 -- doc Jobs an agent may lease now: due, nobody holds their lane, and their maintenance window has been looked at.
 -- in agent_id text, now i64, limit i64
--- out id text, kind text, lane text, ref text, payload json, tries i64
-SELECT id, kind, lane, ref, payload, tries FROM job j
+-- out id text, kind text, lane text, ref text, tries i64
+SELECT id, kind, lane, ref, tries FROM job j
 WHERE j.agent_id = $agent_id AND j.state = 'ready' AND j.run_at <= $now
   AND NOT EXISTS (SELECT 1 FROM job l WHERE l.lane = j.lane AND l.state = 'leased')
   AND NOT EXISTS (SELECT 1 FROM timer w WHERE w.kind = 'window' AND w.ref = j.ref AND w.due_at <= $now)
@@ -26,6 +26,12 @@ SELECT COALESCE(MAX(fence), 0) AS fence FROM job WHERE lane = $lane;
 -- doc Leases a ready job.
 -- in id text, fence i64, lease_until i64
 UPDATE job SET state = 'leased', fence = $fence, lease_until = $lease_until, tries = tries + 1 WHERE id = $id AND state = 'ready';
+
+-- query job_carries : one
+-- doc What a job that is given out carries: read for it alone, not for all that were looked at.
+-- in id text
+-- out payload json
+SELECT payload FROM job WHERE id = $id;
 
 -- query job_extend : none
 -- doc Keeps a lease that is still held.
@@ -44,9 +50,10 @@ SELECT id, kind, agent_id, lane, ref, payload, state, fence, tries, lease_until 
 UPDATE job SET payload = $payload WHERE id = $id AND fence = $fence AND state = 'leased';
 
 -- query job_finish : exactly
--- doc Ends a leased job whose fence is the one held.
+-- doc Ends a leased job whose fence is the one held.  What was done need not be kept any longer.
 -- in id text, fence i64, state text, error_code text?, error text?, now i64
-UPDATE job SET state = $state, error_code = $error_code, error = $error, lease_until = NULL, finished_at = $now
+UPDATE job SET state = $state, error_code = $error_code, error = $error, lease_until = NULL, finished_at = $now,
+    payload = CASE WHEN $error IS NULL THEN '{}' ELSE payload END
 WHERE id = $id AND fence = $fence AND state = 'leased';
 
 -- query job_again : exactly

@@ -3,8 +3,8 @@
 -- query identity_provider_get : maybe
 -- doc One by id or name.
 -- in ref text
--- out id text, name text, issuer text, client_id text, credential text, scopes json, group_claim text, acr json, amr json, create_accounts bool, team_id text, team text, state text, authorization_endpoint text, token_endpoint text, jwks_uri text, basic bool, tells_issuer bool, jwks text, keys_at i64, looked_at i64?, error text?, revision i64, created_at i64, updated_at i64
-SELECT p.id, p.name, p.issuer, p.client_id, p.credential, p.scopes, p.group_claim, p.acr, p.amr, p.create_accounts, p.team_id, t.name AS team, p.state,
+-- out id text, name text, kind text, directory json?, issuer text, client_id text, credential text, scopes json, group_claim text, acr json, amr json, create_accounts bool, team_id text, team text, state text, authorization_endpoint text, token_endpoint text, jwks_uri text, basic bool, tells_issuer bool, jwks text, keys_at i64, looked_at i64?, error text?, revision i64, created_at i64, updated_at i64
+SELECT p.id, p.name, p.kind, p.directory, p.issuer, p.client_id, p.credential, p.scopes, p.group_claim, p.acr, p.amr, p.create_accounts, p.team_id, t.name AS team, p.state,
     p.authorization_endpoint, p.token_endpoint, p.jwks_uri, p.basic, p.tells_issuer, p.jwks, p.keys_at, p.looked_at, p.error, p.revision, p.created_at, p.updated_at
 FROM identity_provider p JOIN team t ON t.id = p.team_id WHERE p.id = $ref OR p.name = $ref
 ORDER BY CASE WHEN p.id = $ref THEN 0 ELSE 1 END LIMIT 1;
@@ -13,27 +13,27 @@ ORDER BY CASE WHEN p.id = $ref THEN 0 ELSE 1 END LIMIT 1;
 -- doc All of them.
 -- in after text, limit i64
 -- row identity_provider_get
-SELECT p.id, p.name, p.issuer, p.client_id, p.credential, p.scopes, p.group_claim, p.acr, p.amr, p.create_accounts, p.team_id, t.name AS team, p.state,
+SELECT p.id, p.name, p.kind, p.directory, p.issuer, p.client_id, p.credential, p.scopes, p.group_claim, p.acr, p.amr, p.create_accounts, p.team_id, t.name AS team, p.state,
     p.authorization_endpoint, p.token_endpoint, p.jwks_uri, p.basic, p.tells_issuer, p.jwks, p.keys_at, p.looked_at, p.error, p.revision, p.created_at, p.updated_at
 FROM identity_provider p JOIN team t ON t.id = p.team_id WHERE p.id > $after ORDER BY p.id LIMIT $limit;
 
 -- query identity_provider_open : many
 -- doc Where anybody may sign in.
--- out name text
-SELECT name FROM identity_provider WHERE state = 'active' ORDER BY name LIMIT 100;
+-- out name text, kind text
+SELECT name, kind FROM identity_provider WHERE state = 'active' ORDER BY name LIMIT 100;
 
 -- query identity_provider_add : none
 -- doc A new one, not looked at yet.
--- in id text, name text, issuer text, client_id text, credential text, scopes json, group_claim text, acr json, amr json, create_accounts bool, team_id text, state text, now i64
-INSERT INTO identity_provider (id, name, issuer, client_id, credential, scopes, group_claim, acr, amr, create_accounts, team_id, state,
+-- in id text, name text, kind text, directory json?, issuer text, client_id text, credential text, scopes json, group_claim text, acr json, amr json, create_accounts bool, team_id text, state text, now i64
+INSERT INTO identity_provider (id, name, kind, directory, issuer, client_id, credential, scopes, group_claim, acr, amr, create_accounts, team_id, state,
     authorization_endpoint, token_endpoint, jwks_uri, basic, tells_issuer, jwks, keys_at, revision, created_at, updated_at)
-VALUES ($id, $name, $issuer, $client_id, $credential, $scopes, $group_claim, $acr, $amr, $create_accounts, $team_id, $state,
+VALUES ($id, $name, $kind, $directory, $issuer, $client_id, $credential, $scopes, $group_claim, $acr, $amr, $create_accounts, $team_id, $state,
     '', '', '', 1, 0, '', 0, 1, $now, $now);
 
 -- query identity_provider_update : exactly
 -- doc What people set of it.
--- in id text, revision i64, client_id text, credential text, scopes json, group_claim text, acr json, amr json, create_accounts bool, team_id text, state text, now i64
-UPDATE identity_provider SET client_id = $client_id, credential = $credential, scopes = $scopes, group_claim = $group_claim, acr = $acr,
+-- in id text, revision i64, directory json?, client_id text, credential text, scopes json, group_claim text, acr json, amr json, create_accounts bool, team_id text, state text, now i64
+UPDATE identity_provider SET directory = $directory, client_id = $client_id, credential = $credential, scopes = $scopes, group_claim = $group_claim, acr = $acr,
     amr = $amr, create_accounts = $create_accounts, team_id = $team_id, state = $state, revision = revision + 1, updated_at = $now
 WHERE id = $id AND revision = $revision;
 
@@ -52,6 +52,11 @@ UPDATE identity_provider SET jwks = $jwks, keys_at = $now WHERE id = $id;
 -- doc It could not be looked at; what is known stays.
 -- in id text, error text, now i64
 UPDATE identity_provider SET error = $error, looked_at = $now WHERE id = $id;
+
+-- query identity_provider_reached : none
+-- doc It answers; written every few minutes, or where it did not before.
+-- in id text, now i64, before i64
+UPDATE identity_provider SET error = NULL, looked_at = $now WHERE id = $id AND (error IS NOT NULL OR looked_at IS NULL OR looked_at < $before);
 
 -- query identity_provider_remove : none
 -- doc Removes it, when nothing speaks of it any more.
@@ -92,6 +97,28 @@ VALUES ($id, $user_id, $provider_id, $subject, $created_by, $now);
 -- doc Somebody signed in by it.
 -- in id text, now i64
 UPDATE user_identity SET used_at = $now WHERE id = $id;
+
+-- query identity_login : none
+-- doc What they typed there.
+-- in provider_id text, subject text, login text
+UPDATE user_identity SET login = $login WHERE provider_id = $provider_id AND subject = $subject;
+
+-- query identity_by_login : maybe
+-- doc Who typed this there last.
+-- in provider_id text, login text
+-- out user_id text
+SELECT user_id FROM user_identity WHERE provider_id = $provider_id AND login = $login ORDER BY used_at DESC LIMIT 1;
+
+-- query identity_ldap_count : one
+-- doc How often an account is bound to directories that leave the second factor to this hub.
+-- in user_id text
+-- out n i64
+SELECT COUNT(*) AS n FROM user_identity i JOIN identity_provider p ON p.id = i.provider_id WHERE i.user_id = $user_id AND p.kind = 'ldap';
+
+-- query identity_ldap_any : one
+-- doc Whether there is a directory.
+-- out n i64
+SELECT COUNT(*) AS n FROM identity_provider WHERE kind = 'ldap';
 
 -- query identity_list : many
 -- doc What an account is bound to.
@@ -169,10 +196,24 @@ UPDATE provider_sign_in SET state = $state, user_id = $user_id, error = $error W
 -- out n i64
 SELECT COUNT(*) AS n FROM provider_sign_in WHERE address = $address AND created_at > $since;
 
+-- query provider_sign_in_asking : one
+-- doc How many are under way, and how many of them from an address.
+-- in address text
+-- out all_of i64, own i64
+SELECT COUNT(*) AS all_of, COALESCE(SUM(CASE WHEN address = $address THEN 1 ELSE 0 END), 0) AS own FROM provider_sign_in WHERE state = 'asking';
+
+-- query provider_sign_in_oldest : maybe
+-- doc Which of those under way goes first: the oldest of an address, else one that nobody waits for any more.
+-- in address text, before i64
+-- out id text
+SELECT id FROM provider_sign_in WHERE state = 'asking' AND (address = $address OR created_at < $before)
+ORDER BY CASE WHEN address = $address THEN 0 ELSE 1 END, created_at, id LIMIT 1;
+
 -- query provider_sign_in_expire : none
--- doc Old ones.
--- in before i64
-DELETE FROM provider_sign_in WHERE created_at < $before;
+-- doc Old ones, and the oldest where there are more than so many.
+-- in before i64, most i64
+DELETE FROM provider_sign_in WHERE created_at < $before
+    OR created_at < (SELECT p.created_at FROM provider_sign_in p ORDER BY p.created_at DESC LIMIT 1 OFFSET $most);
 
 -- query provider_sign_in_end : none
 -- doc Those of a provider.

@@ -51,7 +51,7 @@ WHERE mt.managed_id = $managed_id ORDER BY t.name LIMIT 10000;
 -- out id text, team_id text, name text, wish json, wish_hash blob, paused_reason text?, paused_at i64?, failures i64, refusals i64, error_code text?, error text?, failed_at i64?, version i64, attempts i64, revision i64, created_at i64, updated_at i64
 SELECT id, team_id, name, wish, wish_hash, paused_reason, paused_at, failures, refusals, error_code, error, failed_at, version, attempts, revision, created_at, updated_at
 FROM managed_certificate m
-WHERE (m.id = $ref OR m.name = $ref) AND m.removed_at IS NULL
+WHERE (m.id = $ref OR (m.name = $ref AND m.removed_at IS NULL)) AND m.removed_at IS NULL
   AND EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = m.team_id AND w.ancestor_id = $scope)
 LIMIT 1;
 
@@ -156,6 +156,12 @@ INSERT INTO version (managed_id, number, attempt_id, issuer_id, certificate_id, 
     renew_at, created_at)
 VALUES ($managed_id, $number, $attempt_id, $issuer_id, $certificate_id, $fingerprint, $serial, $names, $chain_sha256, $wish_hash, $not_before, $not_after,
     $renew_at, $now);
+
+-- query version_certificate : maybe
+-- doc The certificate of a version.
+-- in managed_id text, number i64
+-- out certificate_id i64
+SELECT certificate_id FROM version WHERE managed_id = $managed_id AND number = $number;
 
 -- query version_get : maybe
 -- doc One version with its certificate and issuer.
@@ -412,9 +418,8 @@ WHERE mt.managed_id = $managed_id ORDER BY t.name, o.address, o.port, o.name LIM
 -- in scope text, limit i64
 -- out managed text, target text, address text, port i64, name text, verdict text, detail text, last_seen i64
 SELECT m.name AS managed, t.name AS target, o.address, o.port, o.name, o.verdict, o.detail, o.last_seen
-FROM target_endpoint o JOIN managed_target mt ON mt.target_id = o.target_id
-JOIN managed_certificate m ON m.id = mt.managed_id JOIN target t ON t.id = o.target_id
-WHERE o.verdict NOT IN ('served', 'installed') AND m.removed_at IS NULL
+FROM target_endpoint o CROSS JOIN managed_target mt CROSS JOIN managed_certificate m CROSS JOIN target t
+WHERE mt.target_id = o.target_id AND m.id = mt.managed_id AND t.id = o.target_id AND o.verdict NOT IN ('served', 'installed') AND m.removed_at IS NULL
   AND EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = m.team_id AND w.ancestor_id = $scope)
 ORDER BY m.name LIMIT $limit;
 

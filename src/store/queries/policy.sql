@@ -77,9 +77,8 @@ SELECT rule, until, why, since FROM policy_hold WHERE managed_id = $managed_id;
 -- doc Managed certificates whose renewal a rule forbids, and when what is there ends.
 -- in scope text, limit i64
 -- out managed text, why text, not_after i64
-SELECT m.name AS managed, h.why, v.not_after FROM policy_hold h JOIN managed_certificate m ON m.id = h.managed_id
-JOIN version v ON v.managed_id = m.id AND v.number = m.version
-WHERE h.ends = 0 AND m.removed_at IS NULL AND m.paused_at IS NULL
+SELECT m.name AS managed, h.why, v.not_after FROM policy_hold h CROSS JOIN managed_certificate m CROSS JOIN version v
+WHERE m.id = h.managed_id AND v.managed_id = m.id AND v.number = m.version AND h.ends = 0 AND m.removed_at IS NULL AND m.paused_at IS NULL
   AND EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = m.team_id AND w.ancestor_id = $scope)
 ORDER BY v.not_after LIMIT $limit;
 

@@ -60,6 +60,17 @@ ORDER BY r.id DESC LIMIT $limit;
 -- out id text, team_id text
 SELECT id, team_id FROM request WHERE hash = $hash AND state = 'waiting' ORDER BY id LIMIT 1;
 
+-- query request_shared : none
+-- doc It was asked for again while it waits.
+-- in id text
+UPDATE request SET shared = 1 WHERE id = $id;
+
+-- query request_alone : maybe
+-- doc Whether a request waits, and was asked for once.
+-- in id text
+-- out id text
+SELECT id FROM request WHERE id = $id AND state = 'waiting' AND shared = 0;
+
 -- query request_waiting_of : one
 -- doc How many requests of one who asked wait.
 -- in asker_id text
@@ -179,3 +190,9 @@ WHERE d.to_user = $to_user AND d.until > $now AND u.state = 'active' ORDER BY u.
 -- row delegations_to
 SELECT u.id, u.name, d.until FROM delegation d JOIN user_account u ON u.id = d.to_user
 WHERE d.from_user = $from_user AND d.until > $now AND u.state = 'active' ORDER BY u.name LIMIT $limit;
+
+-- query request_of : many
+-- doc What waits for the approval of one thing.
+-- in object_id text
+-- out id text
+SELECT id FROM request WHERE object_id = $object_id AND state = 'waiting' ORDER BY id;

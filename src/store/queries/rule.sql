@@ -2,10 +2,11 @@
 
 -- query rule_add : none
 -- doc A new rule.
--- in id text, team_id text, name text, spec json, enabled bool, built_in bool, edited_by text, looks_at i64?, now i64
-INSERT INTO rule (id, team_id, name, spec, enabled, built_in, edited, edited_by, hour, sent, looks_at, place, pass, trouble, revision,
-    created_at, updated_at)
-VALUES ($id, $team_id, $name, $spec, $enabled, $built_in, 0, $edited_by, 0, 0, $looks_at, '', 0, '', 1, $now, $now);
+-- in id text, team_id text, name text, spec json, enabled bool, built_in bool, edited_by text, author_kind i64, author_id text, author_person text, looks_at i64?, now i64
+INSERT INTO rule (id, team_id, name, spec, enabled, built_in, edited, edited_by, author_kind, author_id, author_person, hour, sent, looks_at,
+    place, pass, trouble, revision, created_at, updated_at)
+VALUES ($id, $team_id, $name, $spec, $enabled, $built_in, 0, $edited_by, $author_kind, $author_id, $author_person, 0, 0, $looks_at,
+    '', 0, '', 1, $now, $now);
 
 -- query rule_built_in : maybe
 -- doc A rule by its name, at the start of the hub.
@@ -16,8 +17,9 @@ SELECT id, spec, enabled, built_in, edited FROM rule WHERE name = $name;
 -- query rule_list : many
 -- doc Rules within a team.
 -- in scope text, after text, limit i64
--- out id text, team_id text, team text, name text, spec json, enabled bool, built_in bool, edited bool, edited_by text, trouble text, looks_at i64?, alerts i64, revision i64, created_at i64, updated_at i64
-SELECT r.id, r.team_id, t.name AS team, r.name, r.spec, r.enabled, r.built_in, r.edited, r.edited_by, r.trouble, r.looks_at,
+-- out id text, team_id text, team text, name text, spec json, enabled bool, built_in bool, edited bool, edited_by text, author_kind i64, author_id text, author_person text, halted text, trouble text, looks_at i64?, alerts i64, revision i64, created_at i64, updated_at i64
+SELECT r.id, r.team_id, t.name AS team, r.name, r.spec, r.enabled, r.built_in, r.edited, r.edited_by, r.author_kind, r.author_id,
+    r.author_person, r.halted, r.trouble, r.looks_at,
     (SELECT COUNT(*) FROM alert a WHERE a.rule_id = r.id AND a.state <> 'closed' AND a.state <> 'counting') AS alerts,
     r.revision, r.created_at, r.updated_at
 FROM rule r JOIN team t ON t.id = r.team_id
@@ -28,7 +30,8 @@ ORDER BY r.id LIMIT $limit;
 -- doc One rule within a team, by id or name.
 -- in ref text, scope text
 -- row rule_list
-SELECT r.id, r.team_id, t.name AS team, r.name, r.spec, r.enabled, r.built_in, r.edited, r.edited_by, r.trouble, r.looks_at,
+SELECT r.id, r.team_id, t.name AS team, r.name, r.spec, r.enabled, r.built_in, r.edited, r.edited_by, r.author_kind, r.author_id,
+    r.author_person, r.halted, r.trouble, r.looks_at,
     (SELECT COUNT(*) FROM alert a WHERE a.rule_id = r.id AND a.state <> 'closed' AND a.state <> 'counting') AS alerts,
     r.revision, r.created_at, r.updated_at
 FROM rule r JOIN team t ON t.id = r.team_id
@@ -43,15 +46,34 @@ SELECT COUNT(*) AS n, COUNT(CASE WHEN team_id = $team_id THEN 1 END) AS in_team 
 
 -- query rule_update : exactly
 -- doc Changes a rule; a condition begins anew.
--- in id text, revision i64, name text, spec json, enabled bool, edited bool, edited_by text, looks_at i64?, now i64
-UPDATE rule SET name = $name, spec = $spec, enabled = $enabled, edited = $edited, edited_by = $edited_by, looks_at = $looks_at, place = '',
-    trouble = '', revision = revision + 1, updated_at = $now
+-- in id text, revision i64, name text, spec json, enabled bool, edited bool, edited_by text, author_kind i64, author_id text, author_person text, halted text, looks_at i64?, now i64
+UPDATE rule SET name = $name, spec = $spec, enabled = $enabled, edited = $edited, edited_by = $edited_by, author_kind = $author_kind,
+    author_id = $author_id, author_person = $author_person, halted = $halted, looks_at = $looks_at, place = '', trouble = '', revision = revision + 1, updated_at = $now
 WHERE id = $id AND revision = $revision;
 
 -- query rule_spec_set : exactly
 -- doc A built-in rule as this build has it.
 -- in id text, spec json, looks_at i64?
 UPDATE rule SET spec = $spec, looks_at = $looks_at, place = '' WHERE id = $id;
+
+-- query rule_author : maybe
+-- doc With whose rights a rule acts.
+-- in id text
+-- out team_id text, name text, spec json, enabled bool, built_in bool, edited bool, edited_by text, author_kind i64, author_id text, author_person text, halted text
+SELECT team_id, name, spec, enabled, built_in, edited, edited_by, author_kind, author_id, author_person, halted FROM rule WHERE id = $id;
+
+-- query rule_halt : none
+-- doc It does nothing any more but tell its team.
+-- in id text, why text
+UPDATE rule SET halted = $why WHERE id = $id;
+
+-- query rule_halted : many
+-- doc Rules within a team that were halted.
+-- in scope text, limit i64
+-- out name text, halted text
+SELECT r.name, r.halted FROM rule r
+WHERE r.halted <> '' AND EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = r.team_id AND w.ancestor_id = $scope)
+ORDER BY r.id LIMIT $limit;
 
 -- query rule_remove : none
 -- doc Takes a rule away.
@@ -91,7 +113,7 @@ WHERE id = $id AND place = $was_place AND pass = $was_pass;
 -- doc Entries of the log between two places, with the name that their object has now.
 -- in from_leaf i64, to_leaf i64
 -- out leaf i64, at i64, action text, object_kind text, object_id text, team_id text, name text?, detail json
-SELECT a.leaf, a.at, a.action, a.object_kind, a.object_id, a.team_id, COALESCE(m.name, t.name, i.name, g.name, n.name, c.name, q.object_name, d.name) AS name, a.detail
+SELECT a.leaf, a.at, a.action, a.object_kind, a.object_id, a.team_id, COALESCE(m.name, t.name, i.name, g.name, n.name, c.name, q.object_name, d.name, r.name, s.name) AS name, a.detail
 FROM audit a
 LEFT JOIN managed_certificate m ON a.object_kind = 'managed-certificate' AND m.id = a.object_id
 LEFT JOIN target t ON a.object_kind = 'target' AND t.id = a.object_id
@@ -101,6 +123,8 @@ LEFT JOIN channel n ON a.object_kind = 'channel' AND n.id = a.object_id
 LEFT JOIN campaign c ON a.object_kind IN ('campaign', 'bulk') AND c.id = a.object_id
 LEFT JOIN request q ON a.object_kind = 'request' AND q.id = a.object_id
 LEFT JOIN dns_provider d ON a.object_kind = 'dns-provider' AND d.id = a.object_id
+LEFT JOIN rule r ON a.object_kind = 'rule' AND r.id = a.object_id
+LEFT JOIN report_schedule s ON a.object_kind = 'report' AND s.id = a.object_id
 WHERE a.leaf >= $from_leaf AND a.leaf < $to_leaf ORDER BY a.leaf;
 
 -- query rule_event_at : maybe
@@ -195,6 +219,11 @@ SELECT id FROM alert WHERE due_at IS NOT NULL AND due_at <= $now ORDER BY due_at
 -- in id text, was_due i64, state text, step i64, round i64, due_at i64?, until_at i64?
 UPDATE alert SET state = $state, step = $step, round = $round, due_at = $due_at, until_at = $until_at WHERE id = $id AND due_at = $was_due;
 
+-- query alert_note : none
+-- doc What people are to know of how it was told or acted on.
+-- in id text, note text
+UPDATE alert SET note = $note WHERE id = $id;
+
 -- query alert_state : exactly
 -- doc What somebody, or its end, makes of an alert.
 -- in id text, state text, due_at i64?, acted_by text, reason text, until_at i64?, closed_at i64?
@@ -205,9 +234,9 @@ WHERE id = $id;
 -- query alert_list : many
 -- doc Alerts within a team, newest first; '' asks for any state or object.
 -- in scope text, before text, state text, object text, limit i64
--- out id text, rule_id text, rule_name text, team_id text, team text, object_kind text, object_id text, object_name text, severity i64, event text, words text, why text, opened_at i64, last_at i64, count i64, state text, step i64, due_at i64?, acted_by text, reason text, until_at i64?, closed_at i64?, revision i64
+-- out id text, rule_id text, rule_name text, team_id text, team text, object_kind text, object_id text, object_name text, severity i64, event text, words text, why text, note text, opened_at i64, last_at i64, count i64, state text, step i64, due_at i64?, acted_by text, reason text, until_at i64?, closed_at i64?, revision i64
 SELECT a.id, a.rule_id, a.rule_name, a.team_id, t.name AS team, a.object_kind, a.object_id, a.object_name, a.severity, a.event, a.words, a.why,
-    a.opened_at, a.last_at, a.count, a.state, a.step, a.due_at, a.acted_by, a.reason, a.until_at, a.closed_at, a.revision
+    a.note, a.opened_at, a.last_at, a.count, a.state, a.step, a.due_at, a.acted_by, a.reason, a.until_at, a.closed_at, a.revision
 FROM alert a JOIN team t ON t.id = a.team_id
 WHERE a.id < $before AND a.state <> 'counting' AND ($state = '' OR a.state = $state)
   AND ($object = '' OR a.object_id = $object OR a.object_name = $object)
@@ -219,7 +248,7 @@ ORDER BY a.id DESC LIMIT $limit;
 -- in scope text, before text, object text, limit i64
 -- row alert_list
 SELECT a.id, a.rule_id, a.rule_name, a.team_id, t.name AS team, a.object_kind, a.object_id, a.object_name, a.severity, a.event, a.words, a.why,
-    a.opened_at, a.last_at, a.count, a.state, a.step, a.due_at, a.acted_by, a.reason, a.until_at, a.closed_at, a.revision
+    a.note, a.opened_at, a.last_at, a.count, a.state, a.step, a.due_at, a.acted_by, a.reason, a.until_at, a.closed_at, a.revision
 FROM alert a JOIN team t ON t.id = a.team_id
 WHERE a.id < $before AND a.state <> 'closed' AND a.state <> 'counting'
   AND ($object = '' OR a.object_id = $object OR a.object_name = $object)
@@ -231,7 +260,7 @@ ORDER BY a.id DESC LIMIT $limit;
 -- in id text, scope text
 -- row alert_list
 SELECT a.id, a.rule_id, a.rule_name, a.team_id, t.name AS team, a.object_kind, a.object_id, a.object_name, a.severity, a.event, a.words, a.why,
-    a.opened_at, a.last_at, a.count, a.state, a.step, a.due_at, a.acted_by, a.reason, a.until_at, a.closed_at, a.revision
+    a.note, a.opened_at, a.last_at, a.count, a.state, a.step, a.due_at, a.acted_by, a.reason, a.until_at, a.closed_at, a.revision
 FROM alert a JOIN team t ON t.id = a.team_id
 WHERE a.id = $id AND a.state <> 'counting'
   AND EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = a.team_id AND w.ancestor_id = $scope);
@@ -294,13 +323,22 @@ WHERE rule_id = $rule_id AND team_id = $team_id AND channel = $channel AND addre
 -- doc Who is noted as the owner of a certificate.
 -- in fingerprint blob
 -- out owner text
-SELECT n.owner FROM certificate c JOIN certificate_note n ON n.certificate_id = c.id WHERE c.fingerprint = $fingerprint AND n.owner IS NOT NULL;
+SELECT n.owner FROM certificate c JOIN certificate_note n ON n.certificate_id = c.id
+WHERE substr(c.fingerprint, 1, 8) = substr($fingerprint, 1, 8) AND c.fingerprint = $fingerprint AND n.owner IS NOT NULL;
 
 -- query alert_owner_address : maybe
 -- doc The mail address of an account that works.
 -- in name text
 -- out email text
 SELECT email FROM user_account WHERE name = $name AND state = 'active' AND email <> '';
+
+-- query alert_names : maybe
+-- doc What was found: the certificate and its team.
+-- in fingerprint blob
+-- out team text, dictionary i64, packed blob
+SELECT t.name AS team, d.dictionary, d.der AS packed
+FROM certificate c JOIN team t ON t.number = c.team JOIN certificate_der d ON d.id = c.id
+WHERE substr(c.fingerprint, 1, 8) = substr($fingerprint, 1, 8) AND c.fingerprint = $fingerprint;
 
 -- query alert_served : maybe
 -- doc The certificate that a managed certificate has now.

@@ -173,8 +173,8 @@ ORDER BY s.id LIMIT $limit;
 -- query import_shown : many
 -- doc Certificates of a team and those within it that are shown at a place of theirs, or to a name (port 0: at any port).
 -- in place text, name text, port i64, scope text
--- out certificate_id i64
-SELECT c.id AS certificate_id FROM certificate c JOIN team t ON t.number = c.team
+-- out certificate_id i64, fingerprint blob
+SELECT c.id AS certificate_id, c.fingerprint FROM certificate c JOIN team t ON t.number = c.team
 JOIN team_within w ON w.team_id = t.id AND w.ancestor_id = $scope
 WHERE c.id IN (SELECT e.certificate_id FROM endpoint e JOIN team s ON s.number = e.team JOIN team_within v ON v.team_id = s.id
         WHERE e.kind = 'tls' AND e.place = $place AND e.certificate_id IS NOT NULL AND v.ancestor_id = $scope

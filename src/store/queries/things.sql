@@ -11,7 +11,7 @@ VALUES ($id, $team_id, $name, $kind, $settings, 0, 1, $now, $now);
 -- in ref text, scope text
 -- out id text, team_id text, name text, kind text, settings json, account_url text?, failures i64, last_error text?, retry_at i64?, revision i64, created_at i64, updated_at i64
 SELECT id, team_id, name, kind, settings, account_url, failures, last_error, retry_at, revision, created_at, updated_at FROM issuer i
-WHERE (i.id = $ref OR i.name = $ref) AND i.removed_at IS NULL
+WHERE (i.id = $ref OR (i.name = $ref AND i.removed_at IS NULL)) AND i.removed_at IS NULL
   AND (EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = i.team_id AND w.ancestor_id = $scope) OR EXISTS (
     SELECT 1 FROM team_within m JOIN team_within w ON w.team_id = m.team_id WHERE m.ancestor_id = $scope AND w.ancestor_id = i.team_id))
 LIMIT 1;
@@ -74,7 +74,7 @@ VALUES ($id, $team_id, $name, $settings, 1, $now, $now);
 -- in ref text, scope text
 -- out id text, team_id text, name text, settings json, revision i64, created_at i64, updated_at i64
 SELECT id, team_id, name, settings, revision, created_at, updated_at FROM profile p
-WHERE (p.id = $ref OR p.name = $ref) AND p.removed_at IS NULL
+WHERE (p.id = $ref OR (p.name = $ref AND p.removed_at IS NULL)) AND p.removed_at IS NULL
   AND (EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = p.team_id AND w.ancestor_id = $scope) OR EXISTS (
     SELECT 1 FROM team_within m JOIN team_within w ON w.team_id = m.team_id WHERE m.ancestor_id = $scope AND w.ancestor_id = p.team_id))
 LIMIT 1;
@@ -118,7 +118,7 @@ VALUES ($id, $team_id, $agent_id, $name, $connector, $parameters, $parameters_ha
 -- out id text, team_id text, agent_id text, agent text, name text, connector text, parameters json, endpoints json, names json, description text, windows json, found i64, revision i64, created_at i64, updated_at i64
 SELECT t.id, t.team_id, t.agent_id, a.name AS agent, t.name, t.connector, t.parameters, t.endpoints, t.names, t.description, t.windows, t.found, t.revision, t.created_at, t.updated_at
 FROM target t JOIN agent a ON a.id = t.agent_id
-WHERE (t.id = $ref OR t.name = $ref) AND t.removed_at IS NULL
+WHERE (t.id = $ref OR (t.name = $ref AND t.removed_at IS NULL)) AND t.removed_at IS NULL
   AND EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = t.team_id AND w.ancestor_id = $scope)
 LIMIT 1;
 

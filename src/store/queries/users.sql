@@ -11,7 +11,7 @@ SELECT id, name FROM team WHERE parent_id IS NULL AND removed_at IS NULL ORDER B
 -- out id text, name text, parent_id text?, parent text?, revision i64, created_at i64
 SELECT t.id, t.name, p.id AS parent_id, p.name AS parent, t.revision, t.created_at FROM team t
 LEFT JOIN team p ON p.id = t.parent_id AND EXISTS (SELECT 1 FROM team_within v WHERE v.team_id = p.id AND v.ancestor_id = $scope)
-WHERE (t.id = $ref OR t.name = $ref) AND t.removed_at IS NULL
+WHERE (t.id = $ref OR (t.name = $ref AND t.removed_at IS NULL)) AND t.removed_at IS NULL
   AND EXISTS (SELECT 1 FROM team_within w WHERE w.team_id = t.id AND w.ancestor_id = $scope)
 ORDER BY CASE WHEN t.id = $ref THEN 0 ELSE 1 END LIMIT 1;
 
@@ -127,13 +127,14 @@ SELECT id, team_id, kind, name, display_name, email, state, revision FROM user_a
 -- query user_update : exactly
 -- doc New words for an account, or another state.
 -- in id text, revision i64, display_name text, email text, state text, now i64
-UPDATE user_account SET display_name = $display_name, email = $email, state = $state, revision = revision + 1, updated_at = $now
+UPDATE user_account SET email_verified = CASE WHEN email = $email THEN email_verified ELSE '' END,
+    display_name = $display_name, email = $email, state = $state, revision = revision + 1, updated_at = $now
 WHERE id = $id AND revision = $revision AND state <> 'removed';
 
 -- query user_remove : exactly
 -- doc Ends an account: what says who it was is gone, its name may be given anew.
 -- in id text, now i64
-UPDATE user_account SET state = 'removed', name = name || '~' || id, display_name = '', email = '', revision = revision + 1, updated_at = $now
+UPDATE user_account SET state = 'removed', name = name || '~' || id, display_name = '', email = '', email_verified = '', revision = revision + 1, updated_at = $now
 WHERE id = $id AND state <> 'removed';
 
 -- query user_tokens_end : none
