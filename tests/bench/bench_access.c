@@ -2,15 +2,12 @@
  * somebody with eight; beside it, of the same run, a point query of the same table.  And what it takes to find out who a token is.
  *
  *     decide engine=sqlite grants=8 us=… query_us=… */
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
+#include "on_engines.h"
 
 #include "base/random.h"
 #include "core/access.h"
 #include "core/role.h"
 #include "core/scope.h"
-#include "lib/pg_server.h"
 #include "pki/digest.h"
 #include "store/queries.h"
 
@@ -112,28 +109,5 @@ static struct rc run(struct ctx *ctx, const struct store_config *config, size_t 
 int main(void)
 {
     static const size_t grants[] = {1, 8};
-    struct pg_server pg;
-    int failed = 0;
-    const bool postgres = pg_server_start(&pg);
-    for (size_t i = 0; i < 2; i++) {
-        char path[] = "/tmp/cw-bench-XXXXXX";
-        const int fd = mkstemp(path);
-        if (fd >= 0)
-            close(fd);
-        CTX_CLEANUP struct ctx ctx;
-        ctx_init(&ctx, &clock_system);
-        struct rc rc = run(&ctx, &(struct store_config){.engine = STORE_SQLITE, .path = path}, grants[i]);
-        if (rc_ok(rc) && postgres && i) /* one database, once */
-            rc = run(&ctx, &(struct store_config){.engine = STORE_POSTGRES, .conninfo = pg.conninfo, .connections = 2}, grants[i]);
-        if (rc_failed(rc)) {
-            fprintf(stderr, "bench_access: %s\n", ctx_why(&ctx));
-            failed = 1;
-        }
-        unlink(path);
-        unlink(arena_printf(&ctx.arena, "%s-wal", path));
-        unlink(arena_printf(&ctx.arena, "%s-shm", path));
-    }
-    if (postgres)
-        pg_server_stop(&pg);
-    return failed;
+    return on_engines("bench_access", run, grants, 2);
 }

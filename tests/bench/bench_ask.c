@@ -3,7 +3,9 @@
  * it is given), and the same questions are put to a small one and a large one, by turns, so that both have the same moments:
  *
  *     bench_inventory 0.1 sqlite small.db; bench_inventory 10 sqlite large.db
- *     bench_ask SMALL.db LARGE.db [ROUNDS]
+ *     bench_ask SMALL.db LARGE.db [ROUNDS [QUESTION…]]
+ *
+ * Instead of a file, "host=… dbname=…" of a PostgreSQL (bench_inventory 10 postgres "host=…" fills it); its CPU is not counted.
  *
  * One line a question: milliseconds at the median and the 99th percentile, on the clock and of CPU, of SMALL and LARGE; looks is
  * certificates looked at for a page. */
@@ -119,6 +121,16 @@ static void issuer(struct ctx *ctx, struct question *q)
 {
     q->ask.where = arena_printf(&ctx->arena, "issuer.o = \"Public Trust %llu\"", (unsigned long long)(roll(q) % 4));
 }
+static void issuer_soonest(struct ctx *ctx, struct question *q)
+{
+    issuer(ctx, q);
+    q->ask.order = ASK_SOONEST;
+}
+static void suffix_soonest(struct ctx *ctx, struct question *q)
+{
+    suffix(ctx, q);
+    q->ask.order = ASK_SOONEST;
+}
 static void soon(struct ctx *ctx, struct question *q)
 {
     q->ask.where = arena_printf(&ctx->arena, "expires > now and expires < %llud", (unsigned long long)(1 + roll(q) % 60));
@@ -159,6 +171,8 @@ static const struct {
     {"rare_word", rare_word, page},
     {"two_words_key", two_words, page},
     {"issuer", issuer, page},
+    {"issuer_soonest", issuer_soonest, page},
+    {"suffix_soonest", suffix_soonest, page},
     {"expires", soon, page},
     {"expires_issuer", soon_issuer, page},
     {"all_of_it", all_of_it, page},
@@ -166,6 +180,7 @@ static const struct {
     {"nothing_of", not_term, page},
     {"facets", newest, facets},
     {"facets_suffix", suffix, facets},
+    {"facets_word", word, facets},
     {"facets_issuer", issuer, facets},
     {"overview", newest, overview},
 };
@@ -192,7 +207,9 @@ static struct rc fold(struct ctx *ctx, struct txn *txn, void *more)
 static struct rc file_open(struct inventory_file *f, const char *path)
 {
     ctx_init(&f->ctx, &clock_system);
-    const struct store_config config = {.engine = STORE_SQLITE, .path = path};
+    const bool postgres = !strncmp(path, "host=", 5);
+    const struct store_config config = {
+        .engine = postgres ? STORE_POSTGRES : STORE_SQLITE, .path = postgres ? NULL : path, .conninfo = postgres ? path : NULL};
     f->core.clock = f->ctx.clock;
     TRY(inventory_load(&f->ctx));
     TRY(store_open(&f->ctx, &config, &f->core.store));
@@ -238,12 +255,21 @@ static bool ask_once(struct inventory_file *f, size_t kind, uint64_t round, doub
     return rc_ok(rc);
 }
 
+/* Whether a question is meant: none is named, or this one. */
+static bool is_asked(int argc, char **argv, const char *name)
+{
+    for (int i = 4; i < argc; i++)
+        if (str_equal(argv[i], name))
+            return true;
+    return argc <= 4;
+}
+
 int main(int argc, char **argv)
 {
     struct inventory_file files[2] = {0};
     const size_t rounds = argc > 3 ? strtoul(argv[3], NULL, 10) : ROUNDS;
     if (argc < 3 || rounds < 1) {
-        fprintf(stderr, "usage: bench_ask SMALL.db LARGE.db [ROUNDS]\n");
+        fprintf(stderr, "usage: bench_ask SMALL.db LARGE.db [ROUNDS [QUESTION...]]\n");
         return 2;
     }
     for (int i = 0; i < 2; i++)
@@ -258,6 +284,8 @@ int main(int argc, char **argv)
     }
     for (size_t kind = 0; kind < sizeof questions / sizeof *questions; kind++) {
         int64_t looks[2] = {0}, rows[2] = {0};
+        if (!is_asked(argc, argv, questions[kind].name))
+            continue;
         for (size_t round = 0; round < rounds; round++)
             for (int i = 0; i < 2; i++)
                 if (!ask_once(&files[i], kind, round, &ms[i][round], &cpu[i][round], &looks[i], &rows[i]))

@@ -1,7 +1,7 @@
 /* How fast certificates are taken into the inventory, and how much room they need there: parsed, with their findings, counters and all
  * indexes, durable.  The certificates are made apart from what is measured (lib/many_certs.h).
  *
- *     bench_inventory [MILLIONS] [sqlite|postgres] [FILE]     3, both, a file of its own
+ *     bench_inventory [MILLIONS] [sqlite|postgres] [FILE|"host=… dbname=…"]     3, both, a database of its own
  *
  * One line each half million and one for all:
  *
@@ -140,9 +140,12 @@ static bool sqlite_run(uint64_t n, const char *file)
     return good;
 }
 
-static bool postgres_run(uint64_t n)
+static bool postgres_run(uint64_t n, const char *conninfo)
 {
     struct pg_server pg;
+    const struct store_config other = {.engine = STORE_POSTGRES, .conninfo = conninfo};
+    if (conninfo)
+        return engine_run(&other, "postgres", n);
     const bool up = pg_server_start_with(&pg, "128MB"); /* its default */
     const struct store_config config = {.engine = STORE_POSTGRES, .conninfo = pg.conninfo};
     const bool good = up && engine_run(&config, "postgres", n);
@@ -164,6 +167,6 @@ int main(int argc, char **argv)
     if (strcmp(engine, "postgres"))
         good = sqlite_run(n, argc > 3 ? argv[3] : NULL);
     if (strcmp(engine, "sqlite"))
-        good = postgres_run(n) && good;
+        good = postgres_run(n, argc > 3 ? argv[3] : NULL) && good;
     return good ? 0 : 1;
 }

@@ -3,15 +3,12 @@
  * same run, the one query that it makes.
  *
  *     policy engine=sqlite us=… query_us=… bytes=… */
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
+#include "on_engines.h"
 
 #include "base/random.h"
 #include "core/access.h"
 #include "core/policy.h"
 #include "core/wish.h"
-#include "lib/pg_server.h"
 #include "store/queries.h"
 
 #define TEAMS  100
@@ -82,10 +79,10 @@ static struct rc decide_often(struct ctx *ctx, struct txn *txn, void *arg)
     return RC_OK;
 }
 
-static struct rc run(struct ctx *ctx, const struct store_config *config)
+static struct rc run(struct ctx *ctx, const struct store_config *config, size_t teams)
 {
     struct bench b = {.core = {.clock = &clock_system, .policy = policy_cache_new()}};
-    for (size_t i = 0; i < TEAMS; i++)
+    for (size_t i = 0; i < teams; i++)
         b.team[i] = id_new(&ctx->arena, clock_unix_ms(&clock_system));
     b.core.team_root = b.team[0];
     ctx->principal = access_hub(ctx, &b.core);
@@ -103,28 +100,6 @@ static struct rc run(struct ctx *ctx, const struct store_config *config)
 
 int main(void)
 {
-    struct pg_server pg;
-    int failed = 0;
-    const bool postgres = pg_server_start(&pg);
-    for (int i = 0; i < 1 + postgres; i++) {
-        char path[] = "/tmp/cw-bench-XXXXXX";
-        const int fd = mkstemp(path);
-        if (fd >= 0)
-            close(fd);
-        CTX_CLEANUP struct ctx ctx;
-        ctx_init(&ctx, &clock_system);
-        const struct store_config sqlite = {.engine = STORE_SQLITE, .path = path},
-                                  server = {.engine = STORE_POSTGRES, .conninfo = pg.conninfo, .connections = 2};
-        struct rc rc = run(&ctx, i ? &server : &sqlite);
-        if (rc_failed(rc)) {
-            fprintf(stderr, "bench_policy: %s\n", ctx_why(&ctx));
-            failed = 1;
-        }
-        unlink(path);
-        unlink(arena_printf(&ctx.arena, "%s-wal", path));
-        unlink(arena_printf(&ctx.arena, "%s-shm", path));
-    }
-    if (postgres)
-        pg_server_stop(&pg);
-    return failed;
+    static const size_t teams[] = {TEAMS};
+    return on_engines("bench_policy", run, teams, 1);
 }

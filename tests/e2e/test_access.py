@@ -128,10 +128,11 @@ class World:
             "certificates": fingerprint, "endpoints": str(endpoint), "collections": collection["id"], "targets": target["id"],
             "dns-providers": provider["id"], "agents": agent["id"], "join-tokens": f"{MARK}-join", "teams": MARK, "users": user["id"],
             "tokens": token["id"], "jobs": jobs[0]["id"], "preflights": preflight["id"] if "id" in preflight else NOWHERE,
-            "roles": None, "cas": None, "identity-providers": None, "policy": None, "backups": None, "audit-streams": None, "scans": scan["id"], "challenges": challenge["id"], "deployments": deployment, "adoptions": NOWHERE, "bulk": bulk["id"], "campaigns": campaign["id"]}
+            "roles": None, "cas": None, "ca-proposals": None, "identity-providers": None, "policy": None, "backups": None, "audit-streams": None, "scans": scan["id"], "challenges": challenge["id"], "deployments": deployment, "adoptions": NOWHERE, "bulk": bulk["id"], "campaigns": campaign["id"]}
         self.seconds = {"users": grant["id"], "dns-providers": dns_grant["grants"][0]["id"] if "grants" in dns_grant else NOWHERE, "scans": "stop"}
         self.refs["reports"] = None
         self.refs["report-schedules"] = self.make("report-schedules", {"name": f"{MARK}-weekly", "report": "expiry", "every_s": 604800, **team})["id"]
+        self.refs["addresses"] = NOWHERE
         self.refs["channels"] = self.make("channels", {"name": f"{MARK}-channel", "kind": "webhook", "usual": False, **team})["id"]
         self.refs["notifications"] = must(hub.unix("POST", f"/api/v1/channels/{MARK}-channel/test"))["id"]
         self.refs["requests"] = self.make("requests", {"kind": "renew", "object": f"{MARK}-cert", "approval": True})["id"]

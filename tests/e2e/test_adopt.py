@@ -1,6 +1,7 @@
 """Certificates that other ACME clients renew are taken over where they lie, and given back as they were."""
 import os
 import subprocess
+import time
 from concurrent import futures
 
 import pytest
@@ -345,6 +346,29 @@ def test_what_fails_in_the_middle_is_undone_and_tried_again(make_host):
     assert conf.read_text().count("autorenew = False") == 1
     hub.ok("cert", "release", SHOP)
     assert tree(hub.host) == before
+
+
+@pytest.mark.one_engine
+def test_a_host_whose_agent_does_not_call_is_said_at_once(make_hub, make_remote, tmp_path):
+    hub = make_hub()
+    files = tmp_path / "host"
+    files.mkdir()
+    certbot_files(files)
+    web = make_remote(hub, "web1", inventory={"usual": False, "folders": [str(files)]}, paths=[str(files)])
+    wait.until(lambda: hub.cw("agent", "inventory", "web1").code == 0, "the agent has looked", 20)
+    hub.ok("adopt", "certbot", "--issuer", "ca", "--name", "shop", "--yes")
+    certbot_files(files, "b.example.org")
+    hub.ok("agent", "inventory", "web1")
+    web.kill()
+    hub.move_clock(130)
+    began = time.monotonic()
+    done = hub.cw("adopt", "b.example.org", "--issuer", "ca", "--yes")
+    assert done.code == 7 and "agent web1 has not called since" in done.err and "systemctl start certwright-agent" in done.err, done
+    done = hub.cw("cert", "release", "shop")
+    assert done.code == 7 and "certwright agent remove web1 --force" in done.err, done
+    assert time.monotonic() - began < 30, "nobody waits for what does not come"
+    web.start()
+    wait.until(lambda: hub.cw("cert", "release", "shop").code == 0, "given back once it calls", 30)
 
 
 def test_the_newest_files_may_stay_when_the_renewal_goes_back(make_host):

@@ -26,6 +26,17 @@ def key_file(hub, text=None):
     return path
 
 
+def in_parts(hub, name, n=2):
+    """Files with the parts of the recovery key, each for somebody else; the whole key is typed, and nowhere shown."""
+    done = hub.ok("recovery", "split", "--parts", n, "--config-dir", hub.etc, input=recovery_key(hub) + "\n")
+    parts = re.findall(r"\n    ([0-9A-Z-]{54})\n", done.out)
+    assert len(set(parts)) == n and recovery_key(hub) not in done.out + done.err, done
+    files = [hub.folder / f"{name}-{i}" for i in range(n)]
+    for f, part in zip(files, parts):
+        f.write_text(part.lower() + "\n")
+    return files
+
+
 def restore(hub, file, *more, key=None, failpoint=None, **kw):
     env = {"CERTWRIGHT_FAILPOINT": failpoint} if failpoint else None
     return hub.cw("restore", file, "--config-dir", hub.etc, "--recovery-key-file", key or key_file(hub), *more, env=env, **kw)
@@ -127,6 +138,7 @@ def test_an_installation_comes_back_on_an_empty_machine(make_hub, make_remote, e
     refused = restore(hub, file)
     assert refused.code != 0 and "a hub runs on" in refused.err, refused
     hub.stop()
+    parts, others = in_parts(hub, "part"), in_parts(hub, "other")
     before = tree(hub.etc, hub.state / "signer")
     refused = restore(hub, file)
     assert refused.code != 0 and "--replace --name" in refused.err, refused
@@ -146,6 +158,17 @@ def test_an_installation_comes_back_on_an_empty_machine(make_hub, make_remote, e
         assert not hub.etc.exists() and not hub.state.exists(), why
     assert restore(hub, file, key=key_file(other, "7Q2M-typo")).code != 0
 
+    # In parts: all of them are needed, of one split.
+    shown = hub.ok("init", "--recovery-parts", 3, *(x for n in ("config-dir", "state", "run-dir") for x in (f"--{n}", tmp_path / n))).out
+    assert len(re.findall(r"\n    ([0-9A-Z-]{54})\n", shown)) == 3 and not re.search(r"\n\n    ([0-9A-Z-]{44})\n", shown), shown
+    (mistyped := hub.folder / "mistyped").write_text(re.sub(r"[0-9a-z]", lambda m: "a" if m[0] != "a" else "b", parts[1].read_text(), count=1))
+    second = ("--recovery-key-file", parts[1])
+    for more, why in (((), "part 2 of 2 of the recovery key is missing"), (("--recovery-key-file", parts[0]), "was there already"),
+                      (("--recovery-key-file", others[1]), "another split"), (("--recovery-key-file", mistyped), "typing error"),
+                      ((*second, *second), "one too many")):
+        done = restore(hub, file, *more, key=parts[0])
+        assert done.code != 0 and why in done.err and not hub.state.exists(), (why, done)
+
     # One that is killed on its way may be given again; until then no hub starts there.
     key_file(hub)
     for point in ("dropped",) if engine else ("unpacked", "signer_placed"):
@@ -154,7 +177,7 @@ def test_an_installation_comes_back_on_an_empty_machine(make_hub, make_remote, e
     if not engine:
         assert restore(hub, file, failpoint="restore.placed=kill").code == -signal.SIGKILL
         assert "run certwright restore again" in hub.cw("run", "hub", "--config", hub.etc / "hub.yaml").err
-    done = restore(hub, file)
+    done = restore(hub, file, "--recovery-key-file", parts[0], key=parts[1])
     assert done.code == 0 and "is back as it was" in done.out, done
 
     # The CA goes on, and so do the certificates and the agent; whoever asks for the CRL gets one that is newer than any before.

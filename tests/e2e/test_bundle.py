@@ -26,7 +26,8 @@ KERNELS = {"this kernel": (None, ""), "before Linux 5.1": (424, "seccomp + mount
 if os.environ.get("CERTWRIGHT_OLD_KERNEL"):  # another one by hand: 335 is that of Linux 4.19 on x86-64
     KERNELS["by hand"] = (int(os.environ["CERTWRIGHT_OLD_KERNEL"]), "")
 SANITIZED = b"libasan" in subprocess.run(["ldd", PROGRAM], stdout=subprocess.PIPE, check=False).stdout
-pytestmark = [pytest.mark.skipif(os.geteuid() != 0, reason="a root of its own needs root"), pytest.mark.skipif(SANITIZED, reason="is not shipped with sanitizers")]
+pytestmark = [pytest.mark.skipif(os.geteuid() != 0, reason="a root of its own needs root"), pytest.mark.skipif(SANITIZED, reason="is not shipped with sanitizers"),
+              pytest.mark.one_engine]
 
 
 @pytest.fixture(scope="module")

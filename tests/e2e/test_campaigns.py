@@ -135,6 +135,11 @@ def test_a_bulk_operation_is_shown_first_paced_and_done_with_the_rights_of_who_a
     # Policy holds for each of them.
     (hub.folder / "policy.yaml").write_text(POLICY)
     hub.ok("policy", "put", str(hub.folder / "policy.yaml"))
+    said = hub.ok("cert", "bulk", "renew", *NAMES[1:3], "--dry-run", "-o", "json").json()
+    assert said["judged"] == 2 and [(v["verdict"], v["rule"], v["certificates"], v["examples"]) for v in said["policy"]] == [
+        ("approval", "eyes", 1, [NAMES[1]]), ("forbidden", "never", 1, [NAMES[2]])], said
+    out = hub.ok("campaign", "add", "dry", *NAMES[1:3], "--key-kind", "ec-p384", "--dry-run").out
+    assert f"policy: 1 is forbidden (never: not now): {NAMES[2]}\n" in out and "eyes" not in out, out
     hub.ok("cert", "bulk", "renew", *NAMES[1:3], "--name", "policed", "--yes", "--no-wait")
     wait.until(lambda: campaign(hub, "policed", "bulk")["counts"]["failed"] == 1, "one is forbidden", 20)
     first, second = hub.unix("GET", "/api/v1/bulk/policed/members").json()["items"]

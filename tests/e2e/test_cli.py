@@ -142,6 +142,7 @@ def test_version_is_told_with_and_without_a_hub(hub):
     assert re.match(r"certwright \d+\.\d+", hub.ok("version", env={"CERTWRIGHT_SOCKET": "/nowhere"}).out)
 
 
+@pytest.mark.one_engine
 def test_help_describes_every_verb_of_every_noun(hub):
     main = hub.ok("help").out
     nouns = re.findall(r"certwright help ([\w-]+)", main)

@@ -109,6 +109,15 @@ def test_a_wildcard_needs_a_provider_before_a_key_is_made(world, knot):
     shown = world.show("dns", "own")
     assert shown["state"] == "good" and shown["agent"] == "host1" and shown["zones"][0]["tried_at"]
     assert knot.secret not in json.dumps(shown)
+    # One that works no more is an alert without any configuration, and one that works again closes it.
+    knot.stop()
+    assert world.cw("dns", "test", "own").code != 0
+    of_own = "/api/v1/alerts?state={}&object=own"
+    (alert,) = wait.until(lambda: world.unix("GET", of_own.format("open")).json()["items"], "there is an alert", 15)
+    assert (alert["rule"], alert["event"]) == ("credential-failing", "dns-provider.failing"), alert
+    knot.start()
+    world.ok("dns", "test", "own")
+    wait.until(lambda: world.unix("GET", of_own.format("closed")).json()["items"], "it is over", 15)
 
     for more, word in ((["--zone", "no_zone"], "no_zone"), (["--zone", "example.org", "--agent", "nobody"], "nobody"), (["--zone", "1.2.3.4"], "1.2.3.4")):
         done = world.cw("dns", "add", "bad", "--provider", "rfc2136", *more)

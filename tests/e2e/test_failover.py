@@ -294,6 +294,29 @@ def test_a_second_choice_is_rehearsed_every_day_by_itself(hub, liar, own_pebble)
     wait.until(lambda: "rehearsed" not in hub.show("issuer", "prod") and "rehearsal" not in hub.cw("status").out, "it is over", 15)
 
 
+@pytest.mark.one_engine
+def test_a_campaign_is_rehearsed_at_staging_and_says_why_that_failed(hub, liar, own_pebble):
+    bad = "bad.example.org"
+    pebble = own_pebble(dns=Dns(unknown=lambda name: name == bad))
+    roots = hub.folder / "roots.pem"
+    roots.write_text(Path(liar.roots).read_text() + Path(pebble.all_roots).read_text())
+    hub.ok("issuer", "add", "prod", "--acme", liar.directory, "--agree", "--roots", roots, "--grant", "127.0.0.0/8", "--via", "listener",
+           "--staging", pebble.directory)
+    for name in (WWW, bad):
+        hub.ok("cert", "add", name)
+        hub.ok("campaign", "add", f"move-{name}", name, "--issuer", "prod")
+        hub.ok("campaign", "rehearse", f"move-{name}")
+
+    def rehearsed(name):
+        c = hub.unix("GET", f"/api/v1/campaigns/move-{name}").json()
+        return c if c["state"] == "draft" and c.get("rehearsed_at") else None
+    assert "rehearsal_error" not in wait.until(lambda: rehearsed(WWW), "it is rehearsed", 30)
+    assert bad in wait.until(lambda: rehearsed(bad), "the other one is", 30)["rehearsal_error"]
+    # Nothing of either is left, and the CA that is meant was asked for nothing.
+    assert {c["name"]: c["issuers"] for c in hub.ok("cert", "list", "-o", "json").json()} == {WWW: ["ca"], bad: ["ca"]}
+    assert version(hub)["number"] == 1 and "new" not in liar.asked
+
+
 # --- one bad name of many
 
 GOOD, BAD = [f"good{i}.example.org" for i in range(10)], [f"bad{i}.example.org" for i in range(10)]

@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from lib import pki
 
 WWW = "www.example.org"
+pytestmark = pytest.mark.one_engine  # what the agent does on its host: the hub keeps the same rows of it
 ROOT = os.geteuid() == 0
 
 
@@ -22,6 +23,7 @@ def numbers(certificate_or_key):
     return key.public_numbers()
 
 
+@pytest.mark.one_engine(False)
 def test_every_form_of_file_holds_what_its_name_says(hub):
     forms = ("fullchain", "leaf", "chain", "root", "key", "combined")
     target(hub, **{f: f"{hub.files}/{f}.pem" for f in forms})
@@ -119,6 +121,7 @@ def test_check_and_reload_are_run_by_their_names_in_order(with_commands):
     assert (hub.files / "order").read_text().split()[-2:] == ["check", "reload"]
 
 
+@pytest.mark.one_engine(False)
 def test_a_check_that_fails_after_the_install_puts_the_old_file_back(with_commands):
     hub = with_commands
     (hub.files / "a.pem").write_text("old\n")

@@ -2,11 +2,13 @@
 import os
 import subprocess
 
+import pytest
 from cryptography.hazmat.primitives.serialization import load_der_private_key, load_pem_private_key
 
 from lib import formats, pki
 
 WWW = "www.example.org"
+pytestmark = pytest.mark.one_engine  # what differs is the agent's: the hub keeps the same rows as for nginx and for files
 STORES = ("pkcs12", "pkcs12_legacy", "jks")
 
 

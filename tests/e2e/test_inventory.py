@@ -56,7 +56,7 @@ def test_numbers_are_told_by_day(hub):
 
     before = len(hub.ok("cert", "list", "--found", "-o", "name").out.split())
     today = folded(before)["days"][-1]
-    assert today["n"] == before and folded(before, "--of", "managed")["n"] == before
+    assert today["n"] == before and folded(2, "--of", "managed")["n"] == 2
     hub.move_clock(86400)
     hub.ok("cert", "renew", NAMES[1])
     told = folded(before + 1)["days"]
@@ -65,6 +65,8 @@ def test_numbers_are_told_by_day(hub):
     issuer = next(f["counts"][0]["key"] for f in key if f["name"] == "issuer")
     assert days("--of", "issuer", "--key", issuer, "--team", "everyone")["n"] == before + 1
     assert days("--of", "finding", "--key", "expired") == {"n": 0, "days": []}
+    asked = {w: len(hub.ok("cert", "list", "--found", "--where", w, "-o", "name").out.split()) for w in ("managed", "superseded", "not managed")}
+    assert asked == {"managed": 2, "superseded": before - 1, "not managed": 0} and folded(before - 1, "--of", "superseded")
     assert [d["n"] for d in days("--days", "1")["days"]] == [before + 1]
     hub.move_clock(0)
     for more, said in ((["--of", "finding", "--key", "nonsense"], "no check nonsense"), (["--of", "key"], "which key?"),

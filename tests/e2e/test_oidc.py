@@ -1,8 +1,11 @@
 """Signing in at an OpenID provider: a real one from npm, and one that lies.  What a provider says of groups becomes what somebody may
 do here; who they are is what it calls them (iss and sub), never a name or an address."""
+import concurrent.futures
 import contextlib
 import json
 import sqlite3
+import struct
+from pathlib import Path
 from urllib.parse import parse_qs, urlencode, urlparse
 
 import pytest
@@ -81,7 +84,7 @@ def test_people_sign_in_at_a_real_provider_and_its_groups_are_what_they_may_do(w
     assert callback == f"https://localhost:{hub.https_port}/sign-in/oidc/corp/callback"
     looked(hub, "corp")
     b = Browser(hub)
-    assert b.ok("GET", "/api/v1/session/providers")["items"] == [{"name": "corp", "sign_in": "/sign-in/oidc/corp"}]
+    assert b.ok("GET", "/api/v1/session/providers")["items"] == [{"name": "corp", "kind": "oidc", "sign_in": "/sign-in/oidc/corp"}]
     answer = begin(b, "corp")
     assert "SameSite=Lax" in answer.headers["set-cookie"] and "HttpOnly" in answer.headers["set-cookie"] and "Secure" in answer.headers["set-cookie"]
     asked = {k: v[0] for k, v in parse_qs(urlparse(answer.headers["location"]).query).items()}
@@ -106,6 +109,12 @@ def test_people_sign_in_at_a_real_provider_and_its_groups_are_what_they_may_do(w
     assert used.status_code == 401 and "used already" in used.text and not again.cookie()
     made = hub.unix("GET", "/api/v1/users/jane").json()
     assert made["team"] == "shop" and made["display_name"] == "Jane Doe" and made["email"] == "jane@example.org"
+    # The provider vouches for her address: rules write there without a code (here there is no channel of mail); to others they do not.
+    hub.unix("POST", "/api/v1/rules", {"name": "tell", "spec": {"on": ["policy.update"], "steps": [{"notify": "jane@example.org"}]}})
+    hub.unix("POST", "/api/v1/rules", {"name": "tell2", "spec": {"on": ["policy.update"], "steps": [{"notify": "joan@example.org"}]}})
+    assert hub.unix("PUT", "/api/v1/policy", {"document": "version: 1\nrules: []\n"}).status_code == 200
+    notes = wait.until(lambda: (lambda n: len(n) == 2 and n)({a["rule"]: a["note"] for a in hub.unix("GET", "/api/v1/alerts").json()["items"] if "note" in a}), "both say so", 10)
+    assert notes["tell"].startswith("no channel sends mail to jane@") and "joan@example.org has not confirmed" in notes["tell2"], notes
     # Groups are followed at each sign-in; what was given by hand stays.
     hub.ok("user", "grant", "jane", "--role", "approver", "--team", "shop")
     real.knows(jane={**real.people["jane"], "groups": ["pki"], "name": "Somebody <b>else</b>"})
@@ -209,6 +218,32 @@ def test_a_provider_that_lies_lets_nobody_in(world, engine):
             text = str(db.execute("SELECT payload FROM job").fetchall())
     assert "code-" not in text and "verifier" not in text
     wait.until(lambda: "signature" in hub.ok("audit", "list", "--action", "session.refused", "-o", "json").out, "the log tells it")
+
+
+@pytest.mark.one_engine
+def test_a_provider_that_does_not_answer_keeps_nobody_else_waiting(world):
+    hub, liar = world.hub, world.liar
+    hub.ok("identity-provider", "add", "slow", "--issuer", liar.issuer, "--client", liar.client, "--credential", "liar-sso", "--create-accounts")
+    looked(hub, "slow")
+    shift = struct.unpack("<q", Path(hub.clock_file).read_bytes()[:8])[0]
+    crowd, stranger = [Browser(hub) for _ in range(20)], Browser(hub, address="127.0.0.2")
+    urls = [liar.visit(begin(b, "slow").headers["location"], preferred_username="crowd", sub="crowd", clock=shift) for b in [stranger, *crowd]]
+    liar.gate.clear()
+    try:
+        with concurrent.futures.ThreadPoolExecutor(len(urls)) as pool:
+            waits = [pool.submit(page, b, url) for b, url in zip([stranger, *crowd], urls)]
+            # Of one address 16 are under way, the newest; and no more than four are asked for at once (below).
+            wait.until(lambda: sum(w.done() for w in waits) == 4, "the oldest of the crowd go", 20)
+            gone = [w.result() for w in waits if w.done()]
+            assert all(a.status_code == 401 and "too many sign-ins from your address at once" in a.text for a in gone), [a.text for a in gone]
+            wait.until(lambda: liar.most, "it is asked", 15)
+            hub.ok("cert", "add", "meanwhile.example.org")
+            assert not waits[0].done(), "who comes from elsewhere is not pushed out"
+            liar.gate.set()
+            answers = [w.result(60) for w in waits]
+    finally:
+        liar.gate.set()
+    assert answers[0].status_code == 200 and [a.status_code for a in answers].count(200) == 17 and liar.most <= 4, [a.text for a in answers]
 
 
 @pytest.mark.one_engine

@@ -32,8 +32,8 @@ def world(hub_maker):
 
 
 def test_each_report_says_what_there_is(world):
-    total, managed, unmanaged = rows(world, "inventory")
-    assert managed["certificates"] == 1 and total["certificates"] == 1 + unmanaged["certificates"] and total["percent"] == 100.0
+    total, managed, older, unmanaged = rows(world, "inventory")
+    assert older["certificates"] == 0 and managed["certificates"] == 1 and total["certificates"] == 1 + unmanaged["certificates"] and total["percent"] == 100.0
     steps = {r["days"]: r["certificates"] for r in rows(world, "lifetimes", team="sales")}
     assert steps == {"47": 1, "100": 1, "200": 1, "398": 1, "longer": 1}
     months = rows(world, "expiry", 1, team="sales")

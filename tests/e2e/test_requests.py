@@ -249,6 +249,88 @@ def test_an_approval_is_for_what_was_seen_and_for_who_may_still(office):
     assert must(office.anna("POST", f"/requests/{asked['id']}/withdraw", {}), 409)
 
 
+BACK = POLICY + """  - {name: no way back, for: [rollback], when: {names_under: [forward.roll.example.org]}, forbid: forward alone}
+  - {name: eyes on going back, for: [rollback], when: {names_under: [roll.example.org]}, approve: {count: 1}}
+  - {name: revoked by approvers, for: [revoke], when: {names_under: [roll.example.org]}, approve: {count: 1, role: approver}}
+  - {name: renewed by officers, for: [renew], when: {names_under: [roll.example.org]}, approve: {count: 1, role: ca-officer}}
+"""
+
+
+def test_going_back_another_try_and_what_is_superseded_are_asked_for(office):
+    name, forward, both, bert = "a.roll.example.org", "forward.roll.example.org", office.both, office.bert
+    olga = Person(office, "olga", ("ca-officer", "shop"))
+
+    def act(person, verb, of=name, body=None, status=202):
+        return must(person("POST", f"/managed-certificates/{of}/{verb}", body), status)
+
+    def number():
+        return office.show("cert", name)["current_version"]["number"]
+
+    def renewed(*names):
+        for n in names:
+            must(office.unix("POST", f"/api/v1/managed-certificates/{n}/renew"))
+        for n in names:
+            office.settled(n)
+    for n in (name, forward):
+        must(office.unix("POST", "/api/v1/managed-certificates", {"names": [n], "team": "shop"}))
+        office.settled(n)
+    renewed(name, forward)
+    put_policy(office, BACK)
+    assert "rule no way back: forward alone" in act(both, "rollback", forward, {}, 403)["detail"]
+    assert act(both, "rollback", name, {"version": 7}, 404), "nobody is asked for what cannot be"
+    asked = act(both, "rollback", name, {})
+    assert (asked["kind"], asked["wanted"]["version"], asked["rule"]) == ("rollback", 1, "eyes on going back"), asked
+    # Another one is current by now: it is another thing that is asked for, and is approved anew.
+    put_policy(office, POLICY)
+    renewed(name)
+    put_policy(office, BACK)
+    assert must(bert.approve(asked), 412) and number() == 3
+    asked = both.json(f"/requests/{asked['id']}")
+    assert asked["state"] == "waiting" and must(bert.approve(asked))["state"] == "done" and number() == 1
+    # Another try is a renewal by hand, with --now too.
+    retry, now, again = act(both, "retry"), act(both, "now"), act(both, "retry")
+    assert retry["kind"] == now["kind"] == "retry" and retry["id"] == again["id"] != now["id"] and retry["role"] == "ca-officer", (retry, now)
+    assert must(bert.approve(retry), 403) and must(olga.approve(retry))["state"] == "done"
+    failed = must(olga.approve(now))
+    assert failed["state"] == "failed" and "maintenance window" in failed["error"], failed
+    # What is superseded is revoked and renewed: both have to be met; a key that is lost is revoked.
+    lost = act(both, "revoke", forward, {"reason": 1})
+    assert lost["role"] == "approver" and must(bert.approve(lost))["state"] == "done", lost
+    asked = act(both, "revoke", name, {"reason": 4})
+    assert asked["role"] == "approver" and must(olga.approve(asked), 403)
+    half = must(bert.approve(asked))
+    assert (half["state"], half["role"], half["rule"]) == ("waiting", "ca-officer", "renewed by officers"), half
+    done = must(olga.approve(half))
+    assert done["state"] == "done" and [s["counts"] for s in done["said"]] == [True, True], done
+    office.settled(name)
+    assert number() == 4
+
+
+def test_what_a_bulk_operation_asked_for_is_withdrawn_with_it(office):
+    names = [f"{c}.many.example.org" for c in "ab"]
+    for n in names:
+        must(office.unix("POST", "/api/v1/managed-certificates", {"names": [n], "team": "shop"}))
+        office.settled(n)
+    put_policy(office, POLICY + "  - {name: eyes, for: [renew], when: {names_under: [many.example.org]}, approve: {count: 1}}\n")
+    dry = office.both.cw("cert", "bulk", "renew", *names, "--dry-run")
+    assert f"policy: 2 wait for approval by 1 (eyes: 1 has to approve): {names[0]}, {names[1]}\n" in dry.out, dry
+    assert office.both.cw("cert", "bulk", "renew", *names, "--name", "many", "--yes", "--no-wait").code == 0
+
+    def members():
+        return office.both.json("/bulk/many/members")["items"]
+    wait.until(lambda: [m["state"] for m in members()] == ["running"] * 2, "both wait for approval", 15)
+    own, shared = (m["why"].split()[-1] for m in members())
+    assert must(office.anna("POST", f"/managed-certificates/{names[1]}/renew"), 202)["id"] == shared, "somebody else wants the same"
+    seen = office.bert.json(f"/requests/{own}")
+    must(office.both("POST", "/bulk/many/cancel"))
+    gone = office.bert.json(f"/requests/{own}")
+    assert (gone["state"], gone["error"]) == ("withdrawn", "many was cancelled") and must(office.bert.approve(seen), 409), gone
+    assert [(m["state"], m["why"]) for m in members()][0] == ("failed", "many was cancelled")
+    still = office.bert.json(f"/requests/{shared}")
+    assert still["state"] == "waiting" and must(office.bert.approve(still))["state"] == "done"
+    assert office.show("cert", names[0])["current_version"]["number"] == 1
+
+
 def test_nobody_approves_what_they_asked_for_with_a_service_account(office):
     may = [f"{noun}.{verb}" for noun in ("token", "request", "managed-certificate") for verb in ("create", "read")]
     must(office.unix("POST", "/api/v1/roles", {"name": "maker", "permissions": may}))

@@ -300,18 +300,3 @@ def test_ten_thousand_failures_of_one_issuer_are_one_alert(quiet):
     began = time.monotonic()
     tried = hub.unix("POST", "/api/v1/rules/issuer-failing/try", {}).json()
     assert tried["items"][0]["count"] + len(tried["items"]) > 9000 and time.monotonic() - began < 10, tried["events"]
-
-
-@pytest.mark.one_engine
-def test_what_policy_wants_approved_a_rule_does_not_do(quiet):
-    hub = quiet
-    hub.ok("rule", "disable", "renewal-paused")
-    document = "version: 1\nrules:\n  - name: two look\n    for: [renew]\n    approve: {count: 2, role: approver}\n"
-    assert hub.unix("PUT", "/api/v1/policy", {"document": document}).status_code == 200
-    rule(hub, "act", **PAUSED, steps=[{"action": "renew"}, {"notify": "team"}])
-    hub.ok("cert", "pause", A, "--reason", "work")
-    [alert] = opened(hub, "act")
-    wait.until(lambda: whats(hub, alert["id"]) == [("opened", "ops")], "its steps go on", 15)
-    [failed] = [e for e in hub.audit() if e["action"] == "alert.action-failed"]
-    assert "2 of approver" in str(failed) and "rule two look" in str(failed), failed
-    assert hub.unix("GET", "/api/v1/requests").json()["items"] == [], "nobody would approve what nobody asked for"

@@ -1,9 +1,13 @@
 """Scans at the hub: what an agent finds is in the inventory, batch by batch, whatever dies in between; agents share a scan, each within
 its own list; what nobody may scan is refused."""
+import csv
 import json
 import re
 import signal
+import socketserver
+import ssl
 import subprocess
+import threading
 
 import pytest
 
@@ -74,8 +78,11 @@ def test_what_a_scan_finds_is_in_the_inventory_and_a_list_says_whose_it_is(hub, 
     assert [(e["result"], e["agent"]) for e in seen] == [("ok", "host1")], seen
     path = tmp_path / "owners.csv"
     path.write_text(f"place,owner\n127.0.71.200:{servers},ops\n127.0.71.200:1,nobody\n")
+    assert f"{seen[0]['fingerprint'][:12]}: owner ops" in hub.ok("import", path, "--dry-run").out, "of which certificate"
     hub.ok("import", path)
     assert hub.ok("cert", "show", seen[0]["fingerprint"], "-o", "json").json()["owner"] == "ops"
+    rows = list(csv.DictReader(hub.ok("cert", "list", "--where", "name = scan200.example.org", "-o", "csv").out.splitlines()))
+    assert [r["owner"] for r in rows] == ["ops"], rows
     done = hub.ok("scan", "start", "first")
     assert "2 with a certificate" in done.out and "0 certificates are new" in done.out, done
     assert "first  done" in hub.ok("scan", "list").out
@@ -115,6 +122,31 @@ def test_a_name_is_asked_for_and_details_are_kept_with_the_endpoint(hub, servers
     # Neither of the two is for that name.
     wait.until(lambda: {s["fingerprint"] for s in one["showed"]} <=
                {f["fingerprint"] for f in hub.ok("finding", "list", "name_mismatch", "-o", "json").json()}, "both are told", 10)
+
+
+class PostQuantum(socketserver.BaseRequestHandler):
+    """TLS 1.3 with X25519MLKEM768 alone: asks for a share of it who offers it (RFC 8446, 4.1.4), and refuses others."""
+    RETRY = bytes.fromhex("160303003802000034 0303 cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c 00 1301 00 000c 002b00020304 0033000211ec")
+
+    def handle(self):
+        hello = self.request.recv(4096)
+        self.request.sendall(self.RETRY if bytes.fromhex("002b0003020304") in hello and b"\x11\xec" in hello else bytes.fromhex("15030300020228"))
+
+
+@pytest.mark.one_engine
+def test_a_server_of_post_quantum_groups_alone_is_told_with_the_remedy(hub):
+    if not ssl.OPENSSL_VERSION.startswith("OpenSSL 3.0"):
+        pytest.skip("this OpenSSL reads it")
+    with socketserver.ThreadingTCPServer(("127.0.70.77", 0), PostQuantum) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        port = server.server_address[1]
+        done = hub.ok("scan", "127.0.70.77", "--ports", port, "--as", "pq")
+        server.shutdown()
+    assert "takes no key exchange but X25519MLKEM768, which OpenSSL 3.0." in done.out and "host has OpenSSL 3.5" in done.out, done
+    seen = hub.unix("GET", f"/api/v1/endpoints?at=127.0.70.77:{port}").json()["items"]
+    assert [(e["result"], "was not read" in e["error"]) for e in seen] == [("unread", True)], seen
+    options = json.loads(hub.unix("GET", f"/api/v1/endpoints/{seen[0]['id']}").json()["options"])
+    assert (options["versions"], options["groups"]) == (["TLSv1.3"], ["X25519MLKEM768"]), options
 
 
 def test_what_no_agent_may_scan_is_refused_with_where_to_grant_it(hub, servers):
@@ -211,7 +243,7 @@ def test_several_agents_share_a_scan_and_a_schedule_begins_it_again(hub, make_re
 
 
 def test_a_scan_is_changed_and_the_run_under_way_goes_on_as_it_was(hub, servers):
-    hub.ok("scan", "127.0.80.0/21", "--ports", "9", "--rate", "1500", "--agent", "host1", "--as", "changed", "--no-wait")
+    hub.ok("scan", "127.0.80.0/21", "--ports", "9", "--rate", "700", "--agent", "host1", "--as", "changed", "--no-wait")
     far(hub, "changed", 100)
     done = hub.ok("scan", "edit", "changed", "--target", "127.0.70.1,127.0.70.9", "--ports", servers, "--exclude", "127.0.70.9", "--every", "1h")
     assert "changed goes on as it was begun" in done.out, done

@@ -118,6 +118,8 @@ class Liar:
         self.issuer, self.client = f"https://localhost:{self.port}", "certwright"
         self.keys = [Key("one")]
         self.codes, self.asked = {}, []
+        self.gate, self.waiting, self.most = threading.Event(), 0, 0  # codes are taken while the gate is open; so many waited at once
+        self.gate.set()
         cert, key, self.roots = root.write(folder, ["localhost"], "liar")
         liar = self
 
@@ -142,6 +144,10 @@ class Liar:
             def do_POST(self):
                 liar.asked.append(self.path)
                 form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
+                liar.waiting += 1
+                liar.most = max(liar.most, liar.waiting)
+                liar.gate.wait(30)
+                liar.waiting -= 1
                 code = liar.codes.pop(form["code"][0], None)
                 assert "Authorization" not in self.headers and form["client_id"] == [liar.client] and form["client_secret"] == ["unused"]
                 if code is None or b64(hashlib.sha256(form["code_verifier"][0].encode()).digest()) != code["challenge"]:

@@ -107,6 +107,20 @@ static void test_dehydrated_passes_over_the_lines_of_the_certificate(void **stat
     becomes(LINEAGE_DEHYDRATED, "*.a.org", "*.a.org > b\n", "*.a.org > b\n");
 }
 
+static void test_a_line_of_cron_is_switched_off_where_it_renews_this_certificate_alone(void **state)
+{
+    (void)state;
+    becomes(LINEAGE_LEGO, "a.org",
+            "0 3 * * * root /usr/bin/lego --path /etc/lego --domains a.org --domains b.org renew && systemctl reload x\n"
+            "0 4 * * * root lego --domains='b.org' -d a.org renew\n# lego -d a.org renew\n",
+            "# adopted by certwright: 0 3 * * * root /usr/bin/lego --path /etc/lego --domains a.org --domains b.org renew && systemctl reload x\n"
+            "0 4 * * * root lego --domains='b.org' -d a.org renew\n# lego -d a.org renew\n");
+    becomes(LINEAGE_LEGO, "a.org", "0 3 * * * lego -d a.org renew; lego -d b.org renew\n", "0 3 * * * lego -d a.org renew; lego -d b.org renew\n");
+    becomes(LINEAGE_LEGO, "a.org", "0 3 * * * root /root/legolas -d a.org\n", "0 3 * * * root /root/legolas -d a.org\n");
+    becomes(LINEAGE_UACME, "a.org", "@daily root uacme -h /hook issue a.org www.a.org\n@daily root uacme issue b.org a.org",
+            "# adopted by certwright: @daily root uacme -h /hook issue a.org www.a.org\n@daily root uacme issue b.org a.org");
+}
+
 static void test_what_others_change_meanwhile_stays(void **state)
 {
     MADE m;
@@ -147,6 +161,7 @@ int main(void)
         cmocka_unit_test(test_what_is_no_file_of_certbot_is_refused),
         cmocka_unit_test(test_acme_sh_waits_until_the_year_2100),
         cmocka_unit_test(test_dehydrated_passes_over_the_lines_of_the_certificate),
+        cmocka_unit_test(test_a_line_of_cron_is_switched_off_where_it_renews_this_certificate_alone),
         cmocka_unit_test(test_what_others_change_meanwhile_stays),
         cmocka_unit_test(test_a_comment_of_before_would_come_back_as_a_line),
         cmocka_unit_test(test_settings_are_read_as_shells_write_them),

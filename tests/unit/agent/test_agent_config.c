@@ -202,6 +202,52 @@ static void parameters_are_checked_against_description_and_grants(void **state)
     }
 }
 
+static void put_text(const char *path, const char *text)
+{
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    assert_true(fputs(text, f) >= 0);
+    assert_int_equal(fclose(f), 0);
+}
+
+static void a_description_is_kept_and_yet_read_as_it_stands_now(void **state)
+{
+    static const char first[] = "connector: nginx\nparameters:\n  a: {type: path, required: true}\nfiles:\n"
+                                "  - {content: key, path: a, mode: \"0600\"}\n";
+    static const char then[] = "connector: nginx\nparameters:\n  b: {type: path, required: true}\nfiles:\n"
+                               "  - {content: key, path: b, mode: \"0600\"}\n";
+    CTX_CLEANUP struct ctx ctx;
+    __attribute__((cleanup(connector_shelf_free))) struct connector_shelf shelf = CONNECTOR_SHELF_INIT;
+    struct agent_config cfg;
+    struct connector c, again;
+    char folder[] = "/tmp/cw-connectors-XXXXXX";
+    (void)state;
+    ctx_init(&ctx, &clock_system);
+    assert_true(rc_ok(agent_config_parse(&ctx, "agent.yaml", bytes_z(good), &cfg)));
+    assert_non_null(mkdtemp(folder));
+    cfg.connectors_dir = folder;
+    cfg.shelf = &shelf;
+    const char *path = arena_printf(&ctx.arena, "%s/nginx.yaml", folder);
+    put_text(path, first);
+    assert_int_equal(chmod(path, 0644), 0);
+    assert_true(rc_ok(connector_use(&ctx, &cfg, "nginx", &c)));
+    assert_true(rc_ok(connector_use(&ctx, &cfg, "nginx", &again)));
+    assert_int_equal(shelf.n, 1);
+    assert_string_equal(again.params[0].name, "a");
+    put_text(path, then);
+    assert_true(rc_ok(connector_use(&ctx, &cfg, "nginx", &again)));
+    assert_string_equal(again.params[0].name, "b");
+    assert_string_equal(c.params[0].name, "a"); /* whoever works with the one before still has it */
+    put_text(path, "connector: nginx\nargv: x\n");
+    assert_int_equal(connector_use(&ctx, &cfg, "nginx", &again).e, E_INVALID);
+    put_text(path, first);
+    assert_int_equal(chmod(path, 0666), 0); /* kept or not: others may change it */
+    assert_int_equal(connector_use(&ctx, &cfg, "nginx", &again).e, E_NOT_GRANTED);
+    assert_int_equal(shelf.n, 2);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(rmdir(folder), 0);
+}
+
 static void remove_folder(struct ctx *ctx, const char *folder)
 {
     assert_int_equal(unlink(arena_printf(&ctx->arena, "%s/log", folder)), 0);
@@ -274,6 +320,7 @@ int main(void)
         cmocka_unit_test(the_connectors_that_come_along_are_good),
         cmocka_unit_test(a_description_outside_the_schema_is_refused_with_its_line),
         cmocka_unit_test(parameters_are_checked_against_description_and_grants),
+        cmocka_unit_test(a_description_is_kept_and_yet_read_as_it_stands_now),
         cmocka_unit_test(results_are_read_back_until_they_are_acknowledged),
         cmocka_unit_test(a_torn_end_of_the_log_loses_nothing_but_itself),
     };

@@ -27,9 +27,11 @@ static void filters_are_read(void **state)
         {"  \n ", ""},
         {"expires < 30d", "expires < now+2592000s"},
         {"expires < 30d and issuer.o = \"Let's Encrypt\" and not managed and name under example.org",
-         "expires < now+2592000s and issuer.o = \"Let's Encrypt\" and not managed = true and name under \"example.org\""},
+         "expires < now+2592000s and issuer.o = \"Let's Encrypt\" and managed = false and name under \"example.org\""},
         {"managed", "managed = true"},
-        {"not managed", "not managed = true"},
+        {"not managed", "managed = false"},
+        {"not not managed", "managed = true"},
+        {"managed != yes", "managed = false"},
         {"managed=no", "managed = false"},
         {"ca or self_signed and wildcard", "ca = true or (self_signed = true and wildcard = true)"},
         {"(ca or self_signed) and wildcard", "(ca = true or self_signed = true) and wildcard = true"},
@@ -107,7 +109,7 @@ static void errors_point_at_the_character(void **state)
         {"grün = 1 ca",
          "column 1: there is no field \"grün\"; there are name, expires, issued, first_seen, last_seen, lifetime, "
          "issuer, issuer.o, issuer.cn, subject, subject.o, subject.cn, key, key.bits, signature, serial, fingerprint, spki, "
-         "managed, ca, self_signed, wildcard, revoked, team, tag, owner, unowned, finding, severity, source, endpoint, port"},
+         "managed, superseded, ca, self_signed, wildcard, revoked, team, tag, owner, unowned, finding, severity, source, endpoint, port"},
         {"issuer = \"ü\" ca", "column 14: \"and\" or \"or\" is expected here, not \"ca\""},
         {"(ca", "column 4: the parenthesis of column 1 is closed here by ), or \"and\" or \"or\" goes on; not the end"},
         {"ca)", "column 3: no parenthesis is open that could be closed here"},

@@ -289,7 +289,8 @@ static void by_the_clock(struct ctx *ctx, struct store *store)
     struct inventory_item *items = some(ctx, 8, N);
     const struct inventory_from from = {.source = INVENTORY_LOG};
     struct inventory_batch batch;
-    items[0].flags = CERTIFICATE_MANAGED;
+    items[0].flags = CERTIFICATE_MANAGED | CERTIFICATE_OURS;
+    items[1].flags = CERTIFICATE_SUPERSEDED | CERTIFICATE_OURS; /* that it ends is no finding */
     must(ctx, inventory_take(ctx, &w.core, &from, items, N, &batch));
     tick(ctx, &w);
     const int64_t expired = counter(ctx, &w, w.team, COUNTER_FINDING, "expired");
@@ -303,12 +304,13 @@ static void by_the_clock(struct ctx *ctx, struct store *store)
     tick(ctx, &w);
     const int64_t left = counter(ctx, &w, w.team, COUNTER_TOTAL, "");
     assert_true(left > 0 && left < N);
-    assert_int_equal(counter(ctx, &w, w.team, COUNTER_FINDING, "expired"), left);
+    assert_int_equal(counter(ctx, &w, w.team, COUNTER_FINDING, "expired"), left - 1);
     consistent(ctx, &w);
     offset_s += 500 * 86400;
     tick(ctx, &w);
-    assert_int_equal(counter(ctx, &w, w.team, COUNTER_TOTAL, ""), 1); /* the managed one */
+    assert_int_equal(counter(ctx, &w, w.team, COUNTER_TOTAL, ""), 2); /* what is or was ours */
     assert_int_equal(counter(ctx, &w, w.team, COUNTER_MANAGED, ""), 1);
+    assert_int_equal(counter(ctx, &w, w.team, COUNTER_SUPERSEDED, ""), 1);
     consistent(ctx, &w);
     inventory_close(&w.core);
 }
@@ -453,6 +455,75 @@ static void owners_findings_and_places_change_and_the_numbers_follow(void **stat
     on_both(changed);
 }
 
+struct turning {
+    struct world *w;
+    struct bytes leaf;
+    int64_t endpoint;
+    struct q_observation_at_row *rows;
+    size_t n;
+};
+
+static struct rc turn(struct ctx *ctx, struct txn *txn, void *arg)
+{
+    struct turning *t = arg;
+    const struct inventory_sighting s = {
+        .kind = INVENTORY_TLS, .place = "192.0.2.77:443", .name = "", .result = "ok", .chain = &t->leaf, .n = 1};
+    TRY(inventory_observe(ctx, &t->w->core, txn, NULL, &s, &t->endpoint, NULL));
+    return q_observation_at(ctx, txn, t->endpoint, t->w->team, 100, &t->rows, &t->n);
+}
+
+/* Each look an hour after the one before. */
+static void shown(struct ctx *ctx, struct turning *t, struct bytes leaf)
+{
+    offset_s += 3600;
+    t->leaf = leaf;
+    must(ctx, store_write(ctx, t->w->core.store, turn, t));
+    assert_true(bytes_equal(t->rows[0].fingerprint, leaf));
+    assert_int_equal(t->rows[0].last_seen, ctx_now_s(ctx));
+}
+
+static void to_and_fro(struct ctx *ctx, struct store *store)
+{
+    struct world w;
+    struct inventory_batch batch;
+    const struct inventory_from from = {.source = INVENTORY_SCAN};
+    world_open(ctx, store, &w);
+    must(ctx, inventory_take(ctx, &w.core, &from, some(ctx, 31, 2), 2, &batch));
+    const struct bytes a = batch.ready[0].fingerprint, b = batch.ready[1].fingerprint;
+    struct turning t = {.w = &w};
+    for (int i = 0; i < 3; i++)
+        shown(ctx, &t, a);
+    assert_int_equal(t.n, 1);
+    const int64_t first = t.rows[0].first_seen;
+    shown(ctx, &t, b);
+    shown(ctx, &t, a);
+    shown(ctx, &t, a);
+    assert_int_equal(t.n, 3);
+    assert_int_equal(t.rows[0].first_seen, first + 4 * 3600); /* a again … */
+    assert_int_equal(t.rows[0].last_seen, first + 5 * 3600);
+    assert_int_equal(t.rows[0].times, 0);
+    assert_int_equal(t.rows[1].first_seen, first + 3 * 3600);
+    assert_int_equal(t.rows[2].first_seen, first); /* … and as it was before */
+    assert_int_equal(t.rows[2].last_seen, first + 2 * 3600);
+    assert_int_equal(t.rows[2].times, 1);
+    assert_true(bytes_equal(t.rows[2].fingerprint, a));
+    for (int i = 0; i < 50; i++)
+        shown(ctx, &t, i % 2 ? a : b);
+    assert_int_equal(t.n, 2 * (1 + INVENTORY_TIMES_MAX));
+    int64_t times = 0;
+    for (size_t i = 0; i < t.n; i++)
+        times += t.rows[i].times;
+    assert_int_equal(times, 51); /* each look brought one back, and one did before */
+    consistent(ctx, &w);
+    inventory_close(&w.core);
+}
+
+static void what_comes_back_has_a_time_of_its_own(void **state)
+{
+    (void)state;
+    on_both(to_and_fro);
+}
+
 struct kept {
     struct world *w;
     size_t certificates, names, trusts;
@@ -539,6 +610,8 @@ static struct rc spoil(struct ctx *ctx, struct txn *txn, void *arg)
                                      1);
     case 3:
         return q_observation_put(ctx, txn, 4711, c->id, 0, 1);
+    case 4: /* what a day says, and not the number */
+        return q_counter_carry(ctx, txn, 1000000);
     default:
         return q_certificate_team_set(ctx, txn, c->id, 99);
     }
@@ -552,9 +625,10 @@ static void spoilt(struct ctx *ctx, struct store *store)
     const struct inventory_from from = {.source = INVENTORY_HOST};
     struct inventory_batch batch;
     must(ctx, inventory_take(ctx, &w.core, &from, items, 8, &batch));
+    tick(ctx, &w);
     consistent(ctx, &w);
     int64_t before = 0;
-    for (size_t k = 0; k < 5; k++) {
+    for (size_t k = 0; k < 6; k++) {
         struct check_result r;
         struct changing c = {.w = &w, .id = batch.ready[k].id, .n = k};
         must(ctx, store_write(ctx, store, spoil, &c));
@@ -599,6 +673,7 @@ int main(void)
         cmocka_unit_test(bytes_that_are_no_text_do_not_keep_a_certificate_out),
         cmocka_unit_test(the_clock_changes_findings_and_what_is_old_goes),
         cmocka_unit_test(owners_findings_and_places_change_and_the_numbers_follow),
+        cmocka_unit_test(what_comes_back_has_a_time_of_its_own),
         cmocka_unit_test(names_of_issuers_go_a_year_after_what_they_issued),
         cmocka_unit_test(check_sees_what_does_not_fit),
         cmocka_unit_test(numbers_in_the_database_keep_their_meaning),

@@ -235,7 +235,7 @@ static void ours(struct ctx *ctx, struct store *store)
     take(ctx, &w, &forged, 1);
     assert_true(holds(ctx, &w, forged, CHECK_ROGUE));
     /* Managed: somebody knows of it. */
-    struct asked a = {.w = &w, .fingerprint = fingerprint(rogue), .set = CERTIFICATE_MANAGED};
+    struct asked a = {.w = &w, .fingerprint = fingerprint(rogue), .set = CERTIFICATE_MANAGED | CERTIFICATE_OURS};
     must(ctx, store_write(ctx, store, flag, &a));
     tick(ctx, &w);
     assert_false(holds(ctx, &w, rogue, CHECK_ROGUE));

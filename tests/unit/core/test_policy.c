@@ -331,7 +331,7 @@ static void each_limit_and_each_condition_says_both(void **state)
 static void limits_hold_for_what_is_made_or_changed_and_rules_for_what_they_name(void **state)
 {
     static const char limits[] = "version: 1\nkeys: [ec-p384]\n",
-                      rule[] = RULE("for: [renew, revoke, export]", "approve: {count: 2}");
+                      rule[] = RULE("for: [renew, revoke, export, rollback]", "approve: {count: 2}");
     CTX_CLEANUP struct ctx ctx;
     (void)state;
     ctx_init(&ctx, &clock_system);

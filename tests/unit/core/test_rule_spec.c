@@ -36,6 +36,7 @@ static void what_makes_no_sense_is_refused_where_it_stands(void **state)
         {"{\"on\":[\"issuer.failing\"],\"closes\":[\"issuer.failing\"]}", "/spec/closes"},
         {"{\"on\":[\"issuer.failing\"],\"every\":\"1h\"}", "/spec/every"},
         {"{\"on\":[\"issuer.failing\"],\"within\":\"soon\"}", "/spec/within"},
+        {"{\"on\":[\"issuer.failing\"],\"steps\":[{\"action\":\"renew\",\"issuer\":\"ca\"}]}", "/spec/steps/0"},
         {"{\"where\":\"managed and\"}", "/spec/where"},
         {"{\"where\":\"managed\",\"every\":\"1s\"}", "/spec/every"},
         {"{\"where\":\"managed\",\"times\":2}", "/spec"},

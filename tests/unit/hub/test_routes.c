@@ -79,7 +79,8 @@ static void listeners_know_only_their_own_routes(void **state)
  * what they prove who they are by. */
 static const char *const for_everybody[] = {
     "openapi_get",  "agent_fleet",     "agent_join",            "session_get",     "session_create",   "session_remove",
-    "session_totp", "session_recovery", "session_passkey_begin", "session_passkey", "invitation_accept", "session_providers"};
+    "session_totp", "session_recovery", "session_passkey_begin", "session_passkey", "invitation_accept", "session_providers",
+    "session_directory"};
 
 static void every_route_asks_for_a_permission(void **state)
 {

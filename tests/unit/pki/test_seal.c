@@ -135,6 +135,84 @@ static void a_wrong_recovery_key_and_a_typing_error_are_told_apart(void **state)
     fixture_free(&f);
 }
 
+static struct rc join(struct recovery_join *j, const struct secret *typed, bool *whole)
+{
+    SECRET_CLEANUP struct secret out = {0};
+    return recovery_join(&test_ctx, j, typed, whole, &out);
+}
+
+static void a_recovery_key_in_parts_takes_all_of_them(void **state)
+{
+    SECRET_CLEANUP struct secret text = {0}, out = {0};
+    (void)state;
+    assert_ok(recovery_key_new(&test_ctx, &text));
+    for (size_t n = 2; n <= RECOVERY_PARTS_MAX; n++) {
+        struct secret parts[RECOVERY_PARTS_MAX] = {0}, others[RECOVERY_PARTS_MAX] = {0};
+        struct recovery_join j = {0};
+        bool whole = true;
+        assert_ok(recovery_split(&test_ctx, &text, n, parts));
+        assert_ok(recovery_split(&test_ctx, &text, n, others));
+        for (size_t i = n; i-- > 0;) { /* in any order */
+            assert_int_equal(secret_use(&parts[i]).n, 11 * 4 + 10);
+            SECRET_CLEANUP struct secret lower = {0};
+            assert_ok(secret_from(&test_ctx, &lower, secret_use(&parts[i])));
+            for (size_t k = 0; k < lower.n; k++)
+                if (secret_fill(&lower)[k] >= 'A')
+                    secret_fill(&lower)[k] |= 0x20;
+            assert_ok(recovery_join(&test_ctx, &j, &lower, &whole, &out));
+            assert_int_equal(whole, i == 0);
+            if (i == 0)
+                continue;
+            /* What is wrong is told and not counted. */
+            assert_fails(join(&j, &parts[i], &whole), E_CONFLICT);
+            assert_why("was there already");
+            assert_fails(join(&j, &others[i], &whole), E_CONFLICT);
+            assert_why("another split");
+            assert_fails(join(&j, &text, &whole), E_INVALID); /* the whole key is no part */
+            assert_non_null(strstr(recovery_missing(&test_ctx, &j), i == 1 ? "part 1 of" : "parts 1"));
+        }
+        assert_bytes(secret_use(&out), secret_use(&text));
+        secret_free(&out);
+        recovery_join_end(&j);
+        for (size_t i = 0; i < RECOVERY_PARTS_MAX; i++) {
+            secret_free(&parts[i]);
+            secret_free(&others[i]);
+        }
+    }
+    assert_fails(recovery_split(&test_ctx, &text, 1, &out), E_INVALID);
+    assert_fails(recovery_split(&test_ctx, &text, RECOVERY_PARTS_MAX + 1, &out), E_INVALID);
+    struct recovery_join j = {0};
+    bool whole = false;
+    assert_ok(recovery_join(&test_ctx, &j, &text, &whole, &out)); /* or the key itself */
+    assert_true(whole);
+    assert_bytes(secret_use(&out), secret_use(&text));
+}
+
+static void a_mistyped_part_is_told(void **state)
+{
+    SECRET_CLEANUP struct secret text = {0};
+    struct secret parts[2] = {0};
+    bool whole = false;
+    (void)state;
+    assert_ok(recovery_key_new(&test_ctx, &text));
+    assert_ok(recovery_split(&test_ctx, &text, 2, parts));
+    for (size_t i = 0; i < parts[0].n; i++) {
+        SECRET_CLEANUP struct secret typed = {0};
+        struct recovery_join j = {0};
+        assert_ok(secret_from(&test_ctx, &typed, secret_use(&parts[0])));
+        uint8_t *c = secret_fill(&typed) + i;
+        *c = *c == 'A' || *c == '-' ? 'B' : 'A';
+        assert_true(rc_failed(join(&j, &typed, &whole)) && !whole && j.have == 0);
+        typed.n = i;
+        assert_fails(join(&j, &typed, &whole), E_INVALID);
+        typed.n = parts[0].n;
+        recovery_join_end(&j);
+    }
+    assert_fails(recovery_hpke(&test_ctx, &parts[0], &(struct hpke_key *){NULL}), E_INVALID); /* a part alone opens nothing */
+    secret_free(&parts[0]);
+    secret_free(&parts[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -143,6 +221,8 @@ int main(void)
         PKI_TEST(every_changed_byte_and_every_cut_is_noticed),
         PKI_TEST(the_recovery_key_opens_the_key_as_a_person_types_it),
         PKI_TEST(a_wrong_recovery_key_and_a_typing_error_are_told_apart),
+        PKI_TEST(a_recovery_key_in_parts_takes_all_of_them),
+        PKI_TEST(a_mistyped_part_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -100,7 +100,19 @@ static void an_external_root_answers_the_request(void **state)
     import.chain.v = good;
     ask(f, "hub", WIRE_signer_ca_import, &import);
     assert_int_equal(f->rc.e, E_FORBIDDEN);
-    ca = must_ask(f, "officer", WIRE_signer_ca_import, &import);
+    /* Where two people are needed, the second one sees whose certificate it is. */
+    const struct wire_signer_protect on = {.on = true};
+    const struct wire_signer_proposal_list all = {.id = ""};
+    must_ask(f, "officer", WIRE_signer_protect, &on);
+    ask(f, "officer", WIRE_signer_ca_import, &import);
+    assert_int_equal(f->rc.e, E_PENDING);
+    fixture_reopen(f);
+    struct wire_signer_proposals *p = must_ask(f, "hub", WIRE_signer_proposal_list, &all);
+    assert_int_equal(p->ids.n, 1);
+    assert_non_null(strstr(p->words.v[0], "CA issuing gets its certificate\ncertificate CN=issuing\nissued by CN=Elsewhere, until "));
+    const struct wire_signer_approve approve = {.hash = p->hashes.v[0], .approver = "anna"};
+    must_ask(f, "hub", WIRE_signer_approve, &approve);
+    ca = must_ask(f, "officer", WIRE_signer_ca_import, &import); /* it is so already */
     assert_true(bytes_equal(ca->root, root_der));
     assert_int_equal(ca->csr.n, 0);
     fixture_reopen(f);
