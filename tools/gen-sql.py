@@ -286,7 +286,7 @@ def source(queries):
     out += ["", "const struct sql_query sql_queries[] = {"]
     for q in queries:
         lite, pg = q.text("sqlite"), q.text("postgres")
-        same = "NULL" if lite == pg else c_string(pg)
+        same = "NULL" if re.sub(r"\?(?=[0-9])", "$", lite) == pg else c_string(pg)
         params = f"in_{q.name}" if q.ins else "NULL"
         columns = f"out_{q.row}" if q.outs else "NULL"
         names = " ".join(c.name for c in q.outs)

@@ -279,6 +279,17 @@ static const char *name_of(char *text, size_t size, unsigned index)
 static const Oid parameter_oids[] = {[SQL_I64] = OID_INT8, [SQL_TEXT] = OID_TEXT, [SQL_BLOB] = OID_BYTEA};
 static const Oid array_oids[] = {[SQL_I64] = OID_INT8_ARRAY, [SQL_TEXT] = OID_TEXT_ARRAY, [SQL_BLOB] = OID_BYTEA_ARRAY};
 
+static const char *text_of(struct ctx *ctx, const struct sql_query *q)
+{
+    if (q->postgres)
+        return q->postgres;
+    char *text = arena_strdup(&ctx->arena, q->sqlite);
+    for (char *p = text; (p = strchr(p, '?')); p++)
+        if (p[1] >= '0' && p[1] <= '9')
+            *p = '$';
+    return text;
+}
+
 static struct rc prepare(struct ctx *ctx, struct conn *c, unsigned index)
 {
     const struct sql_query *q = &sql_queries[index];
@@ -288,7 +299,7 @@ static struct rc prepare(struct ctx *ctx, struct conn *c, unsigned index)
     for (unsigned i = 0; i < q->params_n; i++)
         types[i] = parameter_oids[q->params[i]];
     char name[16];
-    PGresult *r = PQprepare(c->pg, name_of(name, sizeof name, index), q->postgres ? q->postgres : q->sqlite, q->params_n, types);
+    PGresult *r = PQprepare(c->pg, name_of(name, sizeof name, index), text_of(ctx, q), q->params_n, types);
     struct rc rc = PQresultStatus(r) == PGRES_COMMAND_OK ? RC_OK : fail_query(ctx, c, r, q->name, q);
     PQclear(r);
     c->prepared[index] = rc_ok(rc);
@@ -408,7 +419,7 @@ static struct rc pg_run(struct ctx *ctx, struct txn *txn, unsigned index, const 
  * plan of one row's length. */
 static struct rc each_text(struct ctx *ctx, const struct sql_query *q, const char **out)
 {
-    const char *text = q->postgres ? q->postgres : q->sqlite, *values = strstr(text, "VALUES ("), *end = values;
+    const char *text = text_of(ctx, q), *values = strstr(text, "VALUES ("), *end = values;
     struct buf b;
     int depth = 0;
     if (!values)

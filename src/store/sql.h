@@ -41,7 +41,7 @@ static inline struct sql_value sql_blob_null(struct bytes v)
 
 struct sql_query {
     const char *name;
-    const char *sqlite, *postgres; /* postgres is NULL where it is the same */
+    const char *sqlite, *postgres; /* postgres is NULL where it is the same but for "?1", which is "$1" there */
     const uint8_t *params;         /* enum sql_type of each */
     const uint8_t *columns;        /* the same, with SQL_MAY_BE_NULL */
     const char *column_names;      /* "id name state" */
