@@ -82,7 +82,9 @@ static void print_request(struct cli *cli, const json_t *r)
     }
     print_wanted(cli, r);
     if (*cli_text(r, "rule") || *cli_text(r, "words")) {
-        printf("  %-14s rule %s: ", "policy says", cli_text(r, "rule"));
+        printf("  %-14s ", "policy says");
+        if (*cli_text(r, "rule"))
+            printf("rule %s: ", cli_text(r, "rule"));
         print_one_line(cli_text(r, "words"));
         putchar('\n');
     }

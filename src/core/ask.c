@@ -594,7 +594,8 @@ static void count_row(struct tally *t, const struct select_tally *row)
             count(&t[FINDING], bit + 1);
     count(&t[TEAM], row->team);
     count(&t[SOURCE], row->source);
-    count(&t[MANAGED], (row->flags & CERTIFICATE_MANAGED) != 0);
+    if (!(row->flags & CERTIFICATE_SUPERSEDED)) /* an older version is neither, as in a filter */
+        count(&t[MANAGED], (row->flags & CERTIFICATE_MANAGED) != 0);
     count(&t[EXPIRES], month_of(row->not_after));
 }
 
@@ -637,19 +638,20 @@ static struct rc facets_counted(struct ctx *ctx, struct txn *txn, struct ask_fac
         const char *dimension;
     } rows[] = {{ISSUER, COUNTER_ISSUER},   {KEY, COUNTER_KEY},       {SIGNATURE, COUNTER_SIGNATURE},
                 {FINDING, COUNTER_FINDING}, {SOURCE, COUNTER_SOURCE}, {EXPIRES, COUNTER_EXPIRES}};
-    struct ask_facet total = {0}, managed = {0};
+    struct ask_facet total = {0}, managed = {0}, superseded = {0};
     struct q_counter_teams_row *teams = NULL;
     size_t n = 0;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         TRY(facet_counted(ctx, txn, rows[i].dimension, &out->v[rows[i].facet]));
     TRY(facet_counted(ctx, txn, COUNTER_TOTAL, &total));
     TRY(facet_counted(ctx, txn, COUNTER_MANAGED, &managed));
+    TRY(facet_counted(ctx, txn, COUNTER_SUPERSEDED, &superseded));
     out->total = total.n ? total.v[0].n : 0;
-    const int64_t ours = managed.n ? managed.v[0].n : 0;
+    const int64_t ours = managed.n ? managed.v[0].n : 0, neither = superseded.n ? superseded.v[0].n : 0;
     if (ours)
         facet_add(ctx, &out->v[MANAGED], "true", ours);
-    if (out->total > ours)
-        facet_add(ctx, &out->v[MANAGED], "false", out->total - ours);
+    if (out->total > ours + neither)
+        facet_add(ctx, &out->v[MANAGED], "false", out->total - ours - neither);
     TRY(q_counter_teams(ctx, txn, COUNTER_TOTAL, access_scope(ctx), ASK_FACET_KEYS, &teams, &n));
     for (size_t i = 0; i < n; i++)
         facet_add(ctx, &out->v[TEAM], teams[i].name, teams[i].n);

@@ -225,6 +225,20 @@ static struct rc person_of(struct ctx *ctx, const struct step *st, struct id_tok
     return RC_OK;
 }
 
+/* Who was found, however they were typed. */
+static const char *person_key(struct ctx *ctx, const struct step *st)
+{
+    const struct api_live_answer *a = st->answer;
+    return arena_printf(&ctx->arena, "%s/%s", st->provider, a->subject && *a->subject ? a->subject : a->dn ? a->dn : "");
+}
+
+/* Counted before it is told whether the password was right. */
+static struct rc person_counts(struct ctx *ctx, struct txn *txn, void *arg)
+{
+    const struct step *st = arg;
+    return throttle_person(ctx, txn, &st->throttle, person_key(ctx, st));
+}
+
 static struct rc take(struct ctx *ctx, struct txn *txn, void *arg)
 {
     struct step *st = arg;
@@ -239,6 +253,7 @@ static struct rc take(struct ctx *ctx, struct txn *txn, void *arg)
     TRY(person_of(ctx, st, &who));
     st->row.group_claim = *d.group_attribute || *d.group_filter ? "groups" : "";
     TRY(throttle_passed(ctx, txn, &st->throttle));
+    TRY(throttle_person_passed(ctx, txn, &st->throttle, person_key(ctx, st)));
     TRY(q_identity_provider_reached(ctx, txn, st->row.id, now, now - REACHED_S));
     TRY(provider_account(ctx, st->core, txn, &st->row, &who, &st->user, &st->why));
     const char *by = identity_provider_grant_source(ctx, st->row.name);
@@ -276,7 +291,10 @@ static struct rc end(struct ctx *ctx, struct step *st, const char *id, bool last
         st->out->wait_for = live_key(ctx, id);
         return RC_OK;
     }
-    if (!str_equal(st->answer->state, "good"))
+    const bool good = str_equal(st->answer->state, "good");
+    if (good || str_equal(st->answer->state, "wrong"))
+        TRY(store_write(ctx, st->core->store, person_counts, st));
+    if (!good)
         return refused(ctx, st);
     rc = store_write(ctx, st->core->store, take, st);
     if (rc_failed(rc) || st->why)

@@ -282,6 +282,15 @@ static void hand_out(struct ctx *ctx, struct question *q, const char *boot, stru
     kept_free(&q->sealed); /* once */
 }
 
+/* Under the lock: how many it has and has not answered. */
+static size_t busy_with(const struct live *l, const char *boot)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < LIVE_MOST; i++)
+        n += l->v[i].open && !l->v[i].answer.text && str_equal(l->v[i].boot, boot) && l->v[i].until_ms > clock_mono_ms();
+    return n;
+}
+
 static struct rc key_check(struct ctx *ctx, struct bytes key)
 {
     return key.n == HPKE_X25519_LEN
@@ -303,12 +312,14 @@ RC live_take(struct ctx *ctx, struct core *core, const char *boot, struct bytes 
     const bool fresh = !l->ready;
     l->ready = true;
     memcpy(l->key, seal_key.p, seal_key.n);
+    size_t busy = busy_with(l, boot);
     for (size_t i = 0; i < LIVE_MOST; i++) {
         struct question *q = &l->v[i];
         if (!q->open || q->answer.text || q->lost)
             continue;
         if (!*q->boot && q->until_ms > clock_mono_ms()) {
-            hand_out(ctx, q, boot, &taken[taken_n++]);
+            if (busy++ < LIVE_AT_ONCE)
+                hand_out(ctx, q, boot, &taken[taken_n++]);
         } else if (*q->boot && !str_equal(q->boot, boot)) {
             q->lost = true;
             str_list_add(&ctx->arena, &wake, live_key(ctx, q->id));
@@ -349,5 +360,6 @@ RC live_answered(struct ctx *ctx, struct core *core, const char *boot, struct by
     pthread_mutex_unlock(&l->lock);
     if (wanted)
         core->wake(core->wake_arg, live_key(ctx, answer->id));
+    core->wake(core->wake_arg, LIVE_AGENT); /* there is room for the next one */
     return RC_OK;
 }

@@ -11,6 +11,7 @@
 
 #define LIVE_MOST         64
 #define LIVE_PER_ADDRESS  16
+#define LIVE_AT_ONCE      8     /* that the agent has: half of its relay's threads, the rest is for what certificates need */
 #define LIVE_MS           15000 /* from asking to the answer */
 #define LIVE_QUESTION_MAX ((size_t)128 << 10)
 #define LIVE_ANSWER_MAX   ((size_t)256 << 10)
@@ -43,7 +44,8 @@ RC live_look(struct ctx *ctx, struct core *core, const char *id, bool last, cons
 
 /* --- the agent's side */
 
-/* live_take hands out what nobody has taken yet.  What another life of the agent has taken is lost, and who waits for it is told.
+/* live_take hands out what nobody has taken yet, as long as the agent has no more than LIVE_AT_ONCE: strangers who sign in where a
+ * directory is silent must not stop what renews.  What another life of the agent has taken is lost, and who waits for it is told.
  */
 RC live_take(struct ctx *ctx, struct core *core, const char *boot, struct bytes seal_key, struct api_live_question **out,
              size_t *n);

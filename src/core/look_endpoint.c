@@ -221,7 +221,9 @@ static struct rc look_at_chain(struct ctx *ctx, struct core *core, struct txn *t
     bool found = false;
     TRY(q_certificate_superseded(ctx, txn, s->leaf, &superseded, &found));
     if (found)
-        want(e, s->leaf, CHECK_SERVED_DIFFERS, arena_printf(&ctx->arena, "an older version of %s", superseded.name));
+        want(e, s->leaf, CHECK_SERVED_DIFFERS,
+             arena_printf(&ctx->arena, superseded.back ? "a version that %s went back from" : "an older version of %s",
+                          superseded.name));
     if (*row->name && !finding_name_covered(&s->v[0], bytes_z(row->name)))
         want(e, s->leaf, CHECK_NAME_MISMATCH, arena_printf(&ctx->arena, "not for %s", row->name));
     look_at_order(e, s);

@@ -416,17 +416,31 @@ static struct rc act_do(struct ctx *ctx, struct core *core, struct act a)
     return request_write(ctx, core->store, act_run, &a);
 }
 
+#define PLACED_MOST 1000 /* versions of one, at its targets */
+/* Where a deployment failed an older version is served, and nobody renews that one either. */
+static struct rc placed_left(struct ctx *ctx, struct core *core, struct txn *txn, const char *id)
+{
+    struct q_placement_versions_row *placed = NULL;
+    size_t n = 0;
+    TRY(q_placement_versions(ctx, txn, id, PLACED_MOST, &placed, &n));
+    for (size_t i = 0; i < n; i++)
+        TRY(inventory_version(ctx, core, txn, id, placed[i].version, VERSION_LEFT));
+    return RC_OK;
+}
+
 RC managed_drop(struct ctx *ctx, struct core *core, struct txn *txn, const char *id)
 {
     struct q_managed_by_id_row m;
     struct wish w;
-    struct q_managed_targets_row *targets = NULL;
-    size_t targets_n = 0;
+    struct q_managed_out_row out;
+    bool was_out = false;
     TRY(q_managed_by_id(ctx, txn, id, &m));
     TRY(wish_decode(ctx, m.wish, &w));
-    TRY(q_managed_targets(ctx, txn, id, &targets, &targets_n));
-    const bool nowhere = !targets_n && !w.csr.n && !w.download; /* a rehearsal */
+    TRY(q_managed_out(ctx, txn, id, &out, &was_out));
+    /* A rehearsal.  What was placed or downloaded once may be served all the same, whatever its wish says since. */
+    const bool nowhere = !was_out && !w.csr.n && !w.download;
     TRY(inventory_version(ctx, core, txn, id, m.version, nowhere ? VERSION_SUPERSEDED : VERSION_LEFT));
+    TRY(placed_left(ctx, core, txn, id));
     TRY(attempt_cancel(ctx, core, txn, id, "the managed certificate was removed"));
     TRY(deployment_cancel_all(ctx, core, txn, id));
     TRY(rollout_forget(ctx, txn, id));

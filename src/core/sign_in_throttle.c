@@ -101,6 +101,33 @@ RC throttle_passed(struct ctx *ctx, struct txn *txn, const struct throttle *t)
     return t->address ? q_failure_less(ctx, txn, t->address) : RC_OK;
 }
 
+static struct rc person_key(struct ctx *ctx, const char *who, const char **out)
+{
+    const char *hash = NULL;
+    TRY(hashed(ctx, who, &hash));
+    *out = arena_printf(&ctx->arena, "first:person:%s", hash);
+    return RC_OK;
+}
+
+RC throttle_person(struct ctx *ctx, struct txn *txn, const struct throttle *t, const char *who)
+{
+    const char *key = NULL;
+    bool ignored = false;
+    if (t->known) /* a place of theirs is counted for itself */
+        return RC_OK;
+    TRY(person_key(ctx, who, &key));
+    return count(ctx, txn, key, THROTTLE_FREE_PERSON, &ignored);
+}
+
+RC throttle_person_passed(struct ctx *ctx, struct txn *txn, const struct throttle *t, const char *who)
+{
+    const char *key = NULL;
+    if (t->known)
+        return RC_OK;
+    TRY(person_key(ctx, who, &key));
+    return q_failure_forget(ctx, txn, key);
+}
+
 RC throttle_know(struct ctx *ctx, struct txn *txn, const struct sign_in_from *from, const char *user)
 {
     struct marks marks;

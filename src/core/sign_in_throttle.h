@@ -9,6 +9,7 @@
 #include "core/core.h"
 
 #define THROTTLE_FREE         10 /* failures of an account, or from a known place, before one has to wait */
+#define THROTTLE_FREE_PERSON  12 /* of somebody, by whatever names */
 #define THROTTLE_FREE_SECOND  5  /* of a second factor, for which the password was right */
 #define THROTTLE_FREE_ADDRESS 40 /* of an address, whoever they tried to be */
 #define THROTTLE_WAIT_MAX_S   900
@@ -34,6 +35,12 @@ struct throttle {
  * that it is for a second factor.  E_RATE_LIMITED with ctx->retry_after_s where one has to wait. */
 RC throttle_begin(struct ctx *ctx, struct txn *txn, const struct sign_in_from *from, const char *account, const char *user,
                   bool second, struct throttle *out);
+/* throttle_person counts a try that a directory has looked at as failed, by who was found (`who`): one person is found by more
+ * names than are counted as one, for a directory takes them in any case, with spaces and accents of its own liking.  More are free,
+ * so that who types the usual name waits no longer than that name makes them.  E_RATE_LIMITED as above.  throttle_person_passed
+ * takes it back. */
+RC throttle_person(struct ctx *ctx, struct txn *txn, const struct throttle *t, const char *who);
+RC throttle_person_passed(struct ctx *ctx, struct txn *txn, const struct throttle *t, const char *who);
 /* throttle_passed takes it back: the try was good. */
 RC throttle_passed(struct ctx *ctx, struct txn *txn, const struct throttle *t);
 /* throttle_place is an address as it is counted: an IPv6 /64 is one. */

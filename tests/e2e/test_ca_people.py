@@ -43,7 +43,7 @@ def test_a_ceiling_is_changed_by_two_people(office):
     assert f"certificates an hour: {before} now, 5 from then on" in request["wanted"]["change"] == kept["words"]
     assert (request["needs"], request["object"], request["comment"]) == (1, "ceilings of CA issuing", "for the move")
     shown = hub.olga.cw("request", "show", request["id"]).out
-    assert "certificates an hour" in shown and "who may: bert" in shown, shown
+    assert "certificates an hour" in shown and "who may: bert" in shown and "rule :" not in shown, shown
     wants(office.olga, 5)
     assert len(proposals(hub)) == len(request_of(hub)) == 1, "the same again is the same"
     # Not who asked, not who approves certificates, not root, and not something else than was seen.
@@ -109,6 +109,14 @@ def test_one_person_is_enough_again_when_two_say_so(office):
     hub.ok("ca", "protect", "on")
 
 
+def asked_of(ask):
+    """The answer of a hub that may be killed over it."""
+    try:
+        return ask()
+    except OSError:
+        return None
+
+
 @pytest.mark.one_engine
 @pytest.mark.parametrize("point", ["signer:signer.people_kept", "signer:signer.people_done", "hub:core.ca_change_told"])
 def test_kill_9_between_two_steps_doubles_and_loses_nothing(office, point):
@@ -119,8 +127,8 @@ def test_kill_9_between_two_steps_doubles_and_loses_nothing(office, point):
         wait.until(lambda: hub.olga.cw("ca", "ceilings", "issuing", "--per-hour", n + 1).code == 5, "it is kept, and asked for")
     (request,) = request_of(hub)
     assert len([p for p in proposals(hub) if p["state"] == "open"]) == 1
-    hub.bert.approve(request)
-    wait.until(lambda: [r for r in request_of(hub, "done") if r["id"] == request["id"]], "it is done, and noted")
+    asked_of(lambda: hub.bert.approve(request))
+    wait.until(lambda: [r for r in asked_of(lambda: request_of(hub, "done")) or [] if r["id"] == request["id"]], "it is done, and noted")
     assert per_hour(hub) == n + 1
     assert f" failpoint name={point.split(':')[1]} " in hub.text()
     assert len([e for e in hub.audit() if e["action"] == "ca.changed" and e["object_id"] == request["id"]]) == 1

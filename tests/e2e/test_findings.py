@@ -216,6 +216,19 @@ def test_which_checks_are_on_and_how_they_judge_is_set(hub, world):
     assert len([a for a in hub.unix("GET", "/api/v1/audit-entries?limit=100").json()["items"] if a["action"] == "finding.rule"]) == 5
 
 
+def test_what_was_placed_once_is_not_taken_for_a_rehearsal(hub):
+    """Whoever takes its targets from a certificate and removes it has not taken the files from the host: that it ends is still told."""
+    name = "left.example.org"
+    hub.ok("target", "add", "left", "--connector", "files", "--set", f"combined={hub.files / 'left.pem'}")
+    hub.ok("cert", "add", name, "--to", "left")
+    left = hub.show("cert", name)["current_version"]["fingerprint"]
+    hub.unix("PATCH", f"/api/v1/managed-certificates/{name}", {"targets": []})
+    assert not hub.show("cert", name).get("targets") and (hub.files / "left.pem").exists()
+    hub.ok("cert", "remove", name)
+    assert left not in hub.ok("cert", "list", "--found", "--where", "superseded", "-o", "name").out
+    wait.until(lambda: left in found(hub, "not_managed"), "it is told", 10)
+
+
 def test_an_older_version_that_is_still_served_is_told_until_the_new_one_is(hub, world):
     """A program that reads its certificate only when it starts."""
     path, host = hub.files / "late.pem", "127.0.72.5"
@@ -240,12 +253,39 @@ def test_an_older_version_that_is_still_served_is_told_until_the_new_one_is(hub,
         wait.until(lambda: listens(host, world.port), "it is served", 10)
         hub.ok("scan", "start", "late")
         wait.until(lambda: not found(hub, "served_differs"), "the new one is served", 10)
+        hub.ok("cert", "rollback", "late.example.org")
+        hub.ok("scan", "start", "late")
+        told = wait.until(lambda: found(hub, "served_differs"), "the newer one is told", 10)
+        assert [t["detail"] for t in told.values()] == ["a version that late.example.org went back from"] and set(told) != {first}, told
+        hub.ok("cert", "rollback", "late.example.org", "--to", "2")
+        hub.ok("scan", "start", "late")
+        wait.until(lambda: not found(hub, "served_differs"), "it is the current one again", 10)
         hub.ok("cert", "revoke", "late.example.org", "--version", "1", "--reason", "superseded")
         revoked = hub.ok("cert", "list", "--found", "--where", "revoked", "-o", "name").out.split()
         assert first in revoked and first not in found(hub, "revoked"), "nobody is harmed by what is served no more"
     finally:
         child.kill()
         child.wait()
+
+
+def test_what_is_served_after_a_removal_is_not_managed(hub):
+    """The newest version did not get there: the one before is served, and nobody renews it any more."""
+    path, www = hub.files / "gone.pem", "gone.example.org"
+
+    def passing(what):
+        return set(hub.ok("cert", "list", "--found", "--where", f"{what} and name = {www}", "-o", "name").out.split())
+    hub.ok("target", "add", "gone", "--connector", "files", "--set", f"combined={path}")
+    hub.ok("cert", "add", www, "--to", "gone")
+    first, text = passing("managed"), path.read_bytes()
+    path.unlink()
+    path.mkdir()
+    assert hub.cw("cert", "renew", www, "--timeout", "20s").code == 6
+    assert passing("superseded") == first
+    newest = passing("managed")
+    path.rmdir()
+    path.write_bytes(text)
+    hub.ok("cert", "remove", www)
+    assert passing("not managed") == first | newest and not passing("superseded")
 
 
 def test_other_rules_have_everything_looked_at_again(hub, world):

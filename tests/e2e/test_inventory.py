@@ -67,6 +67,9 @@ def test_numbers_are_told_by_day(hub):
     assert days("--of", "finding", "--key", "expired") == {"n": 0, "days": []}
     asked = {w: len(hub.ok("cert", "list", "--found", "--where", w, "-o", "name").out.split()) for w in ("managed", "superseded", "not managed")}
     assert asked == {"managed": 2, "superseded": before - 1, "not managed": 0} and folded(before - 1, "--of", "superseded")
+    for more in ([], ["--where", "name under example.org"]):
+        facets = hub.ok("cert", "list", "--facets", *more, "-o", "json").json()["facets"]
+        assert next({c["key"]: c["n"] for c in f["counts"]} for f in facets if f["name"] == "managed") == {"true": 2}, "older versions are neither"
     assert [d["n"] for d in days("--days", "1")["days"]] == [before + 1]
     hub.move_clock(0)
     for more, said in ((["--of", "finding", "--key", "nonsense"], "no check nonsense"), (["--of", "key"], "which key?"),

@@ -75,6 +75,12 @@ def test_people_sign_in_with_what_the_directory_knows_them_by(world):
         refused = sign_in(hub, name, password)
         failed(refused[1])
         assert not refused[0].cookie(), name
+    asked = []  # as much for who is not there
+    for name in ("john", "nobody"):
+        before = ldap.operations()
+        failed(sign_in(hub, name, "wrong")[1])
+        asked.append([now - then for now, then in zip(ldap.operations(), before)])
+    assert asked[0] == asked[1] and len(asked[0]) == 2, asked
     b, answer = sign_in(hub, "Jane")
     assert answer.status_code == 200 and answer.json()["state"] == "enrolment", answer.text
     # The directory has asked for a password alone: a second factor is set up here, but nothing that would do without the directory.
@@ -158,6 +164,15 @@ def test_the_agent_dies_while_somebody_waits(world):
         os.kill(stopped, signal.SIGCONT)
     assert said[0].status_code in (502, 503), said[0].text
     wait.until(lambda: sign_in(hub, "john")[1].status_code == 200, "john signs in")
+
+
+def test_one_person_under_many_names_is_counted_as_one(world):
+    """To a directory a name with more spaces is the same name: after twelve wrong passwords, however it is typed, all of them wait."""
+    hub = world.hub
+    world.directory.person("olga", GOOD)
+    tries = [sign_in(hub, " " * i + "olga", f"wrong {i}")[1].status_code for i in range(16)]
+    assert tries[:13] == [401] * 13 and 429 in tries[13:], tries
+    assert sign_in(hub, "olga ")[1].status_code == 429, "the right one is not told from a wrong one"
 
 
 def connected(port):

@@ -89,11 +89,12 @@ WHERE c.fingerprint = $fingerprint AND o.endpoint_id = $endpoint_id AND o.last_s
 SELECT check_number, certificate_id FROM finding WHERE endpoint_id = $endpoint_id AND endpoint_id <> 0 ORDER BY check_number, certificate_id;
 
 -- query certificate_superseded : maybe
--- doc The managed certificate that a certificate was a version of, and that has another one now.
+-- doc The managed certificate that a superseded certificate was a version of; whether the current version is an older one.
 -- in certificate_id i64
--- out name text
-SELECT m.name FROM version v JOIN managed_certificate m ON m.id = v.managed_id
-WHERE v.certificate_id = $certificate_id AND m.version > v.number ORDER BY m.id LIMIT 1;
+-- out name text, back bool
+SELECT m.name, m.version < v.number AS back FROM version v JOIN managed_certificate m ON m.id = v.managed_id
+JOIN certificate c ON c.id = v.certificate_id
+WHERE v.certificate_id = $certificate_id AND c.flags & 4096 <> 0 ORDER BY m.id LIMIT 1;
 
 -- query finding_sweep_put : none
 -- doc Certificates are to be looked at again, from the first on.

@@ -45,6 +45,14 @@ DELETE FROM managed_target WHERE target_id = $target_id;
 SELECT mt.target_id, t.name, t.agent_id FROM managed_target mt JOIN target t ON t.id = mt.target_id
 WHERE mt.managed_id = $managed_id ORDER BY t.name LIMIT 10000;
 
+-- query managed_out : maybe
+-- doc Whether a key of a managed certificate has ever left for a target or for somebody who downloads.
+-- in managed_id text
+-- out id text
+SELECT m.id FROM managed_certificate m WHERE m.id = $managed_id AND (EXISTS (SELECT 1 FROM managed_target t WHERE t.managed_id = m.id)
+    OR EXISTS (SELECT 1 FROM deployment d WHERE d.managed_id = m.id)
+    OR EXISTS (SELECT 1 FROM version v JOIN download_key k ON k.attempt_id = v.attempt_id WHERE v.managed_id = m.id));
+
 -- query managed_get : maybe
 -- doc One managed certificate within a team, by id or name.
 -- in ref text, scope text
@@ -384,6 +392,12 @@ ON CONFLICT (target_id) DO UPDATE SET managed_id = excluded.managed_id, version 
 -- in target_id text
 -- out managed_id text, version i64, fingerprint blob, at i64
 SELECT managed_id, version, fingerprint, at FROM placement WHERE target_id = $target_id;
+
+-- query placement_versions : many
+-- doc The versions of a managed certificate that are at its targets.
+-- in managed_id text, limit i64
+-- out version i64
+SELECT DISTINCT version FROM placement WHERE managed_id = $managed_id ORDER BY version LIMIT $limit;
 
 -- query placement_drop : none
 -- doc A target is no longer ours.

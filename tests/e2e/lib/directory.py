@@ -25,7 +25,8 @@ class Directory:
             f"TLSCertificateFile {self.cert}\nTLSCertificateKeyFile {self.key}\n"
             f"database mdb\nsuffix \"{SUFFIX}\"\nrootdn \"{ADMIN}\"\nrootpw {ADMIN_PASSWORD}\ndirectory {self.folder / 'data'}\nmaxsize 10485760\n"
             f"overlay memberof\noverlay ppolicy\nppolicy_default \"cn=policy,{SUFFIX}\"\nppolicy_use_lockout\n"
-            f"access to attrs=userPassword by anonymous auth by * none\naccess to * by dn.exact=\"{BINDER}\" read by users read by anonymous auth by * none\n")
+            f"access to attrs=userPassword by anonymous auth by * none\naccess to * by dn.exact=\"{BINDER}\" read by users read by anonymous auth by * none\n"
+            "database monitor\naccess to * by * read\n")
 
     @property
     def url(self):
@@ -42,6 +43,12 @@ class Directory:
 
     def _answers(self):
         return subprocess.run(["ldapwhoami", "-x", "-H", self.plain_url, "-D", ADMIN, "-w", ADMIN_PASSWORD], capture_output=True).returncode == 0
+
+    def operations(self):
+        """How often it was asked to search, and to let somebody in."""
+        done = subprocess.run(["ldapsearch", "-x", "-LLL", "-H", self.plain_url, "-b", "cn=Operations,cn=Monitor", "(|(cn=Bind)(cn=Search))", "monitorOpInitiated"],
+                              capture_output=True, text=True, check=True)
+        return [int(line.split()[1]) for line in done.stdout.splitlines() if line.startswith("monitorOpInitiated")]
 
     def stop(self):
         if self.process:
