@@ -158,7 +158,8 @@ RC api_agent_exchange(struct api_call *call, const struct api_agent_exchange *in
                       (first && (in->results.n || in->progress.n));
     if (!news && atomic_load(&call->hub->draining))
         return ctx_fail(ctx, E_SHUTTING_DOWN, "the hub is shutting down");
-    if (news || !in->wait_s || call->req->expired)
+    /* Who had no room when they asked has it before anything comes that would wake this request: they ask again then. */
+    if (news || !in->wait_s || !in->capacity || call->req->expired)
         return exchange_answer(call, jobs, n, &dropped);
     return park(call, in->wait_s);
 }

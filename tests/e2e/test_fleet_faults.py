@@ -170,10 +170,11 @@ def test_invented_starts_hide_no_copy(make_hub, make_remote):
     hub = make_hub()
     web = make_remote(hub, "web1", start=False)
 
-    def call(boot):
+    def call(boot, wait_s=0):
         me = {"name": "web1", "version": "0", "platform": "test", "boot_id": boot, "sandbox": "", "capabilities": ["deploy"]}
-        return ask(hub, web, {"agent": me, "results": [], "progress": [], "holding": [], "capacity": 0, "wait_s": 0})
-    assert "agent_id" in call("first")
+        return ask(hub, web, {"agent": me, "results": [], "progress": [], "holding": [], "capacity": 0, "wait_s": wait_s})
+    began = time.monotonic()
+    assert "agent_id" in call("first", wait_s=20) and time.monotonic() - began < 10, "who has no room waits for nothing"
     answers = [call(f"invented-{i}") for i in range(20)]
     assert "agent_id" in answers[0] and "was started more than" in answers[-1]["detail"]
     hub.move_clock(15)  # later than an older process may still be on its way out
