@@ -208,6 +208,9 @@ void agent_start_job(struct agent *a, const json_t *job)
             pthread_mutex_unlock(&r->story.lock);
             return;
         }
+    for (const struct result *done = a->results.first; done != NULL; done = done->next)
+        if (strcmp(done->id, id) == 0 && done->fence >= fence)
+            return; /* the answer that came later is the older one: it was done under the newer lease */
     struct running *r = running_new(a, id, kind);
     if (r == NULL)
         return;

@@ -30,6 +30,10 @@ static RC remember(struct ctx *ctx, struct results *r, const char *id, int64_t f
     fresh->fence = fence;
     fresh->n = strlen(json);
     while (*at != NULL) {
+        if (strcmp((*at)->id, id) == 0 && (*at)->fence > fence) { /* what was done under a newer lease is what counts */
+            result_free(fresh);
+            return RC_OK;
+        }
         if (strcmp((*at)->id, id) == 0) {
             struct result *old = *at;
             *at = old->next;

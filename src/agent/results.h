@@ -28,7 +28,7 @@ struct results {
 /* results_open reads what is there; the folder must exist.  results_free forgets it in memory. */
 RC results_open(struct ctx *ctx, const char *folder, struct results *out);
 void results_free(struct results *r);
-/* results_add keeps one; another of the same job is replaced. */
+/* results_add keeps one; another of the same job is replaced, unless it is of a newer lease. */
 RC results_add(struct ctx *ctx, struct results *r, const char *id, int64_t fence, const char *json);
 /* results_acked drops one that the hub has, unless it was replaced meanwhile. */
 void results_acked(struct ctx *ctx, struct results *r, const char *id, int64_t fence);
